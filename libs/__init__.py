@@ -1,0 +1,1 @@
+"""Libraries of the product; they never import `services`."""

@@ -1,0 +1,1 @@
+"""What every service shares: failures, names, parsing, calls, settings, telemetry."""
