@@ -1,0 +1,164 @@
+"""A pipeline with everything it refers to, resolved: what a run is made of and uses to its end."""
+
+import hashlib
+from typing import Annotated, Literal
+
+import pydantic
+
+from libs.common.lineage import PlatformColumn
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class ColumnSpec(_Part):
+    """A column of a BigQuery table schema; `type` carries parameters, as in `NUMERIC(10,2)`."""
+
+    name: str
+    type: str
+    mode: Literal["NULLABLE", "REQUIRED", "REPEATED"] = "NULLABLE"
+    description: str = ""
+
+    def platform(self) -> PlatformColumn:
+        return PlatformColumn(self.name, self.type, self.mode)
+
+
+class FileOptions(_Part):
+    """Files below the tenant's folder."""
+
+    kind: Literal["file"] = "file"
+    path: str
+    format: Literal["csv", "ndjson", "parquet"]
+    null_values: tuple[str, ...] = ()
+    delimiter: str = ""
+    quote: str = ""
+
+
+class OpenAiOptions(_Part):
+    """OpenAI's organization usage and costs API."""
+
+    kind: Literal["openai"] = "openai"
+    base_url: str = ""
+    reports: tuple[Literal["usage/completions", "costs"], ...]
+    usage_group_by: tuple[str, ...] = ()
+    costs_group_by: tuple[str, ...] = ()
+
+
+SourceOptions = Annotated[FileOptions | OpenAiOptions, pydantic.Field(discriminator="kind")]
+
+
+class SourceSpec(_Part):
+    """Where data comes from; `secret` is a name, never a value."""
+
+    source_id: str
+    secret: str | None = None
+    options: SourceOptions
+
+
+class WindowSpec(_Part):
+    """The time span of a run: day D reads and replaces D - lookback + 1 … D."""
+
+    grain: Literal["day"] = "day"
+    lookback_days: int = 1
+    lag_days: int = 0
+    timezone: str = "UTC"
+
+
+class TargetSpec(_Part):
+    """A table of the tenant; `dataset` has no tenant prefix. Lists name columns."""
+
+    dataset: str
+    table: str
+    partition_by: str = "ingestion_date"
+    cluster_by: tuple[str, ...] = ("_tenant_id", "_pipeline_id")
+
+    def table_id(self, tenant: str) -> str:
+        """Return `dataset.table` with the tenant's prefix."""
+        return f"{tenant}_{self.dataset}.{self.table}"
+
+
+class WriteSpec(_Part):
+    """How rows are published; `scope` names columns (lineage column `_source` included)."""
+
+    mode: Literal["append", "replace", "merge"]
+    scope: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    version: str | None = None
+
+
+class QualitySpec(_Part):
+    """The suite's document and what its verdict means."""
+
+    suite_id: str | None = None
+    suite_document: str = ""
+    on_failure: Literal["hold", "fail", "warn"] = "hold"
+    hold_for_seconds: int = 7 * 86400
+
+
+class TransformSpec(_Part):
+    """One SELECT with `@scope`, its target, and which target column each scope column becomes."""
+
+    transform_id: str
+    sql: str
+    target: TargetSpec
+    columns: tuple[ColumnSpec, ...] = ()
+    """Schema of the target where it is declared or built in; empty: the SELECT's own columns."""
+    scope: tuple[tuple[str, str], ...]
+    """Pairs (column of the raw table's scope, column of the target)."""
+
+
+class LimitsSpec(_Part):
+    """What one run may use."""
+
+    max_parallel_chunks: int = 16
+    chunk_bytes: int = 64 * 1024 * 1024
+    chunk_attempts: int = 4
+    timeout_seconds: int = 2 * 3600
+
+
+class ScheduleSpec(_Part):
+    """When runs start by themselves."""
+
+    cron: str
+    timezone: str = "UTC"
+    overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"] = "skip"
+
+
+class PipelineSpec(_Part):
+    """Everything a run needs to know about its pipeline."""
+
+    version: Literal[1] = 1
+    tenant: str
+    pipeline: str
+    source: SourceSpec
+    schema_id: str
+    columns: tuple[ColumnSpec, ...]
+    window: WindowSpec | None = None
+    target: TargetSpec
+    write: WriteSpec
+    quality: QualitySpec = QualitySpec()
+    transforms: tuple[TransformSpec, ...] = ()
+    schedule: ScheduleSpec | None = None
+    limits: LimitsSpec = LimitsSpec()
+
+    @property
+    def spec_hash(self) -> str:
+        """SHA-256 of the canonical JSON, hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def canonical(self) -> str:
+        """Return the JSON that is journaled: fields in order of declaration."""
+        return self.model_dump_json()
+
+    @property
+    def direct(self) -> bool:
+        """Whether `append` may open its streams on the target itself.
+
+        Table rules are not known here: the orchestrator adds that condition.
+        """
+        return (
+            self.write.mode == "append"
+            and self.quality.on_failure == "fail"
+            and self.limits.timeout_seconds <= 3 * 3600
+        )
