@@ -1,0 +1,1 @@
+"""Transforms: one SELECT each, whose result replaces its scope in a silver table."""
