@@ -1,0 +1,271 @@
+"""AUDITING → HELD, PUBLISHING or FAILED: nothing a worker said is believed before it was counted."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+from libs.common.errors import FailedPrecondition, ServiceError
+from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import Run
+from services.orchestrator.warehouse.statements import money_columns
+from services.orchestrator.warehouse.warehouse import Counted
+
+
+class AuditMismatch(ServiceError):
+    """BigQuery holds something else than the workers said."""
+
+    reason = "AUDIT_MISMATCH"
+
+
+class QualityFailed(FailedPrecondition):
+    """Expectations failed, and the pipeline says `on_failure: fail`."""
+
+    reason = "QUALITY_FAILED"
+
+
+class HoldNotPossible(FailedPrecondition):
+    """A direct `append` has no staging in which its rows could wait."""
+
+    reason = "HOLD_NOT_POSSIBLE"
+
+
+async def audit(mesh: Mesh, run: Run) -> Run:
+    """Count, judge and decide. Returns the run AUDITING (ready to publish), HELD or INGESTING.
+
+    Raises:
+        AuditMismatch, QualityFailed, HoldNotPossible: the run fails.
+    """
+    assert run.plan is not None
+    check_read_counts(run)
+    lost = [] if run.plan.direct else await _count_staging(mesh, run)
+    if lost:
+        cause = "their streams ended before their rows were committed"
+        return await mesh.record(run, r.ChunksLost(chunk_ids=tuple(lost), cause=cause))
+    await mesh.warehouse.commit_quarantine(run, list(run.landed.values()))
+    run = await _judge(mesh, run)
+    reasons = [*money_reasons(run), *renamed_reasons(run)]
+    if not run.plan.direct:
+        reasons += await _shrink_reasons(mesh, run)
+    return await _decide(mesh, run, reasons)
+
+
+async def _count_staging(mesh: Mesh, run: Run) -> list[str]:
+    """Compare staging with the journal, deleting strays; return chunks whose rows are not there."""
+    counts = await mesh.warehouse.chunk_counts(run)
+    named = {(done.chunk_id, done.chunk_attempt): done for done in run.landed.values()}
+    if set(counts) - set(named):
+        await mesh.warehouse.delete_strays(run, named)
+    lost = []
+    for key, done in named.items():
+        counted = counts.get(key)
+        if done.landed_row_count and counted is None:
+            lost.append(done.chunk_id)
+        elif counted is not None:
+            check_counted(run, done, counted)
+    return lost
+
+
+def check_counted(run: Run, done: r.Landed, counted: Counted) -> None:
+    """Raise AuditMismatch unless rows and sums in staging are those of the worker."""
+    sums = {money.column: money.landed for money in done.money}
+    said = tuple(sums.get(column, Decimal(0)) for column in money_columns(run.spec.columns))
+    if counted.row_count != done.landed_row_count or counted.money != said:
+        raise AuditMismatch(
+            f"chunk {done.chunk_id}: staging holds {counted.row_count} rows with sums "
+            f"{_texts(counted.money)}, the worker said {done.landed_row_count} rows with sums "
+            f"{_texts(said)}",
+            chunk=done.chunk_id,
+        )
+
+
+def check_read_counts(run: Run) -> None:
+    """Raise AuditMismatch unless every planned chunk is done and every row read has a place."""
+    assert run.plan is not None
+    for chunk in run.plan.chunks:
+        done = run.landed.get(chunk.chunk_id)
+        if done is None:
+            raise AuditMismatch(f"chunk {chunk.chunk_id} is not done", chunk=chunk.chunk_id)
+        if done.read_row_count != done.landed_row_count + done.quarantined_row_count:
+            raise AuditMismatch(
+                f"chunk {chunk.chunk_id}: {done.read_row_count} rows read, "
+                f"{done.landed_row_count} landed, {done.quarantined_row_count} quarantined",
+                chunk=chunk.chunk_id,
+            )
+        expected = chunk.expected_row_count
+        if expected is not None and done.read_row_count != expected:
+            raise AuditMismatch(
+                f"chunk {chunk.chunk_id}: the source says {expected} rows, "
+                f"{done.read_row_count} were read",
+                chunk=chunk.chunk_id,
+            )
+        for money in done.money:
+            if money.read != money.landed + money.quarantined:
+                raise AuditMismatch(
+                    f"chunk {chunk.chunk_id}: {money.column} read {money.read:f}, landed "
+                    f"{money.landed:f}, quarantined {money.quarantined:f}",
+                    chunk=chunk.chunk_id,
+                )
+
+
+async def _judge(mesh: Mesh, run: Run) -> Run:
+    assert run.plan is not None
+    if not run.plan.suite:
+        return await mesh.record(run, r.RunAudited(success=True))
+    table = "" if run.plan.direct else mesh.warehouse.staging(run)
+    verdict = await mesh.judge.judge(
+        run.name, run.spec, attempt=run.attempt, metrics=merged_metrics(run), table=table
+    )
+    return await mesh.record(run, r.RunAudited(success=verdict.success, results=verdict.results))
+
+
+def merged_metrics(run: Run) -> list[r.Metric]:
+    """Add up the row rules' metrics over all chunks, in the order of the first chunk."""
+    merged: dict[str, r.Metric] = {}
+    for metric in (m for done in run.landed.values() for m in done.metrics):
+        before = merged.get(metric.rule_id)
+        merged[metric.rule_id] = metric if before is None else _add(before, metric)
+    return list(merged.values())
+
+
+def _add(one: r.Metric, other: r.Metric) -> r.Metric:
+    return r.Metric(
+        rule_id=one.rule_id,
+        element_count=one.element_count + other.element_count,
+        missing_count=one.missing_count + other.missing_count,
+        unexpected_count=one.unexpected_count + other.unexpected_count,
+        samples=tuple(dict.fromkeys((*one.samples, *other.samples)))[:20],
+    )
+
+
+def money_totals(run: Run) -> list[r.Money]:
+    """Add up the money of all chunks, by column in schema order."""
+    totals = {
+        column: r.Money(column=column, read=Decimal(0), landed=Decimal(0), quarantined=Decimal(0))
+        for column in money_columns(run.spec.columns)
+    }
+    for money in (m for done in run.landed.values() for m in done.money):
+        before = totals[money.column]
+        totals[money.column] = r.Money(
+            column=money.column,
+            read=before.read + money.read,
+            landed=before.landed + money.landed,
+            quarantined=before.quarantined + money.quarantined,
+            unparsable_count=before.unparsable_count + money.unparsable_count,
+        )
+    return list(totals.values())
+
+
+def money_reasons(run: Run) -> list[str]:
+    """Quarantined money always holds a run, and so does a money cell that is no number."""
+    quarantined = sum(done.quarantined_row_count for done in run.landed.values())
+    reasons = []
+    for money in money_totals(run):
+        if money.quarantined:
+            reasons.append(
+                f"{quarantined} quarantined rows carry {money.quarantined:f} of {money.column}; "
+                "see `convergence runs quarantine`"
+            )
+        if money.unparsable_count:
+            reasons.append(
+                f"{money.unparsable_count} cells of {money.column} are no number that fits; "
+                "see `convergence runs quarantine`"
+            )
+    return reasons
+
+
+def renamed_reasons(run: Run) -> list[str]:
+    """Known content under a new name is held: it would be counted twice."""
+    assert run.plan is not None
+    return [
+        f"{new} has the same content as {old}, which is published already"
+        for new, old in run.plan.renamed_inputs
+    ]
+
+
+async def _shrink_reasons(mesh: Mesh, run: Run) -> list[str]:
+    if not run.scope:
+        return []
+    before = await mesh.warehouse.published_by_scope(run, run.scope)
+    now = await mesh.warehouse.staged_by_scope(run) if before else {}
+    return shrink_reasons(before, now, said_empty(run), money_columns(run.spec.columns))
+
+
+def said_empty(run: Run) -> frozenset[str]:
+    """Return the scope values of which the source itself says that they have no rows."""
+    zero = {
+        count.values[0]
+        for done in run.landed.values()
+        for count in done.scope_counts
+        if count.row_count == 0 and count.values
+    }
+    some = {
+        count.values[0]
+        for done in run.landed.values()
+        for count in done.scope_counts
+        if count.row_count and count.values
+    }
+    return frozenset(zero - some)
+
+
+def shrink_reasons(
+    before: Mapping[str, Counted],
+    now: Mapping[str, Counted],
+    empty: frozenset[str],
+    money: Iterable[str],
+) -> list[str]:
+    """Say for which scope values less than half of the rows or money is left."""
+    reasons = []
+    for value, old in sorted(before.items()):
+        if value in empty:
+            continue
+        new = now.get(value)
+        if new is None:
+            reasons.append(f"{value}: had {old.row_count} rows, has none now")
+            continue
+        if 2 * new.row_count < old.row_count:
+            reasons.append(f"{value}: had {old.row_count} rows, has {new.row_count} now")
+        reasons += [
+            f"{value}: {column} was {was:f}, is {amount:f} now"
+            for column, was, amount in zip(money, old.money, new.money, strict=True)
+            if 2 * abs(amount) < abs(was)
+        ]
+    return reasons
+
+
+async def _decide(mesh: Mesh, run: Run, reasons: list[str]) -> Run:
+    assert run.audited is not None
+    assert run.plan is not None
+    quality = run.spec.quality
+    failed = failed_expectations(run.audited)
+    if failed and quality.on_failure == "fail":
+        raise QualityFailed("; ".join(failed), expectations=str(len(failed)))
+    if failed and quality.on_failure == "hold":
+        reasons = [*failed, *reasons]
+    if not reasons:
+        return run
+    if run.plan.direct:
+        raise HoldNotPossible("; ".join(reasons))
+    expire = mesh.clock() + timedelta(seconds=quality.hold_for_seconds)
+    return await mesh.record(run, r.RunHeld(reasons=tuple(reasons), expire_time=expire))
+
+
+def failed_expectations(audited: r.RunAudited) -> list[str]:
+    """Say which expectations failed the verdict, one sentence each; empty if it succeeded."""
+    if audited.success:
+        return []
+    return [_sentence(x) for x in audited.results if not x.success and x.severity != "info"]
+
+
+def _sentence(result: r.Result) -> str:
+    about = f" of {result.column}" if result.column else ""
+    if result.unexpected_count is not None:
+        found = f"{result.unexpected_count} of {result.element_count} rows break it"
+    else:
+        found = f"observed {result.observed_value}"
+    return f"{result.expectation_type}{about} failed: {found} (allowed: {result.kwargs})"
+
+
+def _texts(amounts: Iterable[Decimal]) -> str:
+    return ", ".join(f"{amount:f}" for amount in amounts) or "none"
+

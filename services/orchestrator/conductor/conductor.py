@@ -1,0 +1,247 @@
+"""One task a run: looks at the run's state, does the phase, looks again, until nothing moves by itself."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from libs.common.errors import ServiceError
+from libs.common.names import RunName
+from services.orchestrator.conductor import auditing, ingesting, planning, publishing, transforming
+from services.orchestrator.conductor.failures import failure_of, transient
+from services.orchestrator.conductor.ingesting import Live, RunTimedOut, SourceFailed, deadline_of
+from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.conductor.publishing import TableLocks
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.ledger import OPEN_STATES
+from services.orchestrator.runs.run import IllegalMove, Run
+from services.orchestrator.runs.states import RunState
+
+log = structlog.get_logger()
+
+STEP_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+PATIENT: Final = frozenset({RunState.PUBLISHING, RunState.TRANSFORMING, RunState.CANCELLING})
+"""States that a failing neighbour never ends: they go on until it is back."""
+
+STEP_TRIES: Final = 12
+"""Tries of a step before PUBLISHING while a neighbour is away."""
+
+
+class Conductor:
+    """Drives all open runs. Every decision goes through the journal first."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self.locks = TableLocks()
+        self.live: dict[RunName, Live] = {}
+        self._tasks: dict[RunName, asyncio.Task[None]] = {}
+        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def resume(self) -> None:
+        """Go on with every open run of the journal; what is publishing keeps its table."""
+        runs = [x for x in self.mesh.history.ledger.runs.values() if x.state in OPEN_STATES]
+        for run in runs:
+            if run.state is RunState.PUBLISHING:
+                self.locks.restore(table_of(run), run.name)
+        for run in sorted(runs, key=lambda x: x.position):
+            self.start(run)
+
+    def start(self, run: Run) -> None:
+        """Begin to drive a run; nothing happens if somebody does already."""
+        if run.name in self._tasks:
+            return
+        task = asyncio.create_task(self._drive(run.name), name=str(run.name))
+        self._tasks[run.name] = task
+        task.add_done_callback(lambda done: self._ended(run.name, done))
+
+    def _ended(self, name: RunName, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(name, None)
+        self.live.pop(name, None)
+        if task.cancelled():
+            return
+        if (error := task.exception()) and not self._crashed.done():
+            self._crashed.set_exception(error)
+
+    async def watch(self) -> None:
+        """Wait for ever; raise if a run's task crashed: the process ends and the journal goes on."""
+        await self._crashed
+
+    async def stop(self, name: RunName) -> None:
+        """Stop working on a run and wait until nothing of it runs here."""
+        if task := self._tasks.get(name):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop working on all runs; the journal has them."""
+        for name in list(self._tasks):
+            await self.stop(name)
+
+    async def _drive(self, name: RunName) -> None:
+        run = self.mesh.history.ledger.runs[name]
+        with _context(run):
+            while (run := self.mesh.history.ledger.runs[name]).state in OPEN_STATES:
+                await self._step(run)
+
+    async def _step(self, run: Run) -> None:
+        """Do one phase; a failing one ends in a record, a delayed one is tried again."""
+        tracer = trace.get_tracer("convergence.orchestrator")
+        parent = TraceContextTextMapPropagator().extract({"traceparent": run.created.traceparent})
+        with tracer.start_as_current_span(f"run.{run.state.lower()}", context=parent) as span:
+            span.set_attribute("run", str(run.name))
+            log.info("run.entered", state=run.state, attempt=run.attempt)
+            try:
+                await self._patiently(run)
+            except IllegalMove:
+                log.info("run.moved_by_other", state=self.mesh.run(run).state)
+            except Exception as error:  # noqa: BLE001 every failure of a phase is the run's
+                await self._fail(run, innermost(error))
+
+    async def _patiently(self, run: Run) -> None:
+        phase = PHASES[run.state]
+        tries = 0
+        while True:
+            try:
+                return await phase(self, self.mesh.run(run))
+            except Exception as error:
+                cause = innermost(error)
+                tries += 1
+                if not transient(cause) or (run.state not in PATIENT and tries >= STEP_TRIES):
+                    raise
+                log.warning("step.delayed", state=run.state, cause=str(cause), tries=tries)
+            if run.state not in PATIENT and self.mesh.clock() >= deadline_of(run):
+                raise RunTimedOut(run.spec.limits.timeout_seconds)
+            await self.mesh.sleep(STEP_BACKOFF_SECONDS[min(tries, 5) - 1])
+
+    async def _fail(self, run: Run, error: BaseException) -> None:
+        if not isinstance(error, ServiceError):
+            log.error("run.crashed", exc_info=error)
+        if run.state is RunState.TRANSFORMING:
+            return await transforming.fail(self.mesh, run, error)
+        failure = error.failure if isinstance(error, SourceFailed) else failure_of(error)
+        log.warning("run.failed", reason=failure.reason, cause=failure.message)
+        now = self.mesh.run(run)
+        if now.plan is not None and not now.plan.direct:
+            with contextlib.suppress(ServiceError):
+                await self.mesh.warehouse.commit_quarantine(now, list(now.landed.values()))
+        with contextlib.suppress(IllegalMove):
+            await self.mesh.record(run, r.RunFailed(failure=failure))
+        await self.locks.give(table_of(run), run.name)
+
+    async def begin(self, run: Run) -> None:
+        """PENDING → PLANNING."""
+        await self.mesh.record(run, r.RunPlanning())
+
+    async def plan(self, run: Run) -> None:
+        """PLANNING → INGESTING."""
+        if run.snapshot is None:
+            run = await self.mesh.record(run, r.RunPlanning())
+        await planning.plan(self.mesh, run)
+
+    async def ingest(self, run: Run) -> None:
+        """INGESTING → AUDITING."""
+        seconds = (deadline_of(run) - self.mesh.clock()).total_seconds()
+        live = self.live.setdefault(run.name, Live())
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await ingesting.ingest(self.mesh, run, live)
+        except TimeoutError:
+            raise RunTimedOut(run.spec.limits.timeout_seconds) from None
+        finally:
+            live.beats.clear()
+
+    async def audit(self, run: Run) -> None:
+        """AUDITING → HELD, PUBLISHING, SUPERSEDED, INGESTING or FAILED."""
+        audited = await auditing.audit(self.mesh, run)
+        if audited.state is RunState.AUDITING:
+            await self._intend(audited)
+
+    async def approve(self, run: Run, *, by: str, reason: str) -> Run:
+        """HELD → PUBLISHING, acknowledged when the intent is durable; it goes on by itself."""
+        after = await self._intend(run, by=by, reason=reason)
+        await self.stop(run.name)
+        self.start(after)
+        return after
+
+    async def _intend(self, run: Run, *, by: str = "", reason: str = "") -> Run:
+        await self.locks.take(table_of(run), run.name)
+        after = self.mesh.run(run)
+        try:
+            after = await publishing.intend(self.mesh, run, by=by, reason=reason)
+        finally:
+            if self.mesh.run(run).state is not RunState.PUBLISHING:
+                await self.locks.give(table_of(run), run.name)
+        if after.state is RunState.SUPERSEDED:
+            await self.mesh.warehouse.tidy_unpublished(after)
+        return after
+
+    async def publish(self, run: Run) -> None:
+        """PUBLISHING → TRANSFORMING, INGESTING or FAILED."""
+        await self.locks.take(table_of(run), run.name)
+        try:
+            after = await publishing.publish(self.mesh, run)
+        finally:
+            if self.mesh.run(run).state is not RunState.PUBLISHING:
+                await self.locks.give(table_of(run), run.name)
+        if after.state is RunState.TRANSFORMING:
+            await publishing.supersede_older(self.mesh, after)
+
+    async def transform(self, run: Run) -> None:
+        """TRANSFORMING → SUCCEEDED."""
+        await transforming.transform(self.mesh, run, self.locks)
+        await transforming.finish_overtaken(self.mesh, run)
+
+    async def expire(self, run: Run) -> None:
+        """HELD → CANCELLED when its time is over."""
+        assert run.held is not None
+        seconds = (run.held.expire_time - self.mesh.clock()).total_seconds()
+        await self.mesh.sleep(max(seconds, 0.0))
+        after = await self.mesh.record(
+            run, r.RunCancelled(by="hold_for", reason="nobody approved it in time")
+        )
+        await self.mesh.warehouse.tidy_unpublished(after)
+
+    async def finish_cancel(self, run: Run) -> None:
+        """CANCELLING → CANCELLED."""
+        await self.mesh.warehouse.tidy_unpublished(run)
+        await self.mesh.record(run, r.RunCancelled())
+
+
+PHASES: Final[dict[RunState, Callable[[Conductor, Run], Awaitable[None]]]] = {
+    RunState.PENDING: Conductor.begin,
+    RunState.PLANNING: Conductor.plan,
+    RunState.INGESTING: Conductor.ingest,
+    RunState.AUDITING: Conductor.audit,
+    RunState.PUBLISHING: Conductor.publish,
+    RunState.TRANSFORMING: Conductor.transform,
+    RunState.HELD: Conductor.expire,
+    RunState.CANCELLING: Conductor.finish_cancel,
+}
+
+
+def table_of(run: Run) -> str:
+    """Return the table that a run publishes to."""
+    return run.spec.target.table_id(run.name.tenant)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the first error of nested groups: the one that ended the others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@contextlib.contextmanager
+def _context(run: Run):  # type: ignore[no-untyped-def]
+    trace_id = run.created.traceparent.split("-")[1] if run.created.traceparent else ""
+    with structlog.contextvars.bound_contextvars(
+        tenant_id=run.name.tenant,
+        pipeline_id=run.name.pipeline,
+        run_id=run.name.run,
+        trace_id=trace_id,
+    ):
+        yield

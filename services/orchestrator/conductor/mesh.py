@@ -1,0 +1,39 @@
+"""The neighbours that phases talk to, opened once."""
+
+import dataclasses
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+from random import Random
+
+from services.orchestrator.journal.history import History
+from services.orchestrator.judges.judges import Judge
+from services.orchestrator.runs.records import Part
+from services.orchestrator.runs.run import Run
+from services.orchestrator.warehouse.warehouse import Warehouse
+from services.orchestrator.workers.dispatcher import Dispatcher
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """What a phase may use. Time, randomness and sleep come from here."""
+
+    history: History
+    warehouse: Warehouse
+    dispatcher: Dispatcher
+    judge: Judge
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[None]]
+    random: Random
+    tries: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
+    """Numbers of chunk tries of this epoch."""
+    beat_seconds: float = 10.0
+    """Silence of a worker after which its attempt is dead."""
+
+    def run(self, run: Run) -> Run:
+        """Return the newest version of a run."""
+        return self.history.ledger.runs[run.name]
+
+    async def record(self, run: Run, detail: Part) -> Run:
+        """Journal a decision about a run and return the run after it."""
+        return await self.history.record(run.name, detail)

@@ -1,0 +1,103 @@
+"""PENDING → PLANNING → INGESTING: the source is split, the scope is fixed, the plan is journaled."""
+
+from libs.common.errors import FailedPrecondition, Unavailable
+from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.judges.judges import Compiled
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.windows import Window
+from services.orchestrator.workers.workers import Planned
+
+NO_SUITE = Compiled(document="", row_rule_count=0, table_rule_count=0)
+
+
+class SourceChanged(FailedPrecondition):
+    """A known name has other content."""
+
+    reason = "SOURCE_CHANGED"
+
+
+async def plan(mesh: Mesh, run: Run) -> None:
+    """Journal the plan of a run. Raises ServiceError; Delayed ones may be tried again."""
+    planned = await ask_worker(mesh, run)
+    suite = NO_SUITE
+    if run.spec.quality.suite_document:
+        suite = await mesh.judge.compile(run.name, run.spec)
+    known, renamed = sort_inputs(mesh, run, planned)
+    left = tuple(chunk for chunk in planned.chunks if chunk.input_id not in known)
+    inputs = tuple(dict.fromkeys(chunk.input_id for chunk in left))
+    await mesh.record(
+        run,
+        r.RunPlanned(
+            chunks=left,
+            scope=scope_of_plan(run, inputs),
+            deliveries=inputs if run.created.window_start is None else (),
+            known_inputs=tuple(known),
+            renamed_inputs=renamed,
+            missing_columns=planned.missing_columns,
+            extra_columns=planned.extra_columns,
+            suite=suite.document,
+            direct=run.spec.direct and not suite.table_rule_count and not run.created.reload,
+            ingest_time=mesh.clock(),
+        ),
+    )
+
+
+async def ask_worker(mesh: Mesh, run: Run) -> Planned:
+    """Have a worker split the source; a worker that does not answer is replaced by another."""
+    first = mesh.dispatcher.any()
+    try:
+        return await first.plan(run.name, run.spec, window_of_run(run))
+    except Unavailable:
+        for other in mesh.dispatcher.others(first):
+            return await other.plan(run.name, run.spec, window_of_run(run))
+        raise
+
+
+def window_of_run(run: Run) -> Window | None:
+    """Return the window that the run was created for; None for deliveries."""
+    start, end = run.created.window_start, run.created.window_end
+    return Window(start=start, end=end) if start and end else None
+
+
+def scope_of_plan(run: Run, inputs: tuple[str, ...]) -> r.Scope:
+    """Return the scope as literals: from the window, or the objects that the plan reads."""
+    if run.created.scope or run.spec.write.mode != "replace":
+        return run.created.scope
+    return ((run.spec.write.scope[0], inputs),)
+
+
+def sort_inputs(
+    mesh: Mesh, run: Run, planned: Planned
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Split the plan's inputs by what this pipeline has published before.
+
+    Returns:
+        Inputs to leave out (`append` only), and pairs (new name, name under which the same content
+        was published).
+
+    Raises:
+        SourceChanged: `append`, and a known name has other content.
+    """
+    key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+    before = mesh.history.ledger.inputs.get(key, {})
+    names = {content: name for name, content in before.items() if content}
+    known: list[str] = []
+    renamed: list[tuple[str, str]] = []
+    for name, content in {c.input_id: c.content_hash for c in planned.chunks}.items():
+        if run.spec.write.mode == "append" and not run.created.reload and name in before:
+            if before[name] != content:
+                raise _changed(name)
+            known.append(name)
+            continue
+        if content and name not in before and content in names:
+            renamed.append((name, names[content]))
+    return known, tuple(renamed)
+
+
+def _changed(name: str) -> SourceChanged:
+    return SourceChanged(
+        f"{name} was published before with other content; `append` reads an input once: "
+        "give new content a new name, or start the run with reload",
+        source=name,
+    )

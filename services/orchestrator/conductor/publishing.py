@@ -1,0 +1,168 @@
+"""AUDITING or HELD → PUBLISHING → TRANSFORMING: intent recorded, the idempotent effect, the outcome."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from decimal import Decimal
+
+from libs.common.names import RunName
+from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import IllegalMove, Run
+from services.orchestrator.runs.states import RunState
+from services.orchestrator.warehouse.statements import money_columns
+from services.orchestrator.warehouse.warehouse import Counted
+
+READY = frozenset({RunState.AUDITING, RunState.HELD})
+
+
+class TableLocks:
+    """One run at a time publishes to a table, and one transforms into it.
+
+    A lock belongs to a run, not to a task: it is taken before the intent is journaled and given back
+    when the outcome is, so that a restarted task or process finds it where it was.
+    """
+
+    def __init__(self) -> None:
+        self._holders: dict[str, RunName] = {}
+        self._given = asyncio.Condition()
+
+    def restore(self, table: str, run: RunName) -> None:
+        """Give the lock to a run whose intent the journal holds."""
+        holder = self._holders.setdefault(table, run)
+        assert holder == run, f"{holder} and {run} both publish to {table}"
+
+    async def take(self, table: str, run: RunName) -> None:
+        """Wait until `run` holds the lock; at once if it does already."""
+        async with self._given:
+            await self._given.wait_for(lambda: self._holders.get(table, run) == run)
+            self._holders[table] = run
+
+    async def give(self, table: str, run: RunName) -> None:
+        """Give the lock back; nothing happens if `run` does not hold it."""
+        async with self._given:
+            if self._holders.get(table) == run:
+                del self._holders[table]
+                self._given.notify_all()
+
+    @contextlib.asynccontextmanager
+    async def held(self, table: str, run: RunName) -> AsyncGenerator[None]:
+        """Hold the lock for the length of a block."""
+        await self.take(table, run)
+        try:
+            yield
+        finally:
+            await self.give(table, run)
+
+
+def publishing_job_id(run: Run) -> str:
+    """Return the id of the run's publishing job: the same until that job is done and failed."""
+    return f"cvg-{run.name.tenant}-{run.name.run}-publish-{run.attempt}"
+
+
+async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run:
+    """Journal what will be published: the point of no return. Call it under the table's lock.
+
+    Returns:
+        The run PUBLISHING, or SUPERSEDED when newer looks at its whole scope are published.
+
+    Raises:
+        IllegalMove: it was cancelled, or is published already.
+    """
+    run = mesh.run(run).require(READY)
+    assert run.plan is not None
+    mine, left_out = mesh.history.ledger.newest(run)
+    if run.scope and not mine:
+        newer = mesh.history.ledger.superseded(run) or ""
+        return await mesh.record(run, r.RunSuperseded(by_run=newer))
+    old = await mesh.warehouse.published_by_scope(run, mine) if mine else {}
+    statement = "" if run.plan.direct else await mesh.warehouse.merge_statement(run, mine)
+    mesh.run(run).require(READY)
+    return await mesh.record(
+        run,
+        r.RunPublishing(
+            scope=mine,
+            left_out=left_out,
+            inputs=tuple({c.input_id: c.content_hash for c in run.plan.chunks}.items()),
+            streams=direct_streams(run),
+            job_id="" if run.plan.direct else publishing_job_id(run),
+            statement=statement,
+            old_row_count=sum(counted.row_count for counted in old.values()),
+            old_money=_summed(run, old),
+            by=by,
+            reason=reason,
+        ),
+    )
+
+
+def direct_streams(run: Run) -> tuple[str, ...]:
+    """Return the streams that a direct `append` commits, in plan order."""
+    assert run.plan is not None
+    if not run.plan.direct:
+        return ()
+    done = (run.landed[chunk.chunk_id] for chunk in run.plan.chunks)
+    return tuple(landed.stream for landed in done if landed.stream)
+
+
+def _summed(run: Run, counts: dict[str, Counted]) -> tuple[tuple[str, Decimal], ...]:
+    return tuple(
+        (column, sum((counted.money[i] for counted in counts.values()), Decimal(0)))
+        for i, column in enumerate(money_columns(run.spec.columns))
+    )
+
+
+async def publish(mesh: Mesh, run: Run) -> Run:
+    """Make the rows visible and journal that they are. Call it under the table's lock; may be repeated.
+
+    Returns:
+        The run TRANSFORMING, or INGESTING when the streams of a direct `append` are gone.
+
+    Raises:
+        PublishFailed: the job is done and failed.
+    """
+    publishing = run.publishing
+    assert publishing is not None
+    if publishing.streams and not await mesh.warehouse.commit_target(run, publishing.streams):
+        lost = tuple(run.landed)
+        cause = "the streams ended before they were committed, and the target has no row of the run"
+        return await mesh.record(run, r.ChunksLost(chunk_ids=lost, cause=cause))
+    if publishing.job_id:
+        await mesh.warehouse.publish(run, publishing)
+    after = await mesh.record(run, r.RunPublished(restatement=await _restated(mesh, run)))
+    await mesh.warehouse.tidy_published(after, publishing)
+    return after
+
+
+async def _restated(mesh: Mesh, run: Run) -> r.Restatement | None:
+    publishing = run.publishing
+    assert publishing is not None
+    if not publishing.scope:
+        return None
+    new = await mesh.warehouse.published_by_scope(run, publishing.scope)
+    sums = dict(_summed(run, new))
+    return r.Restatement(
+        old_row_count=publishing.old_row_count,
+        new_row_count=sum(counted.row_count for counted in new.values()),
+        money=tuple(
+            r.Change(column=column, old=old, new=sums[column])
+            for column, old in publishing.old_money
+        ),
+    )
+
+
+async def supersede_older(mesh: Mesh, run: Run) -> None:
+    """After a publication: held and failed runs whose whole scope has newer looks are over."""
+    older = [
+        other
+        for other in mesh.history.ledger.of(run.name.parent)
+        if other.state in {RunState.HELD, RunState.FAILED}
+    ]
+    for other in older:
+        newer = mesh.history.ledger.superseded(other)
+        if newer is None:
+            continue
+        try:
+            after = await mesh.record(other, r.RunSuperseded(by_run=newer))
+        except IllegalMove:
+            continue
+        await mesh.warehouse.tidy_unpublished(after)

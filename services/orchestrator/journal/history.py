@@ -1,0 +1,137 @@
+"""The one place that decisions pass through: applied, journaled in groups, then promised."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
+from typing import Final
+
+from libs.common.errors import Unavailable
+from libs.common.names import RunName
+from services.orchestrator.journal.journal import Journal
+from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.runs.records import EpochOpened, Part, Record
+from services.orchestrator.runs.run import Run
+
+GROUP: Final = 50
+"""Most records in one append."""
+
+RETRY_SECONDS: Final = 0.5
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Watch:
+    """Runs that changed since the watcher last looked, oldest change first."""
+
+    changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    runs: dict[RunName, None] = dataclasses.field(default_factory=dict)
+
+    def take(self) -> list[RunName]:
+        """Return and forget the runs that changed."""
+        self.changed.clear()
+        taken = list(self.runs)
+        self.runs.clear()
+        return taken
+
+
+class History:
+    """Applies decisions to the ledger at once and acknowledges them when they are durable.
+
+    A decision sees every decision before it, durable or not. Nothing may be promised to anyone
+    before `settled` returns. When the journal refuses for good, `write` raises and the process ends,
+    so an undurable decision is never undone: it never was.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        epoch: int,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.ledger = Ledger()
+        self.epoch = epoch
+        self.clock = clock
+        self.new_id = new_id
+        self.durable = 0
+        self._journal = journal
+        self._queue: deque[Record] = deque()
+        self._work = asyncio.Event()
+        self._acknowledged = asyncio.Condition()
+        self._watches: set[Watch] = set()
+
+    def load(self, records: list[Record]) -> None:
+        """Fold the journal as it was found."""
+        for record in records:
+            self.ledger.add(record)
+        self.durable = self.ledger.position
+
+    def decide(self, run: RunName | None, detail: Part) -> Run | None:
+        """Apply a decision now; it becomes durable in the order of these calls.
+
+        Raises:
+            IllegalMove: the state does not allow it; nothing was changed.
+        """
+        record = Record(
+            event_id=self.new_id(),
+            position=self.ledger.position + 1,
+            epoch=self.epoch,
+            run=str(run) if run else "",
+            time=self.clock(),
+            detail=detail,  # type: ignore[arg-type]
+        )
+        after = self.ledger.add(record)
+        self._queue.append(record)
+        self._work.set()
+        return after
+
+    async def record(self, run: RunName, detail: Part) -> Run:
+        """Decide, and return the run when the decision is durable."""
+        after = self.decide(run, detail)
+        assert after is not None
+        await self.settled(after.position)
+        return after
+
+    async def settled(self, position: int) -> None:
+        """Wait until all records up to `position` are durable."""
+        async with self._acknowledged:
+            await self._acknowledged.wait_for(lambda: self.durable >= position)
+
+    async def write(self) -> None:
+        """Append what was decided, for ever. Raises JournalSealed when a successor is active."""
+        self.decide(None, EpochOpened())
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+                await self._append(group)
+                await self._acknowledge(group)
+
+    async def _append(self, group: list[Record]) -> None:
+        while True:
+            try:
+                return await self._journal.append(group)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _acknowledge(self, group: list[Record]) -> None:
+        async with self._acknowledged:
+            self.durable = group[-1].position
+            self._acknowledged.notify_all()
+        for watch in self._watches:
+            watch.runs.update((RunName.parse(record.run), None) for record in group if record.run)
+            watch.changed.set()
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncGenerator[Watch]:
+        """Follow durable changes from now on."""
+        watch = Watch()
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.discard(watch)

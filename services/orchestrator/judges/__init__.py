@@ -1,0 +1,1 @@
+"""The quality service as the orchestrator sees it."""

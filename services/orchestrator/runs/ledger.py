@@ -1,0 +1,125 @@
+"""Everything that the journal says: runs, request ids, published scopes and inputs. A fold, no I/O."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from libs.common.names import PipelineName, RunName
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import Run, apply
+from services.orchestrator.runs.states import LIVE, RunState
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Who published a scope value last, and how new its look at the source was."""
+
+    snapshot: int
+    run: str
+
+
+@dataclasses.dataclass(slots=True)
+class Ledger:
+    """The state of the world after all records applied, in order of position."""
+
+    position: int = 0
+    runs: dict[RunName, Run] = dataclasses.field(default_factory=dict)
+    requests: dict[tuple[str, str], RunName] = dataclasses.field(default_factory=dict)
+    """Runs by (pipeline's name, request id)."""
+    looks: dict[tuple[PipelineName, str], dict[tuple[str, ...], Look]] = dataclasses.field(
+        default_factory=dict
+    )
+    """Newest published look by (pipeline, table) and scope value."""
+    inputs: dict[tuple[PipelineName, str], dict[str, str]] = dataclasses.field(default_factory=dict)
+    """Content hash of published inputs by (pipeline, table) and input id."""
+    untransformed: dict[tuple[PipelineName, str], dict[tuple[str, ...], None]] = dataclasses.field(
+        default_factory=dict
+    )
+    """Scope values that were published but not transformed, by (pipeline, transform)."""
+    history: dict[RunName, list[r.Record]] = dataclasses.field(default_factory=dict)
+
+    def add(self, record: r.Record) -> Run | None:
+        """Apply one record; return the run that it is about, None for records about epochs."""
+        assert record.position > self.position, "records come in order of position"
+        run = None
+        if record.run:
+            name = RunName.parse(record.run)
+            run = apply(self.runs.get(name), record)
+            self.runs[name] = run
+            self.history.setdefault(name, []).append(record)
+            self._index(run, record.detail)
+        self.position = record.position
+        return run
+
+    def _index(self, run: Run, detail: r.Part) -> None:
+        if isinstance(detail, r.RunCreated):
+            self.requests[str(run.name.parent), detail.request_id] = run.name
+        elif isinstance(detail, r.RunPublished):
+            self._publish(run)
+        elif isinstance(detail, r.TransformCompleted):
+            pending = self.untransformed.get((run.name.parent, detail.transform_id), {})
+            for value in values(detail.scope):
+                pending.pop(value, None)
+
+    def _publish(self, run: Run) -> None:
+        assert run.publishing is not None
+        assert run.snapshot is not None
+        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+        look = Look(snapshot=run.snapshot, run=run.name.run)
+        published = list(values(run.publishing.scope))
+        self.looks.setdefault(key, {}).update(dict.fromkeys(published, look))
+        self.inputs.setdefault(key, {}).update(run.publishing.inputs)
+        for transform in run.spec.transforms:
+            pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
+            pending.update(dict.fromkeys(published))
+
+    def live(self, tenant: str) -> int:
+        """Return how many runs of a tenant are live."""
+        return sum(run.state in LIVE for run in self.runs.values() if run.name.tenant == tenant)
+
+    def of(self, parent: PipelineName) -> Iterator[Run]:
+        """Yield the runs of a pipeline, in no order."""
+        return (run for run in self.runs.values() if run.name.parent == parent)
+
+    def superseded(self, run: Run) -> str | None:
+        """Return the run that made `run` old: newer looks at ALL its scope values are published."""
+        if run.snapshot is None or run.spec.write.mode != "replace" or not run.scope:
+            return None
+        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+        looks = self.looks.get(key, {})
+        newest = [looks.get(value) for value in values(run.scope)]
+        if all(look is not None and look.snapshot > run.snapshot for look in newest):
+            return next(look.run for look in newest if look is not None)
+        return None
+
+    def newest(self, run: Run) -> tuple[r.Scope, r.Scope]:
+        """Split the run's scope into the values of which it is the newest look, and the others."""
+        assert run.snapshot is not None
+        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+        looks = self.looks.get(key, {})
+        columns = [column for column, _ in run.scope]
+        mine, older = [], []
+        for value in values(run.scope):
+            look = looks.get(value)
+            newer_is_there = look is not None and look.snapshot > run.snapshot
+            (older if newer_is_there else mine).append(value)
+        return scope(columns, mine), scope(columns, older)
+
+
+def values(scope_: r.Scope) -> Iterator[tuple[str, ...]]:
+    """Yield the combinations that a scope stands for. Scopes have one column today."""
+    for _, column_values in scope_[:1]:
+        yield from ((value,) for value in column_values)
+
+
+def scope(columns: Iterable[str], combinations: Iterable[tuple[str, ...]]) -> r.Scope:
+    """Return the scope that stands for `combinations`; empty if there are none."""
+    combined = list(combinations)
+    if not combined:
+        return ()
+    return tuple(
+        (column, tuple(dict.fromkeys(c[i] for c in combined))) for i, column in enumerate(columns)
+    )
+
+
+OPEN_STATES = LIVE | {RunState.HELD}
+"""Runs that the conductor has something to do for, expiry of a hold included."""

@@ -1,0 +1,341 @@
+"""Records of the journal: every decision about a run, as data. State is a fold over them.
+
+Fields may be added with defaults; a field is never renamed, retyped or removed, so that a journal
+written by any earlier version stays readable.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import pydantic
+
+Scope = tuple[tuple[str, tuple[str, ...]], ...]
+"""Pairs (column, literal values as text of the column's type)."""
+
+
+class Part(pydantic.BaseModel):
+    """Base of all that is journaled: frozen, unknown fields of newer versions ignored."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="ignore")
+
+
+class Failure(Part):
+    """Why a run failed; `kind` is config, source, data, quota or platform."""
+
+    kind: Literal["config", "source", "data", "quota", "platform"]
+    reason: str
+    message: str
+    advice: str
+    data_safe: bool = True
+    metadata: dict[str, str] = {}
+
+
+class Money(Part):
+    """Sums of one decimal column over one chunk."""
+
+    column: str
+    read: Decimal
+    landed: Decimal
+    quarantined: Decimal
+    unparsable_count: int = 0
+
+
+class ScopeCount(Part):
+    """Rows landed for one combination of scope values; 0 where the source itself said so."""
+
+    values: tuple[str, ...]
+    row_count: int
+
+
+class Metric(Part):
+    """What a worker counted for one row rule."""
+
+    rule_id: str
+    element_count: int
+    missing_count: int
+    unexpected_count: int
+    samples: tuple[str, ...] = ()
+
+
+class Chunk(Part):
+    """A part of the source: `message` is the worker's own `Chunk`, as protobuf JSON."""
+
+    chunk_id: str
+    input_id: str
+    content_hash: str
+    estimated_bytes: int = 0
+    expected_row_count: int | None = None
+    message: str
+
+
+class Landed(Part):
+    """What a finished chunk holds."""
+
+    chunk_id: str
+    chunk_attempt: int
+    stream: str
+    quarantine_stream: str
+    read_row_count: int
+    landed_row_count: int
+    quarantined_row_count: int
+    read_bytes: int
+    money: tuple[Money, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    scope_counts: tuple[ScopeCount, ...] = ()
+    coerced_cell_count: int = 0
+    try_count: int = 1
+
+
+class Result(Part):
+    """What one expectation said."""
+
+    rule_id: str
+    expectation_type: str
+    column: str
+    kwargs: str
+    success: bool
+    severity: str
+    element_count: int
+    missing_count: int
+    unexpected_count: int | None = None
+    observed_value: str | None = None
+    samples: tuple[str, ...] = ()
+
+
+class Change(Part):
+    """Sum of one decimal column over a scope, before and after."""
+
+    column: str
+    old: Decimal
+    new: Decimal
+
+
+class Restatement(Part):
+    """How a scope changed against what it replaced."""
+
+    old_row_count: int
+    new_row_count: int
+    money: tuple[Change, ...] = ()
+
+
+class EpochOpened(Part):
+    """An orchestrator became active."""
+
+    type: Literal["epoch.opened"] = "epoch.opened"
+
+
+class RunCreated(Part):
+    """A run was acknowledged, with everything it uses to its end."""
+
+    type: Literal["run.created"] = "run.created"
+    spec: str
+    spec_hash: str
+    request_id: str
+    request_digest: str
+    request_facts: dict[str, str] = {}
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    scope: Scope = ()
+    reload: bool = False
+    created_by: str = ""
+    traceparent: str = ""
+
+
+class RunPlanning(Part):
+    """Planning began; the position of the first such record of a plan is the run's snapshot."""
+
+    type: Literal["run.planning"] = "run.planning"
+
+
+class RunPlanned(Part):
+    """From here on "complete" has a meaning."""
+
+    type: Literal["run.planned"] = "run.planned"
+    chunks: tuple[Chunk, ...]
+    scope: Scope = ()
+    deliveries: tuple[str, ...] = ()
+    known_inputs: tuple[str, ...] = ()
+    renamed_inputs: tuple[tuple[str, str], ...] = ()
+    """Pairs (new name, name under which the same content was published)."""
+    missing_columns: tuple[str, ...] = ()
+    extra_columns: tuple[str, ...] = ()
+    suite: str = ""
+    """The compiled suite, as protobuf JSON; empty without one."""
+    direct: bool = False
+    ingest_time: datetime
+
+
+class ChunkCompleted(Part):
+    """A chunk's rows count from here on: the journal names its stream."""
+
+    type: Literal["chunk.completed"] = "chunk.completed"
+    landed: Landed
+    worker: str = ""
+
+
+class ChunksLost(Part):
+    """Streams that ended before their rows were committed: the chunks are read again."""
+
+    type: Literal["chunks.lost"] = "chunks.lost"
+    chunk_ids: tuple[str, ...]
+    cause: str
+
+
+class RunIngested(Part):
+    """Every planned chunk is done."""
+
+    type: Literal["run.ingested"] = "run.ingested"
+
+
+class RunAudited(Part):
+    """Counts and sums agree, and the suite was judged."""
+
+    type: Literal["run.audited"] = "run.audited"
+    success: bool
+    results: tuple[Result, ...] = ()
+
+
+class RunHeld(Part):
+    """The run waits for a person."""
+
+    type: Literal["run.held"] = "run.held"
+    reasons: tuple[str, ...]
+    expire_time: datetime
+
+
+class RunPublishing(Part):
+    """The point of no return: what will be made visible, and how. Written before it begins."""
+
+    type: Literal["run.publishing"] = "run.publishing"
+    scope: Scope = ()
+    left_out: Scope = ()
+    inputs: tuple[tuple[str, str], ...] = ()
+    """Pairs (input id, content hash) that become published."""
+    streams: tuple[str, ...] = ()
+    job_id: str = ""
+    statement: str = ""
+    old_row_count: int = 0
+    old_money: tuple[tuple[str, Decimal], ...] = ()
+    by: str = ""
+    reason: str = ""
+
+
+class RunPublished(Part):
+    """The rows are visible."""
+
+    type: Literal["run.published"] = "run.published"
+    restatement: Restatement | None = None
+
+
+class TransformStarted(Part):
+    """A transform's statement is about to run; written before it begins."""
+
+    type: Literal["transform.started"] = "transform.started"
+    transform_id: str
+    job_id: str
+    statement: str
+    scope: Scope
+
+
+class TransformCompleted(Part):
+    """A transform's rows are visible."""
+
+    type: Literal["transform.completed"] = "transform.completed"
+    transform_id: str
+    target_table: str
+    row_count: int
+    scope: Scope
+
+
+class TransformFailed(Part):
+    """Raw rows are published, silver is as it was."""
+
+    type: Literal["run.transform_failed"] = "run.transform_failed"
+    transform_id: str
+    failure: Failure
+
+
+class RunSucceeded(Part):
+    """The end; everything is published."""
+
+    type: Literal["run.succeeded"] = "run.succeeded"
+
+
+class RunFailed(Part):
+    """Failed before anything was published."""
+
+    type: Literal["run.failed"] = "run.failed"
+    failure: Failure
+
+
+class RunCancelling(Part):
+    """Work is being stopped."""
+
+    type: Literal["run.cancelling"] = "run.cancelling"
+    by: str
+    reason: str
+
+
+class RunCancelled(Part):
+    """Nothing was published, staging is gone."""
+
+    type: Literal["run.cancelled"] = "run.cancelled"
+    by: str = ""
+    reason: str = ""
+
+
+class RunSuperseded(Part):
+    """Newer looks at all its scope values are published."""
+
+    type: Literal["run.superseded"] = "run.superseded"
+    by_run: str
+
+
+class RunRetried(Part):
+    """The next attempt of a failed run begins."""
+
+    type: Literal["run.retried"] = "run.retried"
+    attempt: int
+    replan: bool = False
+    by: str = ""
+    spec: str = ""
+    """The spec with its transforms as they now stand; empty if unchanged."""
+
+
+Detail = Annotated[
+    EpochOpened
+    | RunCreated
+    | RunPlanning
+    | RunPlanned
+    | ChunkCompleted
+    | ChunksLost
+    | RunIngested
+    | RunAudited
+    | RunHeld
+    | RunPublishing
+    | RunPublished
+    | TransformStarted
+    | TransformCompleted
+    | TransformFailed
+    | RunSucceeded
+    | RunFailed
+    | RunCancelling
+    | RunCancelled
+    | RunSuperseded
+    | RunRetried,
+    pydantic.Field(discriminator="type"),
+]
+
+DETAILS: pydantic.TypeAdapter[Detail] = pydantic.TypeAdapter(Detail)
+
+
+class Record(Part):
+    """One row of the journal. `run` is a run's resource name, empty for records about epochs."""
+
+    event_id: str
+    position: int
+    epoch: int
+    run: str
+    time: datetime
+    detail: Detail

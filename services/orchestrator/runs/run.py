@@ -1,0 +1,204 @@
+"""One run as its records tell it, and the fold that makes it."""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, Self
+
+from libs.common.errors import FailedPrecondition
+from libs.common.names import RunName
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.states import NEXT, RESTING, RunState
+from services.orchestrator.specs import PipelineSpec
+
+
+class IllegalMove(FailedPrecondition):
+    """The run's state does not allow what was asked."""
+
+    reason = "RUN_STATE_MISMATCH"
+
+    def __init__(self, name: str, state: RunState, allowed: frozenset[RunState]) -> None:
+        states = ", ".join(sorted(allowed)) or "no state"
+        super().__init__(
+            f"run {name} is {state}; the call needs one of: {states}",
+            name=name,
+            state=state,
+            allowed=states,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """State of a run after the record at `position`."""
+
+    name: RunName
+    spec: PipelineSpec
+    created: r.RunCreated
+    state: RunState
+    attempt: int
+    position: int
+    create_time: datetime
+    update_time: datetime
+    attempt_time: datetime
+    """When the present attempt began: `limits.timeout` counts from here."""
+    end_time: datetime | None = None
+    snapshot: int | None = None
+    plan: r.RunPlanned | None = None
+    landed: dict[str, r.Landed] = dataclasses.field(default_factory=dict)
+    """Completed chunks by id. Never changed in place."""
+    audited: r.RunAudited | None = None
+    held: r.RunHeld | None = None
+    publishing: r.RunPublishing | None = None
+    published: r.RunPublished | None = None
+    transforms: dict[str, r.TransformCompleted] = dataclasses.field(default_factory=dict)
+    transform_jobs: tuple[r.TransformStarted, ...] = ()
+    failure: r.Failure | None = None
+    cancel: r.RunCancelling | r.RunCancelled | None = None
+    failed_attempt: int = 0
+    """The attempt that RetryRun left behind; a repeat that names it changes nothing."""
+
+    @property
+    def scope(self) -> r.Scope:
+        """Literal values of the run's scope; empty for `append` and before planning."""
+        return self.plan.scope if self.plan else self.created.scope
+
+    @property
+    def missing(self) -> tuple[r.Chunk, ...]:
+        """Planned chunks that are not done, in plan order."""
+        if self.plan is None:
+            return ()
+        return tuple(c for c in self.plan.chunks if c.chunk_id not in self.landed)
+
+    @property
+    def resting(self) -> bool:
+        return self.state in RESTING
+
+    def require(self, allowed: frozenset[RunState]) -> Self:
+        """Return this run if its state is one of `allowed`; raise IllegalMove otherwise."""
+        if self.state not in allowed:
+            raise IllegalMove(str(self.name), self.state, allowed)
+        return self
+
+
+def _to(run: Run, target: RunState, record: r.Record, **changes: object) -> Run:
+    if target not in NEXT[run.state]:
+        raise IllegalMove(str(run.name), run.state, frozenset({target}))
+    end = record.time if target in RESTING else None
+    return dataclasses.replace(run, state=target, end_time=end, **changes)  # type: ignore[arg-type]
+
+
+def _planning(run: Run, record: r.Record, _: r.RunPlanning) -> Run:
+    if run.state is RunState.PLANNING:
+        return dataclasses.replace(run, snapshot=record.position)
+    return _to(run, RunState.PLANNING, record, snapshot=record.position)
+
+
+def _planned(run: Run, record: r.Record, detail: r.RunPlanned) -> Run:
+    kept = {c.chunk_id: run.landed[c.chunk_id] for c in detail.chunks if c.chunk_id in run.landed}
+    return _to(run, RunState.INGESTING, record, plan=detail, landed=kept)
+
+
+def _completed(run: Run, _: r.Record, detail: r.ChunkCompleted) -> Run:
+    landed = {**run.landed, detail.landed.chunk_id: detail.landed}
+    return dataclasses.replace(run, landed=landed)
+
+
+def _lost(run: Run, record: r.Record, detail: r.ChunksLost) -> Run:
+    kept = {key: value for key, value in run.landed.items() if key not in detail.chunk_ids}
+    if run.state is RunState.INGESTING:
+        return dataclasses.replace(run, landed=kept)
+    return _to(run, RunState.INGESTING, record, landed=kept, publishing=None, audited=None)
+
+
+def _publishing(run: Run, record: r.Record, detail: r.RunPublishing) -> Run:
+    if run.state is RunState.PUBLISHING:
+        return dataclasses.replace(run, publishing=detail)
+    return _to(run, RunState.PUBLISHING, record, publishing=detail, held=None)
+
+
+def _transform_started(run: Run, _: r.Record, detail: r.TransformStarted) -> Run:
+    return dataclasses.replace(run, transform_jobs=(*run.transform_jobs, detail))
+
+
+def _transformed(run: Run, _: r.Record, detail: r.TransformCompleted) -> Run:
+    return dataclasses.replace(run, transforms={**run.transforms, detail.transform_id: detail})
+
+
+def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
+    changes: dict[str, object] = {
+        "attempt": detail.attempt,
+        "failed_attempt": run.attempt,
+        "attempt_time": record.time,
+        "failure": None,
+    }
+    if run.state is RunState.TRANSFORM_FAILED:
+        if detail.spec:
+            changes["spec"] = PipelineSpec.model_validate_json(detail.spec)
+        return _to(run, RunState.TRANSFORMING, record, **changes)
+    if detail.replan or run.plan is None:
+        changes |= {"plan": None, "snapshot": None, "landed": {}}
+        return _to(run, RunState.PLANNING, record, audited=None, **changes)
+    return _to(run, RunState.INGESTING, record, audited=None, **changes)
+
+
+_FOLD: Final[dict[type[r.Part], Callable[[Run, r.Record, r.Part], Run]]] = {
+    r.RunPlanning: _planning,  # type: ignore[dict-item]
+    r.RunPlanned: _planned,  # type: ignore[dict-item]
+    r.ChunkCompleted: _completed,  # type: ignore[dict-item]
+    r.ChunksLost: _lost,  # type: ignore[dict-item]
+    r.RunIngested: lambda run, rec, _: _to(run, RunState.AUDITING, rec),
+    r.RunAudited: lambda run, _, d: dataclasses.replace(run, audited=d),  # type: ignore[arg-type]
+    r.RunHeld: lambda run, rec, d: _to(run, RunState.HELD, rec, held=d),
+    r.RunPublishing: _publishing,  # type: ignore[dict-item]
+    r.RunPublished: lambda run, rec, d: _to(run, RunState.TRANSFORMING, rec, published=d),
+    r.TransformStarted: _transform_started,  # type: ignore[dict-item]
+    r.TransformCompleted: _transformed,  # type: ignore[dict-item]
+    r.TransformFailed: lambda run, rec, d: _to(
+        run,
+        RunState.TRANSFORM_FAILED,
+        rec,
+        failure=d.failure,  # type: ignore[attr-defined]
+    ),
+    r.RunSucceeded: lambda run, rec, _: _to(run, RunState.SUCCEEDED, rec, failure=None),
+    r.RunFailed: lambda run, rec, d: _to(
+        run,
+        RunState.FAILED,
+        rec,
+        failure=d.failure,  # type: ignore[attr-defined]
+    ),
+    r.RunCancelling: lambda run, rec, d: _to(run, RunState.CANCELLING, rec, cancel=d),
+    r.RunCancelled: lambda run, rec, d: _to(
+        run, RunState.CANCELLED, rec, cancel=run.cancel or d
+    ),
+    r.RunSuperseded: lambda run, rec, _: _to(run, RunState.SUPERSEDED, rec),
+    r.RunRetried: _retried,  # type: ignore[dict-item]
+}
+
+
+def create(record: r.Record, detail: r.RunCreated) -> Run:
+    """Return the run that a RunCreated record begins."""
+    return Run(
+        name=RunName.parse(record.run),
+        spec=PipelineSpec.model_validate_json(detail.spec),
+        created=detail,
+        state=RunState.PENDING,
+        attempt=1,
+        position=record.position,
+        create_time=record.time,
+        update_time=record.time,
+        attempt_time=record.time,
+    )
+
+
+def apply(run: Run | None, record: r.Record) -> Run:
+    """Return the run after `record`.
+
+    Raises:
+        IllegalMove: the record moves the run to a state that NEXT forbids.
+    """
+    detail = record.detail
+    if isinstance(detail, r.RunCreated):
+        return create(record, detail)
+    assert run is not None, f"record {record.event_id} is about a run that was never created"
+    moved = _FOLD[type(detail)](run, record, detail)
+    return dataclasses.replace(moved, position=record.position, update_time=record.time)

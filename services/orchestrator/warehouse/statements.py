@@ -1,0 +1,251 @@
+"""The SQL of audit, publishing and transforms. Pure: from specs and literals to GoogleSQL text.
+
+Every statement is one job, names its columns, carries partitions as literals and may be repeated:
+a repeat finds its own rows by (`_run_id`, `_chunk_id`, `_row_number`) and changes nothing.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from libs.common.lineage import LINEAGE, MONEY_TYPES, PlatformColumn, base_type, target_columns
+from services.orchestrator.runs.records import Scope
+from services.orchestrator.specs import ColumnSpec, PipelineSpec
+
+TYPED_LITERALS: Final = frozenset({"DATE", "DATETIME", "TIMESTAMP", "TIME"})
+LINEAGE_TYPES: Final = {column.name: column.type for column in LINEAGE}
+
+
+def name(column: str) -> str:
+    """Quote a column's name."""
+    return f"`{column}`"
+
+
+def text(value: str) -> str:
+    """Return a STRING literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return "'" + escaped.replace("\r", "\\r") + "'"
+
+
+def literal(value: str, type_: str) -> str:
+    """Return `value` as a literal of a BigQuery type, e.g. `DATE '2026-11-20'`."""
+    base = base_type(type_)
+    if base in TYPED_LITERALS:
+        return f"{base} {text(value)}"
+    if base == "STRING":
+        return text(value)
+    return f"CAST({text(value)} AS {base})"
+
+
+def one_of(column: str, values: Iterable[str], type_: str) -> str:
+    """Return `column IN (literals)`; FALSE for no values."""
+    literals = ", ".join(literal(value, type_) for value in values)
+    return f"{column} IN ({literals})" if literals else "FALSE"
+
+
+def money_columns(columns: Sequence[ColumnSpec]) -> tuple[str, ...]:
+    """Return the names of the decimal columns, in schema order."""
+    return tuple(
+        c.name for c in columns if base_type(c.type) in MONEY_TYPES and c.mode != "REPEATED"
+    )
+
+
+def column_type(spec: PipelineSpec, column: str) -> str:
+    """Return the type of a declared or lineage column of the target."""
+    declared = {c.name: c.type for c in spec.columns}
+    return declared.get(column) or LINEAGE_TYPES[column]
+
+
+def _sums(money: Sequence[str]) -> str:
+    return "".join(
+        f", COALESCE(SUM(CAST({name(column)} AS BIGNUMERIC)), 0) AS m{i}"
+        for i, column in enumerate(money)
+    )
+
+
+def chunk_counts(staging: str, money: Sequence[str]) -> str:
+    """Rows and sums per chunk and attempt: chunk_id, attempt, row_count, m0, m1, …"""
+    return (
+        "SELECT _chunk_id AS chunk_id, _attempt AS attempt, COUNT(*) AS row_count"
+        f"{_sums(money)} FROM {staging} GROUP BY _chunk_id, _attempt"
+    )
+
+
+def scope_counts(table: str, where: str, column: str, money: Sequence[str]) -> str:
+    """Rows and sums per scope value: scope_value (text), row_count, m0, m1, …"""
+    return (
+        f"SELECT CAST({name(column)} AS STRING) AS scope_value, COUNT(*) AS row_count"
+        f"{_sums(money)} FROM {table} WHERE {where} GROUP BY 1"
+    )
+
+
+def delete_strays(staging: str, named: Iterable[tuple[str, int]]) -> str:
+    """Delete staging rows whose (chunk, attempt) the journal does not name."""
+    keys = ", ".join(text(f"{chunk}/{attempt}") for chunk, attempt in named)
+    key = "CONCAT(_chunk_id, '/', CAST(_attempt AS STRING))"
+    return f"DELETE FROM {staging} WHERE " + (f"{key} NOT IN ({keys})" if keys else "TRUE")
+
+
+def in_scope(spec: PipelineSpec, scope: Scope) -> str:
+    """Condition on the target's rows that a `replace` of `scope` owns."""
+    parts = [f"_pipeline_id = {text(spec.pipeline)}"]
+    parts += [one_of(name(column), vals, column_type(spec, column)) for column, vals in scope]
+    return " AND ".join(parts)
+
+
+def partitions(table: str, column: str, where: str) -> str:
+    """Distinct partition values, as text: partition_value. NULL stands for the NULL partition."""
+    return f"SELECT DISTINCT CAST({name(column)} AS STRING) AS partition_value FROM {table} WHERE {where}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """What one publishing statement does."""
+
+    target: str
+    staging: str
+    scope: Scope = ()
+    """`replace`: the values to publish, which are also those to delete."""
+    reloaded: tuple[str, ...] = ()
+    """`append` with reload: inputs whose older rows are deleted."""
+    partitions: tuple[str | None, ...] = ()
+    """Values of the partition column that old and new rows have, as text."""
+
+
+def publish(spec: PipelineSpec, what: Publishing) -> str:
+    """One MERGE that makes the staged rows visible and removes what they replace."""
+    columns = [c.name for c in target_columns([c.platform() for c in spec.columns])]
+    source = f"SELECT {_list(columns)} FROM {what.staging}"
+    if what.scope:
+        source += " WHERE " + " AND ".join(
+            one_of(name(column), vals, column_type(spec, column)) for column, vals in what.scope
+        )
+    pruned = _pruned(spec, what.partitions)
+    return _merge(
+        target=what.target,
+        source=source,
+        keys=("_run_id", "_chunk_id", "_row_number"),
+        pruned=pruned,
+        delete=_owned(spec, what),
+        columns=columns,
+    )
+
+
+def _owned(spec: PipelineSpec, what: Publishing) -> str:
+    owned = f"t._pipeline_id = {text(spec.pipeline)}"
+    if what.scope:
+        column, vals = what.scope[0]
+        return f"{owned} AND {one_of(f't.{name(column)}', vals, column_type(spec, column))}"
+    if what.reloaded:
+        return f"{owned} AND {one_of('t._source', what.reloaded, 'STRING')}"
+    return ""
+
+
+def _pruned(spec: PipelineSpec, values: Sequence[str | None]) -> str:
+    column = f"t.{name(spec.target.partition_by)}"
+    type_ = column_type(spec, spec.target.partition_by)
+    known = [value for value in values if value is not None]
+    condition = one_of(column, known, type_) if known else "FALSE"
+    return f"({condition} OR {column} IS NULL)" if None in values else condition
+
+
+def _merge(
+    *,
+    target: str,
+    source: str,
+    keys: Sequence[str],
+    pruned: str,
+    delete: str,
+    columns: Sequence[str],
+) -> str:
+    prune = f" AND {pruned}" if pruned else ""
+    on = " AND ".join(f"t.{key} = s.{key}" for key in keys) + prune
+    removal = f" WHEN NOT MATCHED BY SOURCE AND {delete}{prune} THEN DELETE" if delete else ""
+    values = ", ".join(f"s.{name(column)}" for column in columns)
+    return (
+        f"MERGE {target} t USING ({source}) s ON {on}{removal}"
+        f" WHEN NOT MATCHED BY TARGET THEN INSERT ({_list(columns)}) VALUES ({values})"
+    )
+
+
+def _list(columns: Iterable[str]) -> str:
+    return ", ".join(name(column) for column in columns)
+
+
+def delete_quarantine(table: str, spec: PipelineSpec, run: str, scope: Scope) -> str:
+    """Delete quarantined rows of older runs for the scope values that `run` has published."""
+    vals = [value for _, column_values in scope[:1] for value in column_values]
+    return (
+        f"DELETE FROM {table} WHERE _pipeline_id = {text(spec.pipeline)} AND _run_id != {text(run)}"
+        f" AND {one_of('_scope', vals, 'STRING')}"
+    )
+
+
+def delete_own_quarantine(table: str, run: str) -> str:
+    """Delete the quarantined rows of a run that ended without publishing."""
+    return f"DELETE FROM {table} WHERE _run_id = {text(run)}"
+
+
+SILVER_LINEAGE: Final = (
+    PlatformColumn("_tenant_id", "STRING"),
+    PlatformColumn("_pipeline_id", "STRING"),
+    PlatformColumn("_transform", "STRING"),
+    PlatformColumn("_run_id", "STRING"),
+    PlatformColumn("_attempt", "INT64"),
+    PlatformColumn("_row_number", "INT64"),
+    PlatformColumn("_ingested_at", "TIMESTAMP"),
+    PlatformColumn("ingestion_date", "DATE"),
+)
+"""Columns that a transform's target has beside those of its SELECT."""
+
+
+def stage_transform(
+    staging: str, sql: str, facts: dict[str, str], ingest_time: str, expire_time: str
+) -> str:
+    """CREATE TABLE AS the transform's SELECT with lineage; `facts` are the STRING lineage columns."""
+    constants = ", ".join(f"{text(value)} AS {name(column)}" for column, value in facts.items())
+    body = sql.strip().rstrip(";")
+    return (
+        f"CREATE OR REPLACE TABLE {staging} "
+        f"OPTIONS (expiration_timestamp = TIMESTAMP {text(expire_time)}) AS "
+        f"SELECT result.*, {constants}, ROW_NUMBER() OVER () - 1 AS _row_number, "
+        f"TIMESTAMP {text(ingest_time)} AS _ingested_at, "
+        f"DATE {text(ingest_time[:10])} AS ingestion_date FROM (\n{body}\n) AS result"
+    )
+
+
+def transform_member(column: str, column_type_: str, scope_type: str, values: Sequence[str]) -> str:
+    """Condition: a target column lies in scope values; TIMESTAMP against DATE compares UTC days."""
+    inner = f"DATE({column})" if base_type(column_type_) != base_type(scope_type) else column
+    return one_of(inner, values, scope_type)
+
+
+def count_outside(staging: str, inside: str) -> str:
+    """Rows of a staged transform, and how many lie outside its scope: row_count, outside_count."""
+    return (
+        f"SELECT COUNT(*) AS row_count, COUNTIF(NOT COALESCE({inside}, FALSE)) AS outside_count"
+        f" FROM {staging}"
+    )
+
+
+def publish_transform(
+    *, target: str, staging: str, columns: Sequence[str], owner: dict[str, str], inside: str
+) -> str:
+    """One MERGE that replaces the rows of one pipeline and transform in the scope.
+
+    Args:
+        target: Quoted table.
+        staging: Quoted table.
+        columns: Columns of the staging table, all of which the target has.
+        owner: `_pipeline_id` and `_transform` of the rows that may be deleted.
+        inside: Condition on `t` for the scope.
+    """
+    owned = " AND ".join(f"t.{key} = {text(value)}" for key, value in owner.items())
+    return _merge(
+        target=target,
+        source=f"SELECT {_list(columns)} FROM {staging}",
+        keys=("_run_id", "_transform", "_attempt", "_row_number"),
+        pruned="",
+        delete=f"{owned} AND {inside}",
+        columns=columns,
+    )

@@ -1,0 +1,115 @@
+"""What the orchestrator asks of BigQuery: the port. Every method may be repeated."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from libs.common.errors import FailedPrecondition
+from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
+from services.orchestrator.runs.run import Run
+from services.orchestrator.specs import PipelineSpec, TransformSpec
+
+
+class SchemaChanged(FailedPrecondition):
+    """A column of the table disagrees with the spec."""
+
+    reason = "SCHEMA_CHANGED"
+
+
+class TransformOutOfScope(FailedPrecondition):
+    """A transform returned rows outside its scope."""
+
+    reason = "TRANSFORM_OUT_OF_SCOPE"
+
+
+class PublishFailed(FailedPrecondition):
+    """BigQuery did the publishing job, and it failed."""
+
+    reason = "PUBLISH_FAILED"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Rows and sums, by decimal column in schema order."""
+
+    row_count: int
+    money: tuple[Decimal, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StagedTransform:
+    """A transform's result, waiting to be merged."""
+
+    row_count: int
+    statement: str
+    """The MERGE that publishes it."""
+
+
+class Warehouse(Protocol):
+    """Tables, commits, counts and the publishing step of runs."""
+
+    def target(self, spec: PipelineSpec) -> str:
+        """Return `project.dataset.table` of the pipeline's target."""
+
+    def quarantine(self, spec: PipelineSpec) -> str:
+        """Return `project.dataset.table` of the target's quarantine."""
+
+    def staging(self, run: Run) -> str:
+        """Return `project.dataset.table` of the run's staging table."""
+
+    async def check(self, spec: PipelineSpec) -> None:
+        """Check that datasets found belong to the tenant. Raises FailedPrecondition / DATASET_NOT_OWNED."""
+
+    async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
+        """Create what is missing: datasets, target, quarantine, staging. Raises SchemaChanged."""
+
+    async def commit_staged(self, run: Run, done: Sequence[Landed]) -> None:
+        """Make the rows of finished chunks visible in staging; streams that are gone are left out."""
+
+    async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
+        """Make quarantined rows visible; streams already committed or gone are left out."""
+
+    async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
+        """Commit all streams of a direct `append` at once; False if they are gone and no row is there."""
+
+    async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
+        """Count and sum staging by (chunk id, attempt)."""
+
+    async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+        """Delete staging rows of attempts that the journal does not name."""
+
+    async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
+        """Count and sum staging by scope value."""
+
+    async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
+        """Count and sum the pipeline's rows in the target by scope value."""
+
+    async def merge_statement(self, run: Run, scope: Scope) -> str:
+        """Return the publishing statement with the partitions of this moment as literals."""
+
+    async def publish(self, run: Run, publishing: RunPublishing) -> None:
+        """Run the publishing statement once under its job id. Raises PublishFailed."""
+
+    async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
+        """Delete older quarantine of the published values, drop staging."""
+
+    async def tidy_unpublished(self, run: Run) -> None:
+        """Drop staging and delete the run's quarantined rows: it ended without publishing."""
+
+    async def stage_transform(
+        self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
+    ) -> StagedTransform:
+        """Write a transform's result to staging and check it. Raises TransformOutOfScope, QueryRejected."""
+
+    async def publish_transform(self, run: Run, started: TransformStarted) -> int:
+        """Run a transform's MERGE once under its job id; return the rows in its scope now.
+
+        Raises PublishFailed. Drops the transform's staging afterwards.
+        """
+
+    async def quarantined(
+        self, run: Run, *, offset: int, limit: int
+    ) -> list[dict[str, object]]:
+        """Return quarantined rows of the run, by source and row number."""
