@@ -1,0 +1,289 @@
+"""What must hold between the parts of a pipeline, once each part is well-formed."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from libs.common.lineage import LINEAGE, PlatformColumn, base_type, target_columns
+from services.orchestrator.configs.documents import Document, Path
+from services.orchestrator.configs.file_errors import FileError, listed, nearest
+from services.orchestrator.configs.files import FileSourceFile, SourceFile
+from services.orchestrator.configs.folder import Folder
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, TargetSpec, TransformSpec
+from services.orchestrator.transforms.guard import (
+    TransformRefused,
+    check_transform,
+    scope_parameter,
+)
+
+SOURCE_COLUMN: Final = "_source"
+DAY: Final = "DATE"
+_MAX_CLUSTER: Final = 4
+_TIMES: Final = ("DATE", "DATETIME", "TIMESTAMP")
+_UNORDERED: Final = ("JSON", "FLOAT64")
+_BECOMES: Final = {"DATE": _TIMES, "STRING": ("STRING",)}
+"""Types that a target column of a transform's scope may have, by the raw column's type."""
+
+
+def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
+    """Yield what is wrong between the options of a source."""
+    if isinstance(file, FileSourceFile):
+        for name in ("delimiter", "quote", "null_values"):
+            if getattr(file.options, name) and file.options.format != "csv":
+                yield document.error(
+                    ("options", name), found=f"{name} with format {file.options.format}",
+                    allowed=f"{name} with format csv", advice="remove it",
+                )  # fmt: skip
+        return
+    groups = {"usage_group_by": "usage/completions", "costs_group_by": "costs"}
+    for name, report in groups.items():
+        if getattr(file.options, name) and report not in file.options.reports:
+            yield document.error(
+                ("options", name), found=f"{name} without the report {report}",
+                allowed=f"{name} beside reports: [{report}]", advice="add the report or remove it",
+            )  # fmt: skip
+
+
+def check(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    """Yield what is wrong between window, write mode, target and schema."""
+    yield from _window(spec, document)
+    yield from _write(spec, document)
+    platform = target_columns([column.platform() for column in spec.columns])
+    yield from _layout(spec.target, platform, document, ("target",))
+
+
+def _window(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    if spec.source.options.kind == "openai" and spec.window is None:
+        yield document.error(
+            ("window",), found="no window", allowed="a window for sources of kind openai",
+            advice="add window: {grain: day, lookback: 7d}",
+        )  # fmt: skip
+
+
+def _write(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    write = spec.write
+    stated = {"scope": write.scope, "key": write.key, "version": write.version}
+    needed = {"append": set[str](), "replace": {"scope"}, "merge": {"key", "version"}}[write.mode]
+    for name, value in stated.items():
+        field: Path = ("write", name)
+        if value and name not in needed:
+            modes = "replace" if name == "scope" else "merge"
+            yield document.error(
+                field, found=f"{name} with mode {write.mode}", allowed=f"{name} with mode {modes}",
+                advice="remove it, or change the mode",
+            )  # fmt: skip
+        elif not value and name in needed:
+            yield document.error(
+                field, found=f"no {name}", allowed=f"{name} with mode {write.mode}", advice="add it"
+            )
+    if write.mode == "replace" and write.scope:
+        yield from _scope(spec, document)
+    if write.mode == "merge":
+        yield from _key(spec, document)
+
+
+def _scope(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    """The scope's values are known before a row is read: days of the window, or objects."""
+    field: Path = ("write", "scope")
+    if len(spec.write.scope) > 1:
+        yield document.error(
+            field, found=f"columns {listed(spec.write.scope)}", allowed="one column",
+            advice="name the column whose values are known before a row is read",
+        )  # fmt: skip
+        return
+    name = spec.write.scope[0]
+    if spec.window is None:
+        if name != SOURCE_COLUMN:
+            yield document.error(
+                (*field, 0), found=name, allowed=f"{SOURCE_COLUMN} for pipelines without a window",
+                advice=f"replace by {SOURCE_COLUMN}, or give the pipeline a window",
+            )  # fmt: skip
+        return
+    column = _find(spec.columns, name)
+    if column is None or column.type != DAY or column.mode == "REPEATED":
+        days = [c.name for c in spec.columns if c.type == DAY and c.mode != "REPEATED"]
+        found = f"{name} ({column.type} {column.mode})" if column else name
+        yield document.error(
+            (*field, 0), found=found,
+            allowed=f"a DATE column of schema {spec.schema_id}: {listed(days)}",
+            advice=nearest(name, days) or "name the column of the window's day",
+        )  # fmt: skip
+
+
+def _key(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    write = spec.write
+    named: list[tuple[Path, str]] = [
+        (("write", "key", index), name) for index, name in enumerate(write.key)
+    ]
+    if write.version:
+        named.append((("write", "version"), write.version))
+    for field, name in named:
+        column = _find(spec.columns, name)
+        if column is None:
+            yield _no_column(document, field, name, [c.name for c in spec.columns])
+        elif base_type(column.type) in _UNORDERED or column.mode == "REPEATED":
+            yield document.error(
+                field, found=f"{name} ({column.type} {column.mode})",
+                allowed="a column that can be compared exactly", advice="name another column",
+            )  # fmt: skip
+    if len(set(write.key)) < len(write.key) or write.version in write.key:
+        yield document.error(
+            ("write", "key"), found=f"{listed(write.key)} and version {write.version}",
+            allowed="each column once", advice="remove the repeated one",
+        )  # fmt: skip
+
+
+def _layout(
+    target: TargetSpec, columns: Iterable[PlatformColumn], document: Document, field: Path
+) -> Iterator[FileError]:
+    """Partition and cluster columns exist and have types that BigQuery takes."""
+    by_name = {column.name: column for column in columns}
+    times = [c.name for c in by_name.values() if _is_time(c)]
+    if target.partition_by not in times:
+        column = by_name.get(target.partition_by)
+        found = f"{target.partition_by} ({column.type})" if column else target.partition_by
+        yield document.error(
+            (*field, "partition_by"), found=found,
+            allowed=f"a DATE, DATETIME or TIMESTAMP column: {listed(times)}",
+            advice=nearest(target.partition_by, times) or "leave it out for ingestion_date",
+        )  # fmt: skip
+    if len(target.cluster_by) > _MAX_CLUSTER or len(set(target.cluster_by)) < len(
+        target.cluster_by
+    ):
+        yield document.error(
+            (*field, "cluster_by"), found=listed(target.cluster_by),
+            allowed=f"at most {_MAX_CLUSTER} columns, each once", advice="remove some",
+        )  # fmt: skip
+    for index, name in enumerate(target.cluster_by):
+        column = by_name.get(name)
+        if column is None:
+            yield _no_column(document, (*field, "cluster_by", index), name, by_name)
+        elif base_type(column.type) in _UNORDERED or column.mode == "REPEATED":
+            yield document.error(
+                (*field, "cluster_by", index), found=f"{name} ({column.type} {column.mode})",
+                allowed="a column of a type that BigQuery clusters by", advice="name another",
+            )  # fmt: skip
+
+
+def _is_time(column: PlatformColumn) -> bool:
+    return column.type in _TIMES and column.mode != "REPEATED"
+
+
+def _no_column(document: Document, field: Path, name: str, known: Iterable[str]) -> FileError:
+    names = list(known)
+    return document.error(
+        field,
+        found=name,
+        allowed=f"a column of the table: {listed(names)}",
+        advice=nearest(name, names) or "add the column to the schema, or name another",
+    )
+
+
+def check_transforms(spec: PipelineSpec, document: Document, folder: Folder) -> Iterator[FileError]:
+    """Yield what is wrong with each transform: its scope, its target, its SQL."""
+    seen: set[str] = set()
+    for transform in spec.transforms:
+        index = _index_of(document, transform.transform_id)
+        field: Path = ("transforms", index)
+        if transform.transform_id in seen:
+            yield document.error(
+                (*field, "sql"), found=f"{transform.transform_id} twice",
+                allowed="each transform once", advice="copy the file under another name",
+            )  # fmt: skip
+        seen.add(transform.transform_id)
+        yield from _transform_scope(spec, transform, document, field)
+        yield from _transform_target(spec, transform, document, field)
+        yield from _transform_sql(spec, transform, folder)
+
+
+def _index_of(document: Document, transform: str) -> int:
+    value = document.value if isinstance(document.value, dict) else {}
+    parts = value.get("transforms")
+    for index, part in enumerate(parts if isinstance(parts, list) else []):
+        if isinstance(part, dict) and part.get("sql") == transform:
+            return index
+    return 0
+
+
+def raw_scope(spec: PipelineSpec) -> tuple[str, ...]:
+    """Return the raw columns that a transform's scope is made of; empty if there are none."""
+    return {"replace": spec.write.scope, "append": (SOURCE_COLUMN,), "merge": ()}[spec.write.mode]
+
+
+def _transform_scope(
+    spec: PipelineSpec, transform: TransformSpec, document: Document, field: Path
+) -> Iterator[FileError]:
+    needed = raw_scope(spec)
+    stated = dict(transform.scope)
+    if not needed:
+        yield document.error(
+            (*field, "scope"), found="a transform of a pipeline with mode merge",
+            allowed="transforms with mode replace or append",
+            advice="remove the transform, or replace a scope instead",
+        )  # fmt: skip
+    elif tuple(stated) != needed:
+        yield document.error(
+            (*field, "scope"), found=f"scope of {listed(stated)}",
+            allowed=f"{{{', '.join(f'{name}: target column' for name in needed)}}}",
+            advice="name the columns of write.scope (append: _source) in their order",
+        )  # fmt: skip
+    if not transform.columns:
+        return
+    for name, target in stated.items():
+        column = _find(transform.columns, target)
+        if column is None:
+            names = [c.name for c in transform.columns]
+            yield _no_column(document, (*field, "scope", name), target, names)
+        elif column.type not in (allowed := _BECOMES.get(_raw_type(spec, name), (column.type,))):
+            yield document.error(
+                (*field, "scope", name), found=f"{target} ({column.type})",
+                allowed=f"a column of type {' or '.join(allowed)}", advice="name another column",
+            )  # fmt: skip
+
+
+def _raw_type(spec: PipelineSpec, name: str) -> str:
+    lineage = {column.name: column.type for column in LINEAGE}
+    column = _find(spec.columns, name)
+    return column.type if column else lineage.get(name, "")
+
+
+def _transform_target(
+    spec: PipelineSpec, transform: TransformSpec, document: Document, field: Path
+) -> Iterator[FileError]:
+    table = transform.target.table_id(spec.tenant)
+    if table == spec.target.table_id(spec.tenant):
+        yield document.error(
+            (*field, "target"), found=f"{table}, the pipeline's own raw table",
+            allowed="another table", advice="write the result into a table of its own",
+        )  # fmt: skip
+    if transform.columns:
+        columns = target_columns([column.platform() for column in transform.columns])
+        yield from _layout(transform.target, columns, document, (*field, "target"))
+
+
+def _transform_sql(
+    spec: PipelineSpec, transform: TransformSpec, folder: Folder
+) -> Iterator[FileError]:
+    scope = [name for name, _ in transform.scope]
+    try:
+        check_transform(
+            transform.sql,
+            tenant=spec.tenant,
+            allowed_parameters={scope_parameter(i, name) for i, name in enumerate(scope)},
+            scope_columns=[target for _, target in transform.scope],
+            target_columns=[column.name for column in transform.columns],
+            transform=transform.transform_id,
+        )
+    except TransformRefused as refused:
+        for one in refused.refusals:
+            yield FileError(
+                file=folder.shown(f"transforms/{transform.transform_id}.sql"),
+                line=one.line,
+                field=f"column {one.column}" if one.column else "",
+                found=one.found,
+                allowed=one.allowed,
+                advice=one.advice,
+            )
+
+
+def _find(columns: Iterable[ColumnSpec], name: str) -> ColumnSpec | None:
+    return next((column for column in columns if column.name == name), None)
