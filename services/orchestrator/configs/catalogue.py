@@ -55,9 +55,7 @@ class MemoryCatalogue:
         """Add or replace a pipeline by a version without errors."""
         self._entries[spec.tenant, spec.pipeline] = Entry(spec=spec, load_time=at)
 
-    def put_broken(
-        self, tenant: str, pipeline: str, *errors: FileError, at: datetime
-    ) -> None:
+    def put_broken(self, tenant: str, pipeline: str, *errors: FileError, at: datetime) -> None:
         """Add a pipeline with errors; the last good version stays."""
         before = self._entries.get((tenant, pipeline))
         self._entries[tenant, pipeline] = Entry(

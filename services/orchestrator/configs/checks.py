@@ -20,6 +20,7 @@ DAY: Final = "DATE"
 _MAX_CLUSTER: Final = 4
 _TIMES: Final = ("DATE", "DATETIME", "TIMESTAMP")
 _UNORDERED: Final = ("JSON", "FLOAT64")
+_NOT_IN_SILVER: Final = ("_chunk_id", "_source", "_snapshot")
 _BECOMES: Final = {"DATE": _TIMES, "STRING": ("STRING",)}
 """Types that a target column of a transform's scope may have, by the raw column's type."""
 
@@ -256,7 +257,8 @@ def _transform_target(
             allowed="another table", advice="write the result into a table of its own",
         )  # fmt: skip
     if transform.columns:
-        columns = target_columns([column.platform() for column in transform.columns])
+        declared = [column.platform() for column in transform.columns]
+        columns = [c for c in target_columns(declared) if c.name not in _NOT_IN_SILVER]
         yield from _layout(transform.target, columns, document, (*field, "target"))
 
 

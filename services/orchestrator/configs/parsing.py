@@ -62,9 +62,7 @@ def _error(document: Document, model: type[pydantic.BaseModel], one: ErrorDetail
     return document.error(path, found=found, allowed=allowed, advice=advice)
 
 
-def _said(
-    model: type[pydantic.BaseModel], path: Path, one: ErrorDetails
-) -> tuple[str, str, str]:
+def _said(model: type[pydantic.BaseModel], path: Path, one: ErrorDetails) -> tuple[str, str, str]:
     found = described(one["input"])
     context = one.get("ctx") or {}
     match one["type"]:

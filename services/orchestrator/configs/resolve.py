@@ -171,9 +171,7 @@ class _Work:
             return _focus_columns()
         return self._tried(lambda: self._read_columns(document, field, schema))
 
-    def _read_columns(
-        self, document: Document, field: Path, schema: str
-    ) -> tuple[ColumnSpec, ...]:
+    def _read_columns(self, document: Document, field: Path, schema: str) -> tuple[ColumnSpec, ...]:
         path = self._path("schemas", schema, document, field)
         return read_columns(read_json(self._text(path), self.folder.shown(path)))
 

@@ -158,6 +158,7 @@ def _refused(found: str, allowed: str, advice: str, transform: str) -> Transform
 
 def _written(root: exp.Query, transform: str) -> str:
     """Write the tree as SQL; refuse a tree that does not come back the same when it is read."""
+    root = root.transform(_without_raw_strings)
     try:
         text = root.sql(
             dialect=_DIALECT, comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
@@ -170,6 +171,10 @@ def _written(root: exp.Query, transform: str) -> str:
         advice = "check the number of arguments of each function, or write it another way"
         raise _refused(found, "GoogleSQL with its documented arguments", advice, transform)
     return text
+
+
+def _without_raw_strings(node: exp.Expr) -> exp.Expr:
+    return exp.Literal.string(node.name) if isinstance(node, exp.RawString) else node
 
 
 @dataclasses.dataclass(slots=True)
@@ -243,7 +248,9 @@ class _Judge:
         name = node.args.get("alias") if isinstance(node, exp.CTE) else node.this
         if isinstance(name, exp.TableAlias):
             name = name.this
-        if name is not None and not (isinstance(name, exp.Identifier) and _NAME.fullmatch(name.name)):
+        if name is not None and not (
+            isinstance(name, exp.Identifier) and _NAME.fullmatch(name.name)
+        ):
             advice = "name it plainly; table decorators (@, $) are not read here"
             found = f"the name {name.sql(dialect=_DIALECT)[:60]}"
             yield self._refusal(node, found, f"names like {_NAME.pattern}", advice)
