@@ -317,9 +317,20 @@ def _visible_ctes(table: exp.Table) -> set[str]:
 
 def _columns(root: exp.Query) -> list[str] | None:
     selects = root.selects
-    if any(select.is_star for select in selects):
+    if any(_hides_columns(select) for select in selects):
         return None
-    return [select.alias_or_name for select in selects]
+    return [_result_name(select) for select in selects]
+
+
+def _hides_columns(select: exp.Expr) -> bool:
+    column = isinstance(select, exp.Column) and isinstance(select.this, exp.Star)
+    return column or isinstance(select, exp.Star)
+
+
+def _result_name(select: exp.Expr) -> str:
+    """Return the name that GoogleSQL gives a result column, empty where it makes one up."""
+    named = isinstance(select, exp.Alias | exp.Column | exp.Dot)
+    return select.alias_or_name if named else ""
 
 
 def _results(
