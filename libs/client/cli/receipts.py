@@ -1,0 +1,113 @@
+"""Shows what a run did: rows, money, quality, restatement."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from rich.console import RenderableType
+
+from convergence.orchestrator.v1.run_pb2 import Receipt, Run, RunState, ScopeValues, Window
+from libs.client.cli.output import day, facts, moment, short_state, table
+
+
+def state_of(run: Run) -> str:
+    return short_state(RunState.Name(run.state))
+
+
+def window_text(window: Window) -> str:
+    """Return `2026-11-18 … 2026-11-24`, both included, or the deliveries."""
+    if window.HasField("start_time"):
+        first = day(window.start_time)
+        last = str((window.end_time.ToDatetime() - timedelta(microseconds=1)).date())
+        return first if first == last else f"{first} … {last}"
+    return _some(window.deliveries)
+
+
+def scope_text(scope: ScopeValues) -> str:
+    return f"{scope.column}: {_some(scope.values)}"
+
+
+def shown(run: Run) -> Iterator[RenderableType]:
+    """Yield what is worth knowing about a run, its receipt if it has one."""
+    yield facts(
+        {
+            "run": run.name,
+            "state": state_of(run) + (f", attempt {run.attempt}" if run.attempt > 1 else ""),
+            "window": window_text(run.window),
+            "created": f"{moment(run.create_time)} by {run.created_by or 'unknown'}",
+            "ended": moment(run.end_time),
+            "chunks": _progress(run),
+            "held": "\n".join(run.hold_reasons),
+            "held until": moment(run.hold_expire_time),
+            "failure": f"{run.failure.reason}: {run.failure.message}" if run.failure.reason else "",
+            "do": run.failure.advice,
+            "reason given": run.cancel_reason,
+            "trace": run.trace_id,
+        }
+    )
+    if run.HasField("receipt"):
+        yield ""
+        yield from receipt(run.receipt)
+
+
+def receipt(done: Receipt) -> Iterator[RenderableType]:
+    """Yield the receipt: facts first, then money and how the scope changed."""
+    failed = done.failed_expectation_count
+    yield facts(
+        {
+            "rows": _rows(done),
+            "inputs": _some(done.inputs),
+            "known": _some(done.known_inputs),
+            "quality": f"{done.expectation_count - failed} of {done.expectation_count} expectations met",
+            "left out": "\n".join(map(scope_text, done.left_out)),
+            "transforms": "\n".join(
+                f"{one.transform} → {one.target_table}, {one.row_count:,} rows" for one in done.transforms
+            ),
+            "restated": _restated(done),
+            "took": f"{done.duration.ToTimedelta().total_seconds():.2f} s, {done.chunk_count} chunks"
+            + (f", {done.retried_chunk_count} of them retried" if done.retried_chunk_count else ""),
+        },
+        title="Receipt",
+    )
+    if done.money:
+        names = ("money", "read", "published", "quarantined", "outdated")
+        rows = [(one.column, one.read, one.landed, one.quarantined, one.outdated) for one in done.money]
+        yield table(rows, *names, right=names[1:])
+    if done.restatement.money:
+        names = ("restated", "before", "now", "change")
+        changes = [
+            (one.column, one.old, one.new, signed(one.change)) for one in done.restatement.money
+        ]
+        yield table(changes, *names, right=names[1:])
+
+
+def signed(text: str) -> str:
+    """Return decimal text with a sign if it is positive."""
+    return f"+{text}" if text and Decimal(text) > 0 else text
+
+
+def _rows(done: Receipt) -> str:
+    parts = [f"{done.read_row_count:,} read", f"{done.landed_row_count:,} published"]
+    parts.append(f"{done.quarantined_row_count:,} quarantined")
+    if done.outdated_row_count:
+        parts.append(f"{done.outdated_row_count:,} outdated")
+    return ", ".join(parts)
+
+
+def _restated(done: Receipt) -> str:
+    if not done.HasField("restatement"):
+        return ""
+    change = done.restatement
+    return f"{change.old_row_count:,} rows replaced by {change.new_row_count:,}"
+
+
+def _progress(run: Run) -> str:
+    done = run.progress
+    return f"{done.done_chunk_count} of {done.chunk_count}" if done.chunk_count else ""
+
+
+def _some(values: Iterable[str], most: int = 5) -> str:
+    """Return up to `most` values and how many more there are."""
+    texts = list(values)
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

@@ -1,0 +1,160 @@
+"""`convergence runs`: started, listed and followed."""
+
+from datetime import datetime
+
+import click
+
+from convergence.orchestrator.v1.run_pb2 import Run, RunState
+from libs.client import Client
+from libs.client.cli import output, run_steering
+from libs.client.cli.explaining import explain as explained
+from libs.client.cli.receipts import shown, state_of, window_text
+from libs.client.cli.session import Session, connected, date_option
+from libs.client.cli.watching import exit_status, progress
+
+STATES = [output.short_state(name) for name in RunState.keys() if not name.endswith("_UNSPECIFIED")]
+
+
+@click.group()
+def runs() -> None:
+    """Start runs, follow them and decide about them.
+
+    RUN is PIPELINE/RUN of your tenant, or the full name that `runs list` prints.
+
+    \b
+    Examples:
+      convergence runs start p_focus_billing --watch
+      convergence runs start p_openai_daily --date 2026-11-20
+      convergence runs explain p_openai_daily/r_20261120
+    """
+
+
+@runs.command()
+@click.argument("pipeline")
+@date_option("A day that the run is for; the newest that is over if left out.")
+@click.option("--reload", is_flag=True, help="Read inputs again that were published before (append).")
+@click.option("--request-id", metavar="UUID", help="Repeating it starts no second run.")
+@click.option("--watch/--detach", default=True, show_default=True, help="Follow the run to its end, or return at once.")
+@connected
+def start(
+    session: Session,
+    pipeline: str,
+    window_time: datetime | None,
+    reload: bool,
+    request_id: str | None,
+    watch: bool,
+) -> int:
+    """Start a run and follow it to its receipt.
+
+    Exits 0 when it is published, 1 when it failed or is held.
+
+    \b
+    Examples:
+      convergence runs start p_focus_billing
+      convergence runs start p_openai_daily --date 2026-11-20 --detach --output json
+    """
+    parent = str(session.pipeline(pipeline))
+    with session.client() as client:
+        run = client.runs.start(
+            parent, window_time=window_time, reload=reload, request_id=request_id
+        )
+        return _follow(session, client, run) if watch else _show(session, run)
+
+
+@runs.command("list")
+@click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES, case_sensitive=False), help="Only runs in this state (repeatable).")
+@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@connected
+def list_(session: Session, pipeline: str | None, states: tuple[str, ...], limit: int) -> int:
+    """List runs, newest first.
+
+    \b
+    Example:
+      convergence runs list --state HELD --state FAILED
+    """
+    parent = session.pipeline(pipeline) if pipeline else session.tenant()
+    wanted = [RunState.Value(f"RUN_STATE_{state.upper()}") for state in states]
+    with session.client() as client:
+        found = client.runs.list(str(parent), states=wanted, limit=limit)
+    if session.json:
+        output.print_json([output.plain(run) for run in found])
+        return 0
+    rows = [
+        (run.name, state_of(run), window_text(run.window), output.moment(run.create_time), f"{run.receipt.landed_row_count:,}")
+        for run in found
+    ]
+    columns = ("run", "state", "window", "created", "rows")
+    output.console().print(output.table(rows, *columns, right=["rows"]))
+    return 0
+
+
+@runs.command()
+@click.argument("run")
+@connected
+def get(session: Session, run: str) -> int:
+    """Show a run, and its receipt once it has one.
+
+    \b
+    Example:
+      convergence runs get p_focus_billing/r_20261124 --output json
+    """
+    with session.client() as client:
+        return _show(session, client.runs.get(str(session.run(run))))
+
+
+@runs.command()
+@click.argument("run")
+@connected
+def watch(session: Session, run: str) -> int:
+    """Follow a run until nothing moves by itself, through broken connections.
+
+    \b
+    Example:
+      convergence runs watch p_focus_billing/r_20261124
+    """
+    with session.client() as client:
+        return _follow(session, client, client.runs.get(str(session.run(run))))
+
+
+@runs.command()
+@click.argument("run")
+@connected
+def explain(session: Session, run: str) -> int:
+    """Tell a run in sentences: what happened, who has to act, whether data is safe, what to do.
+
+    \b
+    Example:
+      convergence runs explain p_openai_daily/r_20261120
+    """
+    name = str(session.run(run))
+    with session.client() as client:
+        found, events = client.runs.get(name), client.runs.events(name)
+    paragraphs = list(explained(found, events))
+    if session.json:
+        output.print_json({"run": name, "state": state_of(found), "explanation": paragraphs})
+    else:
+        click.echo("\n\n".join(paragraphs))
+    return 0
+
+
+for command in run_steering.COMMANDS:
+    runs.add_command(command)
+
+
+def _follow(session: Session, client: Client, run: Run) -> int:
+    """Wait until the run settles; in JSON the last state is printed, on a terminal a bar too."""
+    with progress(output.console(stderr=True), run.name.rpartition("/")[2]) as show:
+        run = client.runs.wait(run.name, on_change=show)
+    _show(session, run)
+    return exit_status(run)
+
+
+def _show(session: Session, run: Run) -> int:
+    if session.json:
+        output.print_json(output.plain(run))
+    else:
+        console = output.console()
+        for part in shown(run):
+            console.print(part)
+    return 0

@@ -1,0 +1,149 @@
+"""One channel to an edge: the key goes with each call, failures come back as kinds."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Final, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+
+from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
+from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
+from libs.client.addresses import Address
+from libs.common import errors
+from libs.common.channel import from_status
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Item = TypeVar("Item")
+
+SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
+    service
+    for file in (
+        tenant_service_pb2,
+        api_key_service_pb2,
+        pipeline_service_pb2,
+        run_service_pb2,
+    )
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
+RETRY: Final = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+}
+CALL_SECONDS: Final = 10.0
+LARGEST_PAGE: Final = 500
+SILENCE_SECONDS: Final = 45.0
+"""A watch that says nothing for three times what the server promises is dead."""
+
+
+def repeatable(services: Iterable[ServiceDescriptor] = SERVICES) -> list[dict[str, str]]:
+    """Return the unary methods that their proto declares safe to repeat, as a service config names them."""
+    return [
+        {"service": method.containing_service.full_name, "method": method.name}
+        for service in services
+        for method in service.methods
+        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+        and not method.server_streaming
+    ]
+
+
+class Connection:
+    """A channel and a key. Must be used in the event loop that it was opened in."""
+
+    def __init__(self, address: str, api_key: str, *, call_seconds: float = CALL_SECONDS) -> None:
+        where = Address.parse(address)
+        self.address = address
+        self.call_seconds = call_seconds
+        self._metadata = (("x-api-key", api_key),) if api_key else ()
+        self.channel = _open(where)
+
+    async def close(self) -> None:
+        await self.channel.close()
+
+    async def call(
+        self,
+        rpc: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+    ) -> Response:
+        """Return the answer; raise the kind of `libs.common.errors` that the status stands for."""
+        try:
+            return await rpc(request, timeout=self.call_seconds, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise _kind(error, self.address) from error
+
+    async def stream(
+        self,
+        rpc: grpc.aio.UnaryStreamMultiCallable[Request, Response],
+        request: Request,
+    ) -> AsyncIterator[Response]:
+        """Yield the answers; a stream that falls silent or breaks off raises Unavailable."""
+        call = rpc(request, metadata=self._metadata)
+        try:
+            while True:
+                answer = await asyncio.wait_for(call.read(), SILENCE_SECONDS)
+                if answer is grpc.aio.EOF:
+                    return
+                yield answer
+        except TimeoutError as error:
+            text = f"{self.address} sent nothing for {SILENCE_SECONDS:g} s"
+            raise errors.Unavailable(text) from error
+        except grpc.aio.AioRpcError as error:
+            raise _kind(error, self.address) from error
+        finally:
+            call.cancel()
+
+
+async def pages(
+    fetch: Callable[[str, int], Awaitable[tuple[Iterable[Item], str]]], limit: int | None
+) -> list[Item]:
+    """Return up to `limit` items (None: all) of the pages that `fetch(token, size)` returns."""
+    found: list[Item] = []
+    token = ""
+    while limit is None or len(found) < limit:
+        size = LARGEST_PAGE if limit is None else min(limit - len(found), LARGEST_PAGE)
+        items, token = await fetch(token, size)
+        found.extend(items)
+        if not token:
+            break
+    return found
+
+
+def _open(where: Address) -> grpc.aio.Channel:
+    options = (
+        ("grpc.service_config", json.dumps({"methodConfig": [_retried()]})),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.http2.ping_timeout_ms", 5_000),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 3_000),
+    )
+    if where.tls:
+        credentials = grpc.ssl_channel_credentials()
+        return grpc.aio.secure_channel(where.target, credentials, options=options)
+    return grpc.aio.insecure_channel(where.target, options=options)
+
+
+def _retried() -> dict[str, Any]:
+    return {"name": repeatable(), "retryPolicy": RETRY}
+
+
+def _kind(error: grpc.aio.AioRpcError, address: str) -> errors.ServiceError:
+    """Return the kind that a status stands for; what carries no reason names the address."""
+    kind = from_status(error)
+    if kind.reason or not isinstance(kind, errors.Unavailable):
+        return kind
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return errors.Unavailable(f"{address} did not answer in time")
+    return errors.Unavailable(f"{address} cannot be reached: {error.details()}")
