@@ -7,6 +7,7 @@ from decimal import Decimal
 from libs.common.errors import FailedPrecondition, ServiceError
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.receipts import money_totals
 from services.orchestrator.runs.run import Run
 from services.orchestrator.warehouse.statements import money_columns
 from services.orchestrator.warehouse.warehouse import Counted
@@ -136,24 +137,6 @@ def _add(one: r.Metric, other: r.Metric) -> r.Metric:
         unexpected_count=one.unexpected_count + other.unexpected_count,
         samples=tuple(dict.fromkeys((*one.samples, *other.samples)))[:20],
     )
-
-
-def money_totals(run: Run) -> list[r.Money]:
-    """Add up the money of all chunks, by column in schema order."""
-    totals = {
-        column: r.Money(column=column, read=Decimal(0), landed=Decimal(0), quarantined=Decimal(0))
-        for column in money_columns(run.spec.columns)
-    }
-    for money in (m for done in run.landed.values() for m in done.money):
-        before = totals[money.column]
-        totals[money.column] = r.Money(
-            column=money.column,
-            read=before.read + money.read,
-            landed=before.landed + money.landed,
-            quarantined=before.quarantined + money.quarantined,
-            unparsable_count=before.unparsable_count + money.unparsable_count,
-        )
-    return list(totals.values())
 
 
 def money_reasons(run: Run) -> list[str]:

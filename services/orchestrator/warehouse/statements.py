@@ -200,15 +200,31 @@ SILVER_LINEAGE: Final = (
 
 
 def stage_transform(
-    staging: str, sql: str, facts: dict[str, str], ingest_time: str, expire_time: str
+    staging: str,
+    select: str,
+    facts: dict[str, str],
+    *,
+    attempt: int,
+    ingest_time: str,
+    expire_time: str,
 ) -> str:
-    """CREATE TABLE AS the transform's SELECT with lineage; `facts` are the STRING lineage columns."""
+    """CREATE TABLE AS the transform's SELECT with lineage.
+
+    Args:
+        staging: Quoted table.
+        select: The transform, with its `@scope` parameters.
+        facts: The STRING lineage columns and their values.
+        attempt: Attempt of the run.
+        ingest_time: TIMESTAMP text, UTC.
+        expire_time: TIMESTAMP text, UTC: when BigQuery drops the table by itself.
+    """
     constants = ", ".join(f"{text(value)} AS {name(column)}" for column, value in facts.items())
-    body = sql.strip().rstrip(";")
+    body = select.strip().rstrip(";")
     return (
         f"CREATE OR REPLACE TABLE {staging} "
         f"OPTIONS (expiration_timestamp = TIMESTAMP {text(expire_time)}) AS "
-        f"SELECT result.*, {constants}, ROW_NUMBER() OVER () - 1 AS _row_number, "
+        f"SELECT result.*, {constants}, {attempt} AS _attempt, "
+        f"ROW_NUMBER() OVER () - 1 AS _row_number, "
         f"TIMESTAMP {text(ingest_time)} AS _ingested_at, "
         f"DATE {text(ingest_time[:10])} AS ingestion_date FROM (\n{body}\n) AS result"
     )

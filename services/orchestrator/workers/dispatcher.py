@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Final
 
 from libs.common.errors import Unavailable
@@ -32,30 +32,42 @@ class Seat:
 class Dispatcher:
     """Hands out seats at workers, first come first served among waiting chunks."""
 
-    def __init__(self, workers: Sequence[Worker], *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        *,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Coroutine[None, None, None]],
+    ) -> None:
         self._seats = [Seat(worker) for worker in workers]
         self._monotonic = monotonic
-        self._freed = asyncio.Condition()
+        self._sleep = sleep
+        self._freed = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def seat(self, *, avoid: frozenset[str] = frozenset()) -> AsyncGenerator[Seat]:
         """Wait for a free slot; workers in `avoid` (addresses) only if there is no other."""
-        seat = await self._take(avoid)
+        while (seat := self._best(avoid) or self._best(frozenset())) is None:
+            await self._something_changes()
+        seat.busy += 1
         try:
             yield seat
         finally:
-            async with self._freed:
-                seat.busy -= 1
-                self._freed.notify_all()
+            seat.busy -= 1
+            self._freed.set()
 
-    async def _take(self, avoid: frozenset[str]) -> Seat:
-        async with self._freed:
-            while True:
-                if seat := self._best(avoid) or self._best(frozenset()):
-                    seat.busy += 1
-                    return seat
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._freed.wait(), REST_SECONDS / 4)
+    async def _something_changes(self) -> None:
+        """Wait until a slot is given back, or long enough for a worker to have rested."""
+        self._freed.clear()
+        waits = {
+            asyncio.create_task(self._freed.wait()),
+            asyncio.create_task(self._sleep(REST_SECONDS / 4)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _best(self, avoid: frozenset[str]) -> Seat | None:
         now = self._monotonic()

@@ -1,0 +1,1 @@
+"""The orchestrator's RPCs: messages in, domain calls, messages out."""

@@ -1,0 +1,171 @@
+"""Runs, events and results as messages."""
+
+from datetime import datetime
+from typing import Final
+
+from google.protobuf import duration_pb2, timestamp_pb2
+
+from convergence.common.v1 import failure_pb2
+from convergence.orchestrator.v1 import run_pb2
+from services.orchestrator.conductor.ingesting import Live
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.receipts import Receipt, receipt_of
+from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.sentences import sentence
+
+NO_LIVE: Final = Live()
+
+
+def stamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
+    """Return a moment as a message; None stays unset."""
+    if moment is None:
+        return None
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
+    """Return a run, with what workers said last about chunks that they have now."""
+    receipt = receipt_of(run)
+    created = run.created
+    return run_pb2.Run(
+        name=str(run.name),
+        state=run_pb2.RunState.Value(f"RUN_STATE_{run.state}"),
+        attempt=run.attempt,
+        spec_hash=run.spec.spec_hash,
+        window=run_pb2.Window(
+            start_time=stamp(created.window_start),
+            end_time=stamp(created.window_end),
+            deliveries=run.plan.deliveries if run.plan else (),
+        ),
+        scope=scope_message(run.scope),
+        create_time=stamp(run.create_time),
+        update_time=stamp(run.update_time),
+        end_time=stamp(run.end_time),
+        progress=_progress(run, live),
+        failure=_failure(run.failure) if run.failure else None,
+        hold_reasons=run.held.reasons if run.held else (),
+        hold_expire_time=stamp(run.held.expire_time) if run.held else None,
+        receipt=_receipt(receipt) if receipt else None,
+        trace_id=created.traceparent.split("-")[1] if created.traceparent else "",
+        position=run.position,
+        created_by=created.created_by,
+        cancel_reason=run.cancel.reason if run.cancel else "",
+    )
+
+
+def scope_message(scope: r.Scope) -> list[run_pb2.ScopeValues]:
+    return [run_pb2.ScopeValues(column=column, values=values) for column, values in scope]
+
+
+def _progress(run: Run, live: Live) -> run_pb2.RunProgress:
+    beats = live.beats.values()
+    done = run.landed.values()
+    return run_pb2.RunProgress(
+        chunk_count=len(run.plan.chunks) if run.plan else 0,
+        done_chunk_count=len(run.landed),
+        running_chunk_count=len(live.beats),
+        row_count=sum(d.read_row_count for d in done) + sum(b.row_count for b in beats),
+        read_bytes=sum(d.read_bytes for d in done) + sum(b.read_bytes for b in beats),
+    )
+
+
+def _failure(failure: r.Failure) -> failure_pb2.Failure:
+    return failure_pb2.Failure(
+        kind=failure_pb2.FailureKind.Value(f"FAILURE_KIND_{failure.kind.upper()}"),
+        reason=failure.reason,
+        message=failure.message,
+        advice=failure.advice,
+        data_safe=failure.data_safe,
+        metadata=failure.metadata,
+    )
+
+
+def _receipt(receipt: Receipt) -> run_pb2.Receipt:
+    duration = duration_pb2.Duration()
+    duration.FromTimedelta(receipt.duration)
+    return run_pb2.Receipt(
+        inputs=receipt.inputs,
+        known_inputs=receipt.known_inputs,
+        chunk_count=receipt.chunk_count,
+        retried_chunk_count=receipt.retried_chunk_count,
+        read_row_count=receipt.read_row_count,
+        landed_row_count=receipt.landed_row_count,
+        quarantined_row_count=receipt.quarantined_row_count,
+        outdated_row_count=receipt.outdated_row_count,
+        read_bytes=receipt.read_bytes,
+        money=[
+            run_pb2.Money(
+                column=m.column,
+                read=f"{m.read:f}",
+                landed=f"{m.landed:f}",
+                quarantined=f"{m.quarantined:f}",
+                outdated=f"{m.outdated:f}",
+                unparsable_count=m.unparsable_count,
+            )
+            for m in receipt.money
+        ],
+        expectation_count=receipt.expectation_count,
+        failed_expectation_count=receipt.failed_expectation_count,
+        job_ids=receipt.job_ids,
+        left_out=scope_message(receipt.left_out),
+        restatement=_restatement(receipt.restatement) if receipt.restatement else None,
+        transforms=[
+            run_pb2.TransformReceipt(
+                transform=t.transform_id,
+                target_table=t.target_table,
+                row_count=t.row_count,
+                scope=scope_message(t.scope),
+            )
+            for t in receipt.transforms
+        ],
+        duration=duration,
+        coerced_cell_count=receipt.coerced_cell_count,
+    )
+
+
+def _restatement(restatement: r.Restatement) -> run_pb2.Restatement:
+    return run_pb2.Restatement(
+        old_row_count=restatement.old_row_count,
+        new_row_count=restatement.new_row_count,
+        money=[
+            run_pb2.MoneyChange(
+                column=c.column, old=f"{c.old:f}", new=f"{c.new:f}", change=f"{c.new - c.old:f}"
+            )
+            for c in restatement.money
+        ],
+    )
+
+
+def event_message(record: r.Record, run: Run) -> run_pb2.RunEvent:
+    """Return one record; `run` is the run after it."""
+    detail = record.detail
+    chunk = detail.landed.chunk_id if isinstance(detail, r.ChunkCompleted) else ""
+    return run_pb2.RunEvent(
+        position=record.position,
+        event_time=stamp(record.time),
+        event_type=detail.type,
+        state=run_pb2.RunState.Value(f"RUN_STATE_{run.state}"),
+        attempt=run.attempt,
+        summary=sentence(detail),
+        chunk_id=chunk,
+        epoch=record.epoch,
+    )
+
+
+def result_message(result: r.Result, attempt: int) -> run_pb2.RunResult:
+    return run_pb2.RunResult(
+        rule_id=result.rule_id,
+        expectation_type=result.expectation_type,
+        column=result.column,
+        success=result.success,
+        severity=result.severity,
+        element_count=result.element_count,
+        missing_count=result.missing_count,
+        unexpected_count=result.unexpected_count,
+        observed_value=result.observed_value,
+        kwargs=result.kwargs,
+        unexpected_samples=result.samples,
+        attempt=attempt,
+    )

@@ -1,0 +1,207 @@
+"""What callers may ask of runs: create, cancel, retry, approve, discard. Each may be repeated."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from libs.common.errors import AlreadyExists, FailedPrecondition, NotFound, QuotaExceeded
+from libs.common.names import PipelineName, RunName
+from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.states import CANCELLABLE, LIVE, RunState
+from services.orchestrator.runs.windows import scope_of, window_of
+from services.orchestrator.specs import PipelineSpec
+
+REPLAN: Final = frozenset({"SOURCE_CHANGED", "COLUMN_MISSING", "SOURCE_EMPTY", "SOURCE_NOT_FOUND"})
+"""Reasons after which RetryRun plans anew."""
+
+
+class RunNotFound(NotFound):
+    """No such run, or one of another tenant."""
+
+    reason = "RUN_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no run {name}", name=name)
+
+
+class RequestIdReused(AlreadyExists):
+    """The request id stands for another run."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class RunAlreadyActive(FailedPrecondition):
+    """A live run of the pipeline is about the same window."""
+
+    reason = "RUN_ALREADY_ACTIVE"
+
+
+class TooManyRuns(QuotaExceeded):
+    """The tenant has as many live runs as it may."""
+
+    reason = "TOO_MANY_RUNS"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What CreateRun was asked."""
+
+    pipeline: PipelineName
+    request_id: UUID
+    moment: datetime | None
+    reload: bool
+    created_by: str
+    traceparent: str
+    live_run_count: int
+
+    def facts(self) -> dict[str, str]:
+        """Return what must be equal in a repeat."""
+        return {
+            "window_time": self.moment.isoformat() if self.moment else "",
+            "reload": str(self.reload).lower(),
+        }
+
+
+class Commands:
+    """Carries out what callers ask; an answer is given when the decision is durable."""
+
+    def __init__(self, conductor: Conductor, *, new_run_id: Callable[[], str]) -> None:
+        self._conductor = conductor
+        self._mesh = conductor.mesh
+        self._new_run_id = new_run_id
+
+    def find(self, name: RunName) -> Run:
+        """Return a run. Raises RunNotFound."""
+        run = self._mesh.history.ledger.runs.get(name)
+        if run is None:
+            raise RunNotFound(str(name))
+        return run
+
+    async def settled(self, run: Run) -> Run:
+        """Return a run when everything that it says is durable."""
+        await self._mesh.history.settled(run.position)
+        return run
+
+    async def repeated(self, start: Start) -> Run | None:
+        """Return the run that a request id stands for, None if it is new. Raises RequestIdReused."""
+        ledger = self._mesh.history.ledger
+        name = ledger.requests.get((str(start.pipeline), str(start.request_id)))
+        if name is None:
+            return None
+        run = ledger.runs[name]
+        before, now = run.created.request_facts, start.facts()
+        if differs := [key for key in now if before.get(key) != now[key]]:
+            text = ", ".join(f"{k} was {before.get(k)!r}, is {now[k]!r}" for k in differs)
+            raise RequestIdReused(
+                f"request id {start.request_id} was used for {name} with other content: {text}; "
+                "choose a new UUID",
+                requestId=str(start.request_id),
+                run=str(name),
+                differs=",".join(differs),
+            )
+        return await self.settled(run)
+
+    async def create(self, start: Start, spec: PipelineSpec) -> Run:
+        """Journal a new run and begin to drive it.
+
+        Raises:
+            WindowInFuture, InvalidRequest: the moment does not fit the pipeline.
+            RunAlreadyActive, TooManyRuns: see there.
+        """
+        window = window_of(spec, start.moment, now=self._mesh.clock())
+        self._check_room(start, window.start if window else None)
+        facts = start.facts()
+        digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
+        detail = r.RunCreated(
+            spec=spec.canonical(),
+            spec_hash=spec.spec_hash,
+            request_id=str(start.request_id),
+            request_digest=digest,
+            request_facts=facts,
+            window_start=window.start if window else None,
+            window_end=window.end if window else None,
+            scope=scope_of(spec, window),
+            reload=start.reload,
+            created_by=start.created_by,
+            traceparent=start.traceparent,
+        )
+        run = await self._mesh.history.record(start.pipeline.run(self._new_run_id()), detail)
+        self._conductor.start(run)
+        return run
+
+    def _check_room(self, start: Start, window_start: datetime | None) -> None:
+        ledger = self._mesh.history.ledger
+        for other in ledger.of(start.pipeline):
+            if other.state in LIVE and other.created.window_start == window_start:
+                raise RunAlreadyActive(
+                    f"{other.name} is live ({other.state}) and about the same window; watch it, "
+                    "or cancel it first",
+                    name=str(start.pipeline),
+                    run=str(other.name),
+                )
+        tenant = start.pipeline.tenant
+        if ledger.live(tenant) >= start.live_run_count:
+            raise TooManyRuns(
+                f"tenant {tenant} has {start.live_run_count} live runs, as many as it may; "
+                "wait until one ends",
+                retry_after=5.0,
+                tenant=tenant,
+                limit=str(start.live_run_count),
+            )
+
+    async def cancel(self, name: RunName, *, by: str, reason: str) -> Run:
+        """Stop a run before it publishes; a cancelled one stays as it is."""
+        run = self.find(name)
+        if run.state in {RunState.CANCELLING, RunState.CANCELLED}:
+            return await self.settled(run)
+        run.require(CANCELLABLE)
+        if run.state is RunState.FAILED:
+            after = await self._mesh.record(run, r.RunCancelled(by=by, reason=reason))
+            await self._mesh.warehouse.tidy_unpublished(after)
+            return after
+        after = await self._mesh.record(run, r.RunCancelling(by=by, reason=reason))
+        await self._conductor.stop(name)
+        self._conductor.start(self._mesh.run(after))
+        return after
+
+    async def discard(self, name: RunName, *, by: str, reason: str) -> Run:
+        """Throw a HELD run away; a repeat succeeds."""
+        run = self.find(name)
+        if run.held and run.state in {RunState.CANCELLING, RunState.CANCELLED}:
+            return await self.settled(run)
+        run.require(frozenset({RunState.HELD}))
+        return await self.cancel(name, by=by, reason=reason)
+
+    async def approve(self, name: RunName, *, by: str, reason: str) -> Run:
+        """Publish a HELD run; a repeat after it succeeds."""
+        run = self.find(name)
+        if run.publishing and run.publishing.by:
+            return await self.settled(run)
+        run.require(frozenset({RunState.HELD}))
+        return await self._conductor.approve(run, by=by, reason=reason)
+
+    async def retry(self, name: RunName, *, failed_attempt: int, by: str, spec: str) -> Run:
+        """Go on with a failed run.
+
+        Args:
+            name: The run.
+            failed_attempt: The attempt that the caller saw fail; 0 means whichever it is.
+            by: Who asks.
+            spec: For TRANSFORM_FAILED, the spec with its transforms as they now stand; else empty.
+        """
+        run = self.find(name)
+        if failed_attempt and failed_attempt == run.failed_attempt:
+            return await self.settled(run)
+        run.require(frozenset({RunState.FAILED, RunState.TRANSFORM_FAILED}))
+        replan = bool(run.failure and run.failure.reason in REPLAN)
+        if replan:
+            await self._mesh.warehouse.tidy_unpublished(run)
+        retried = r.RunRetried(attempt=run.attempt + 1, replan=replan, by=by, spec=spec)
+        run = await self._mesh.record(run, retried)
+        self._conductor.start(run)
+        return run

@@ -1,0 +1,1 @@
+"""Which orchestrator is active."""

@@ -1,0 +1,26 @@
+"""Who leads, and since which epoch: the port."""
+
+import dataclasses
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A leadership: its epoch, and the journal stream of the one before."""
+
+    epoch: int
+    predecessor: str
+    """Stream to seal before the journal is read; empty if there was none."""
+
+
+class Election(Protocol):
+    """One candidate. Losing a term ends the process, so there is no way to step down but to stop."""
+
+    async def win(self) -> Term:
+        """Wait until this candidate is elected."""
+
+    async def announce(self, stream: str) -> None:
+        """Say where this term's journal stream is, for the successor that must seal it."""
+
+    async def close(self) -> None:
+        """Stop being a candidate or leader."""

@@ -1,0 +1,57 @@
+"""The election on one machine: an exclusive lock on a file that holds epoch and stream."""
+
+import asyncio
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from services.orchestrator.elections.elections import Term
+
+POLL_SECONDS: Final = 0.2
+
+RECORD_BYTES: Final = 4096
+"""The record is padded to one page, so that a write replaces it whole."""
+
+
+class FileElection:
+    """A candidate that leads while it holds the lock; the kernel frees it when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "orchestrator.lease"
+        self._file: int | None = None
+        self._epoch = 0
+
+    async def win(self) -> Term:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        while not self._lock(self._file):
+            await asyncio.sleep(POLL_SECONDS)
+        known = json.loads(os.pread(self._file, RECORD_BYTES, 0).strip() or b"{}")
+        self._epoch = int(known.get("epoch", 0)) + 1
+        predecessor = str(known.get("stream", ""))
+        self._write(predecessor)
+        return Term(epoch=self._epoch, predecessor=predecessor)
+
+    @staticmethod
+    def _lock(file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    async def announce(self, stream: str) -> None:
+        self._write(stream)
+
+    def _write(self, stream: str) -> None:
+        assert self._file is not None, "win comes first"
+        text = json.dumps({"epoch": self._epoch, "stream": stream}).encode()
+        os.pwrite(self._file, text.ljust(RECORD_BYTES), 0)
+        os.fsync(self._file)
+
+    async def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

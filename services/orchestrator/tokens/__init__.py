@@ -1,0 +1,1 @@
+"""Who calls, and in whose name the orchestrator calls others."""

@@ -1,0 +1,321 @@
+"""The warehouse in BigQuery: one class, blocking calls in threads, statements from `statements.py`."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from libs.bigquery import jobs, streams, tables
+from libs.bigquery.client import BigQuery
+from libs.bigquery.tables import Column, TableId
+from libs.common.errors import NotFound
+from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
+from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
+from services.orchestrator.runs.run import Run
+from services.orchestrator.specs import PipelineSpec, TransformSpec
+from services.orchestrator.warehouse import statements as sql
+from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
+from services.orchestrator.warehouse.warehouse import (
+    Counted,
+    PublishFailed,
+    SchemaChanged,
+    StagedTransform,
+)
+
+READ_SECONDS: Final = 60.0
+JOB_SECONDS: Final = 3600.0
+TENANT_LABEL: Final = "convergence_tenant"
+
+T = TypeVar("T")
+
+
+class BigQueryWarehouse:
+    """Datasets, tables, commits and statements of runs in one project and location."""
+
+    def __init__(self, bigquery: BigQuery) -> None:
+        self._bq = bigquery
+        self._transforms = BigQueryTransforms(bigquery, self._dataset)
+
+    def _table(self, tenant: str, dataset: str, table: str) -> TableId:
+        return TableId(self._bq.project, f"{tenant}_{dataset}", table)
+
+    def _target(self, spec: PipelineSpec) -> TableId:
+        return self._table(spec.tenant, spec.target.dataset, spec.target.table)
+
+    def _quarantine(self, spec: PipelineSpec) -> TableId:
+        return self._table(spec.tenant, spec.target.dataset, f"{spec.target.table}__quarantine")
+
+    def _staging(self, run: Run) -> TableId:
+        name = f"{run.spec.target.table}__{run.name.run}"
+        return self._table(run.name.tenant, "staging", name)
+
+    def target(self, spec: PipelineSpec) -> str:
+        return str(self._target(spec))
+
+    def quarantine(self, spec: PipelineSpec) -> str:
+        return str(self._quarantine(spec))
+
+    def staging(self, run: Run) -> str:
+        return str(self._staging(run))
+
+    async def check(self, spec: PipelineSpec) -> None:
+        for dataset in {spec.target.dataset, "staging", *_datasets(spec)}:
+            await self._do(tables.check_dataset, f"{spec.tenant}_{dataset}", labels(spec.tenant))
+
+    async def prepare(self, run: Run, *, staging: bool, expire_time: dt.datetime) -> None:
+        spec = run.spec
+        await self._prepare_target(spec)
+        if staging:
+            declared = [column.platform() for column in spec.columns]
+            await self._dataset(spec.tenant, "staging")
+            await self._do(
+                tables.ensure_table,
+                self._staging(run),
+                _columns(staging_columns(declared)),
+                labels=labels(spec.tenant),
+                expires=expire_time,
+            )
+
+    async def _prepare_target(self, spec: PipelineSpec) -> None:
+        declared = [column.platform() for column in spec.columns]
+        await self._dataset(spec.tenant, spec.target.dataset)
+        await self._ensure(
+            self._target(spec),
+            _columns(target_columns(declared)),
+            partition_by=spec.target.partition_by,
+            cluster_by=spec.target.cluster_by,
+        )
+        await self._ensure(
+            self._quarantine(spec),
+            _columns(quarantine_columns(declared)),
+            partition_by="ingestion_date",
+            cluster_by=("_pipeline_id", "_run_id"),
+        )
+
+    async def _dataset(self, tenant: str, dataset: str) -> None:
+        await self._do(tables.ensure_dataset, f"{tenant}_{dataset}", labels(tenant))
+
+    async def _ensure(
+        self,
+        table: TableId,
+        columns: list[Column],
+        *,
+        partition_by: str,
+        cluster_by: Sequence[str],
+    ) -> None:
+        found = await self._do(
+            tables.ensure_table,
+            table,
+            columns,
+            partition_by=partition_by,
+            cluster_by=cluster_by,
+        )
+        missing = compare(table, found, columns)
+        if missing:
+            await self._do(tables.add_columns, table, missing)
+
+    async def commit_staged(self, run: Run, done: Sequence[Landed]) -> None:
+        names = [landed.stream for landed in done if landed.stream]
+        await self._commit_each(self._staging(run), names)
+
+    async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
+        names = [landed.quarantine_stream for landed in done if landed.quarantine_stream]
+        await self._commit_each(self._quarantine(run.spec), names)
+
+    async def _commit_each(self, table: TableId, names: Sequence[str]) -> None:
+        """Commit all at once; if some were committed before or are gone, the others one by one."""
+        if not names:
+            return
+        outcome = await self._do(streams.commit, table, names)
+        if outcome.committed or len(names) == 1:
+            return
+        for name in names:
+            await self._do(streams.commit, table, [name])
+
+    async def commit_target(self, run: Run, streams_: Sequence[str]) -> bool:
+        outcome = await self._do(streams.commit, self._target(run.spec), streams_)
+        if outcome.committed:
+            return True
+        statement = (
+            f"SELECT COUNT(*) AS row_count FROM {self._target(run.spec).sql}"
+            f" WHERE _run_id = {sql.text(run.name.run)}"
+        )
+        (row,) = await self._read(statement)
+        return bool(row["row_count"])
+
+    async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
+        money = sql.money_columns(run.spec.columns)
+        rows = await self._read(sql.chunk_counts(self._staging(run).sql, money))
+        return {(str(x["chunk_id"]), int(str(x["attempt"]))): _counted(x, money) for x in rows}
+
+    async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+        await self._read(sql.delete_strays(self._staging(run).sql, named))
+
+    async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
+        return await self._by_scope(run, self._staging(run), run.scope)
+
+    async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
+        return await self._by_scope(run, self._target(run.spec), scope)
+
+    async def _by_scope(self, run: Run, table: TableId, scope: Scope) -> dict[str, Counted]:
+        money = sql.money_columns(run.spec.columns)
+        where = sql.in_scope(run.spec, scope)
+        rows = await self._read(sql.scope_counts(table.sql, where, scope[0][0], money))
+        return {str(row["scope_value"]): _counted(row, money) for row in rows}
+
+    async def merge_statement(self, run: Run, scope: Scope) -> str:
+        reloaded = self._reloaded(run)
+        return sql.publish(
+            run.spec,
+            sql.Publishing(
+                target=self._target(run.spec).sql,
+                staging=self._staging(run).sql,
+                scope=scope,
+                reloaded=reloaded,
+                partitions=await self._partitions(run, scope, reloaded),
+            ),
+        )
+
+    @staticmethod
+    def _reloaded(run: Run) -> tuple[str, ...]:
+        if not run.created.reload or run.plan is None:
+            return ()
+        return tuple(dict.fromkeys(chunk.input_id for chunk in run.plan.chunks))
+
+    async def _partitions(
+        self, run: Run, scope: Scope, reloaded: tuple[str, ...]
+    ) -> tuple[str | None, ...]:
+        """Partitions of staged rows and of the rows that they replace."""
+        column = run.spec.target.partition_by
+        if scope and scope[0][0] == column:
+            return scope[0][1]
+        found = await self._read(sql.partitions(self._staging(run).sql, column, "TRUE"))
+        owned = f"_pipeline_id = {sql.text(run.name.pipeline)}"
+        if scope:
+            old = sql.partitions(self._target(run.spec).sql, column, sql.in_scope(run.spec, scope))
+            found += await self._read(old)
+        elif reloaded:
+            old_where = f"{owned} AND {sql.one_of('_source', reloaded, 'STRING')}"
+            found += await self._read(
+                sql.partitions(self._target(run.spec).sql, column, old_where)
+            )
+        values = {x["partition_value"] for x in found}
+        texts = sorted(str(value) for value in values if value is not None)
+        return (*texts, None) if None in values else tuple(texts)
+
+    async def publish(self, run: Run, publishing: RunPublishing) -> None:
+        await self._job(run, publishing.statement, publishing.job_id)
+
+    async def _job(self, run: Run, statement: str, job_id: str) -> None:
+        """Run a statement once: join the job if it exists, submit it under the same id if not."""
+        settled = await self._do(jobs.settle, job_id, timeout=JOB_SECONDS)
+        if settled is None:
+            await self._do(
+                jobs.run_once,
+                statement,
+                job_id=job_id,
+                labels=job_labels(run),
+                timeout=JOB_SECONDS,
+            )
+            return
+        if not settled.succeeded:
+            raise PublishFailed(f"job {job_id} failed: {settled.error}", job=job_id)
+
+    async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
+        if publishing.scope:
+            quarantine = self._quarantine(run.spec).sql
+            await self._read(
+                sql.delete_quarantine(quarantine, run.spec, run.name.run, publishing.scope)
+            )
+        await self._do(tables.drop_table, self._staging(run))
+
+    async def tidy_unpublished(self, run: Run) -> None:
+        await self._do(tables.drop_table, self._staging(run))
+        try:
+            await self._read(
+                sql.delete_own_quarantine(self._quarantine(run.spec).sql, run.name.run)
+            )
+        except NotFound:
+            return
+
+    async def stage_transform(
+        self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
+    ) -> StagedTransform:
+        return await self._transforms.stage(run, transform, scope, job_id)
+
+    async def publish_transform(self, run: Run, started: TransformStarted) -> int:
+        await self._job(run, started.statement, started.job_id)
+        return await self._transforms.finish(run, started)
+
+    async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
+        statement = (
+            f"SELECT * FROM {self._quarantine(run.spec).sql} WHERE _run_id = "
+            f"{sql.text(run.name.run)} ORDER BY _source, _row_number LIMIT {limit} OFFSET {offset}"
+        )
+        try:
+            return await self._read(statement)
+        except NotFound:
+            return []
+
+    async def _read(self, statement: str) -> list[dict[str, object]]:
+        return await self._do(jobs.query, statement, timeout=READ_SECONDS)
+
+    async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
+        return await asyncio.to_thread(call, self._bq, *args, **kwargs)
+
+
+def labels(tenant: str) -> dict[str, str]:
+    """Return the labels of everything that belongs to a tenant."""
+    return {TENANT_LABEL: tenant}
+
+
+def job_labels(run: Run) -> dict[str, str]:
+    """Return the labels of a run's jobs; values have at most 63 characters."""
+    return {
+        "tenant": run.name.tenant[:63],
+        "pipeline": run.name.pipeline[:63],
+        "run": run.name.run[:63],
+    }
+
+
+def compare(
+    table: TableId, found: Sequence[Column], wanted: Sequence[Column]
+) -> list[Column]:
+    """Return the columns to add; raise SchemaChanged where a column has another type or mode."""
+    known = {column.name.lower(): column for column in found}
+    missing = []
+    for column in wanted:
+        old = known.get(column.name.lower())
+        if old is None:
+            missing.append(column)
+        elif not _same(old, column):
+            raise SchemaChanged(
+                f"{table}: column {column.name} is {old.type} {old.mode}, the schema says "
+                f"{column.type} {column.mode}; a column is never retyped: name a new column, "
+                "or publish to a new table",
+                table=str(table),
+                column=column.name,
+            )
+    return missing
+
+
+def _same(old: Column, new: Column) -> bool:
+    return sql.base_type(old.type) == sql.base_type(new.type) and (
+        (old.mode == "REPEATED") == (new.mode == "REPEATED")
+    )
+
+
+def _columns(columns: Iterable[PlatformColumn]) -> list[Column]:
+    return [Column(name=c.name, type=c.type, mode=c.mode) for c in columns]
+
+
+def _datasets(spec: PipelineSpec) -> set[str]:
+    return {transform.target.dataset for transform in spec.transforms}
+
+
+def _counted(row: Mapping[str, object], money: Sequence[str]) -> Counted:
+    return Counted(
+        row_count=int(str(row["row_count"])),
+        money=tuple(Decimal(str(row[f"m{i}"])) for i in range(len(money))),
+    )

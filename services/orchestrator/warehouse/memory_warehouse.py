@@ -1,0 +1,219 @@
+"""A warehouse in memory, with dials. Statements are JSON that says what the real ones would do."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from libs.common.errors import Unavailable
+from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
+from services.orchestrator.runs.run import Run
+from services.orchestrator.specs import PipelineSpec, TransformSpec
+from services.orchestrator.warehouse.statements import money_columns
+from services.orchestrator.warehouse.warehouse import Counted, PublishFailed, StagedTransform
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row as far as publishing cares: who wrote it, its scope value, its money in schema order."""
+
+    pipeline: str
+    run: str
+    chunk: str
+    attempt: int
+    number: int
+    scope: str
+    money: tuple[Decimal, ...] = ()
+
+
+class Lost(Unavailable):
+    """A dial: the call failed, before or after its effect."""
+
+    reason = "WAREHOUSE_UNAVAILABLE"
+
+
+@dataclasses.dataclass(slots=True)
+class MemoryWarehouse:
+    """Tables and streams by name.
+
+    Dials: a method named in `fail` raises before its effect, in `lose` after it, as many times as
+    the number says; `broken_jobs` are ids whose statement fails for good; streams in `gone` ended.
+    """
+
+    tables: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
+    streams: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
+    committed: dict[str, str] = dataclasses.field(default_factory=dict)
+    jobs: dict[str, bool] = dataclasses.field(default_factory=dict)
+    gone: set[str] = dataclasses.field(default_factory=set)
+    fail: dict[str, int] = dataclasses.field(default_factory=dict)
+    lose: dict[str, int] = dataclasses.field(default_factory=dict)
+    broken_jobs: set[str] = dataclasses.field(default_factory=set)
+    broken_transforms: set[str] = dataclasses.field(default_factory=set)
+    calls: list[str] = dataclasses.field(default_factory=list)
+
+    def _before(self, name: str) -> None:
+        self.calls.append(name)
+        self._dial(self.fail, name)
+
+    def _after(self, name: str) -> None:
+        self._dial(self.lose, name)
+
+    @staticmethod
+    def _dial(dials: dict[str, int], name: str) -> None:
+        if dials.get(name, 0):
+            dials[name] -= 1
+            raise Lost(f"{name}: a dial")
+
+    def target(self, spec: PipelineSpec) -> str:
+        return f"memory.{spec.target.table_id(spec.tenant)}"
+
+    def quarantine(self, spec: PipelineSpec) -> str:
+        return f"{self.target(spec)}__quarantine"
+
+    def staging(self, run: Run) -> str:
+        return f"memory.{run.name.tenant}_staging.{run.spec.target.table}__{run.name.run}"
+
+    async def check(self, spec: PipelineSpec) -> None:
+        self._before("check")
+
+    async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
+        self._before("prepare")
+        names = [self.target(run.spec), self.quarantine(run.spec)]
+        for name in [*names, *([self.staging(run)] if staging else [])]:
+            self.tables.setdefault(name, [])
+        self._after("prepare")
+
+    def _commit(self, table: str, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self.streams and name not in self.gone and name not in self.committed:
+                self.committed[name] = table
+                self.tables.setdefault(table, []).extend(self.streams[name])
+
+    async def commit_staged(self, run: Run, done: Sequence[Landed]) -> None:
+        self._before("commit_staged")
+        self._commit(self.staging(run), [landed.stream for landed in done])
+        self._after("commit_staged")
+
+    async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
+        self._before("commit_quarantine")
+        self._commit(self.quarantine(run.spec), [landed.quarantine_stream for landed in done])
+        self._after("commit_quarantine")
+
+    async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
+        self._before("commit_target")
+        alive = all(name in self.streams and name not in self.gone for name in streams)
+        if alive and not any(name in self.committed for name in streams):
+            self._commit(self.target(run.spec), streams)
+        self._after("commit_target")
+        return any(row.run == run.name.run for row in self.tables.get(self.target(run.spec), []))
+
+    async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
+        self._before("chunk_counts")
+        return _counted(run, self.tables[self.staging(run)], lambda row: (row.chunk, row.attempt))
+
+    async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+        self._before("delete_strays")
+        keep = set(named)
+        rows = self.tables[self.staging(run)]
+        rows[:] = [row for row in rows if (row.chunk, row.attempt) in keep]
+
+    async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
+        return _counted(run, self.tables[self.staging(run)], lambda row: row.scope)
+
+    async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
+        self._before("published_by_scope")
+        rows = [
+            row
+            for row in self.tables.get(self.target(run.spec), [])
+            if row.pipeline == run.name.pipeline and row.scope in scope[0][1]
+        ]
+        return _counted(run, rows, lambda row: row.scope)
+
+    async def merge_statement(self, run: Run, scope: Scope) -> str:
+        self._before("merge_statement")
+        values = list(scope[0][1]) if scope else []
+        return json.dumps({"staging": self.staging(run), "scope": values})
+
+    async def publish(self, run: Run, publishing: RunPublishing) -> None:
+        self._before("publish")
+        if publishing.job_id in self.broken_jobs:
+            self.jobs[publishing.job_id] = False
+        if self.jobs.get(publishing.job_id) is False:
+            raise PublishFailed(f"job {publishing.job_id} failed", job=publishing.job_id)
+        if publishing.job_id not in self.jobs:
+            self.jobs[publishing.job_id] = True
+            self._merge(run, json.loads(publishing.statement))
+        self._after("publish")
+
+    def _merge(self, run: Run, what: dict[str, object]) -> None:
+        staged = self.tables[str(what["staging"])]
+        scope = set(what["scope"])  # type: ignore[call-overload]
+        new = [row for row in staged if not scope or row.scope in scope]
+        rows = self.tables[self.target(run.spec)]
+        rows[:] = [
+            row
+            for row in rows
+            if row.run != run.name.run
+            and not (row.pipeline == run.name.pipeline and row.scope in scope)
+        ] + new
+
+    async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
+        self._before("tidy_published")
+        self.tables.pop(self.staging(run), None)
+
+    async def tidy_unpublished(self, run: Run) -> None:
+        self._before("tidy_unpublished")
+        self.tables.pop(self.staging(run), None)
+        quarantine = self.tables.get(self.quarantine(run.spec), [])
+        quarantine[:] = [row for row in quarantine if row.run != run.name.run]
+
+    async def stage_transform(
+        self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
+    ) -> StagedTransform:
+        self._before("stage_transform")
+        if transform.transform_id in self.broken_transforms:
+            raise PublishFailed(f"transform {transform.transform_id} failed: a dial")
+        values = list(scope[0][1]) if scope else []
+        statement = json.dumps({"silver": transform.target.table_id(run.name.tenant), "scope": values})
+        return StagedTransform(row_count=0, statement=statement)
+
+    async def publish_transform(self, run: Run, started: TransformStarted) -> int:
+        self._before("publish_transform")
+        what = json.loads(started.statement)
+        silver = self.tables.setdefault(what["silver"], [])
+        raw = self.tables[self.target(run.spec)]
+        new = [row for row in raw if row.scope in what["scope"]]
+        silver[:] = [row for row in silver if row.scope not in what["scope"]] + new
+        self._after("publish_transform")
+        return len(new)
+
+    async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
+        rows = [
+            row
+            for row in self.tables.get(self.quarantine(run.spec), [])
+            if row.run == run.name.run
+        ]
+        return [
+            {"_source": row.chunk, "_row_number": row.number, "reasons": [], "raw_row": ""}
+            for row in rows[offset : offset + limit]
+        ]
+
+
+def _counted(run: Run, rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, Counted]:
+    width = len(money_columns(run.spec.columns))
+    groups: dict[K, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return {
+        value: Counted(
+            row_count=len(group),
+            money=tuple(
+                sum((row.money[i] for row in group), Decimal(0)) for i in range(width)
+            ),
+        )
+        for value, group in groups.items()
+    }

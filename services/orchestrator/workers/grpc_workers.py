@@ -1,0 +1,253 @@
+"""Workers over gRPC: one channel a worker, no retries here."""
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import grpc
+from google.protobuf import json_format, timestamp_pb2
+
+from convergence.common.v1 import failure_pb2
+from convergence.ingest.v1 import (
+    chunk_pb2,
+    ingest_service_pb2,
+    ingest_service_pb2_grpc,
+    source_pb2,
+)
+from convergence.quality.v1 import suite_pb2
+from libs.common.channel import translated
+from libs.common.names import PipelineName, RunName
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.windows import Window
+from services.orchestrator.specs import FileOptions, PipelineSpec
+from services.orchestrator.tokens.tokens import Tokens
+from services.orchestrator.workers.workers import (
+    Assignment,
+    Beat,
+    ChunkFailed,
+    Planned,
+    WorkerGone,
+)
+
+PLAN_SECONDS: Final = 120.0
+REFUSALS: Final = frozenset({"WORKER_FULL", "WORKER_DRAINING"})
+FORMATS: Final = {
+    "csv": source_pb2.FILE_FORMAT_CSV,
+    "ndjson": source_pb2.FILE_FORMAT_NDJSON,
+    "parquet": source_pb2.FILE_FORMAT_PARQUET,
+}
+
+
+class GrpcWorker:
+    """One worker at one address."""
+
+    def __init__(self, address: str, channel: grpc.aio.Channel, tokens: Tokens) -> None:
+        self._address = address
+        self._stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
+        self._tokens = tokens
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    async def plan(
+        self, parent: PipelineName | RunName, spec: PipelineSpec, window: Window | None
+    ) -> Planned:
+        request = ingest_service_pb2.PlanChunksRequest(
+            parent=str(parent),
+            source=_source(spec),
+            columns=_columns(spec),
+            window=_interval(window),
+            chunk_bytes=spec.limits.chunk_bytes,
+            spec_hash=spec.spec_hash,
+        )
+        metadata = await self._tokens.metadata(parent)
+        with translated():
+            response = await self._stub.PlanChunks(
+                request, metadata=metadata, timeout=PLAN_SECONDS
+            )
+        return Planned(
+            chunks=tuple(_chunk(chunk) for chunk in response.chunks),
+            missing_columns=tuple(response.missing_columns),
+            extra_columns=tuple(response.extra_columns),
+        )
+
+    async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:
+        metadata = await self._tokens.metadata(assignment.run)
+        call = self._stub.IngestChunk(_request(assignment), metadata=metadata)
+        try:
+            async for response in call:
+                yield _event(assignment, response)
+        except grpc.aio.AioRpcError as error:
+            raise _gone(self._address, error) from error
+        finally:
+            call.cancel()
+
+
+def _gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed:
+    with_reason = translated.of(error)
+    if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        refused = with_reason.reason in REFUSALS
+        return WorkerGone(f"worker {address}: {error.details()}", refused=refused)
+    failure = r.Failure(
+        kind="platform",
+        reason=with_reason.reason or "INTERNAL",
+        message=f"worker {address}: {error.details()}",
+        advice="give the run's name and trace id to the platform's operator",
+    )
+    return ChunkFailed(failure, transient=error.code() is grpc.StatusCode.UNAUTHENTICATED)
+
+
+def _source(spec: PipelineSpec) -> source_pb2.Source:
+    source = source_pb2.Source(source_id=spec.source.source_id, secret=spec.source.secret or "")
+    options = spec.source.options
+    if isinstance(options, FileOptions):
+        source.file.CopyFrom(
+            source_pb2.FileSource(
+                path=options.path,
+                format=FORMATS[options.format],
+                null_values=options.null_values,
+                delimiter=options.delimiter,
+                quote=options.quote,
+            )
+        )
+        return source
+    source.openai.CopyFrom(
+        source_pb2.OpenAiSource(
+            base_url=options.base_url,
+            reports=options.reports,
+            usage_group_by=options.usage_group_by,
+            costs_group_by=options.costs_group_by,
+        )
+    )
+    return source
+
+
+def _columns(spec: PipelineSpec) -> list[ingest_service_pb2.Column]:
+    return [
+        ingest_service_pb2.Column(name=c.name, type=c.type, mode=c.mode) for c in spec.columns
+    ]
+
+
+def _interval(window: Window | None) -> source_pb2.Interval | None:
+    if window is None:
+        return None
+    return source_pb2.Interval(start_time=_time(window.start), end_time=_time(window.end))
+
+
+def _time(moment: datetime) -> timestamp_pb2.Timestamp:
+    stamp = timestamp_pb2.Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def _chunk(chunk: chunk_pb2.Chunk) -> r.Chunk:
+    return r.Chunk(
+        chunk_id=chunk.chunk_id,
+        input_id=chunk.input.input_id,
+        content_hash=chunk.input.content_hash,
+        estimated_bytes=chunk.estimated_bytes,
+        expected_row_count=(
+            chunk.expected_row_count if chunk.HasField("expected_row_count") else None
+        ),
+        message=json_format.MessageToJson(chunk, indent=None),
+    )
+
+
+def _request(a: Assignment) -> ingest_service_pb2.IngestChunkRequest:
+    suite = suite_pb2.CompiledSuite()
+    if a.suite:
+        json_format.Parse(a.suite, suite)
+    keys = [*a.spec.write.key, *([a.spec.write.version] if a.spec.write.version else [])]
+    return ingest_service_pb2.IngestChunkRequest(
+        run=str(a.run),
+        run_attempt=a.run_attempt,
+        chunk_attempt=a.chunk_attempt,
+        epoch=a.epoch,
+        source=_source(a.spec),
+        chunk=json_format.Parse(a.chunk.message, chunk_pb2.Chunk()),
+        columns=_columns(a.spec),
+        scope=[
+            ingest_service_pb2.ScopeColumn(column=column, values=values)
+            for column, values in a.scope
+        ],
+        key_columns=keys,
+        row_rules=suite.row_rules,
+        table=a.table,
+        quarantine_table=a.quarantine_table,
+        staging=a.staging,
+        snapshot=a.snapshot,
+        ingest_time=_time(a.ingest_time),
+        deadline=_time(a.deadline),
+    )
+
+
+def _event(a: Assignment, response: ingest_service_pb2.IngestChunkResponse) -> Beat | r.Landed:
+    match response.WhichOneof("event"):
+        case "accepted":
+            return Beat(slot_count=response.accepted.slot_count)
+        case "result":
+            return _landed(a, response.result)
+        case "failure":
+            raise ChunkFailed(
+                _failure(response.failure.failure),
+                transient=response.failure.transient,
+                retry_after=response.failure.retry_delay.ToTimedelta().total_seconds(),
+            )
+        case _:
+            progress = response.progress
+            return Beat(
+                row_count=progress.row_count,
+                read_bytes=progress.read_bytes,
+                throttled=progress.throttled,
+            )
+
+
+def _failure(failure: failure_pb2.Failure) -> r.Failure:
+    kind = failure_pb2.FailureKind.Name(failure.kind).removeprefix("FAILURE_KIND_").lower()
+    return r.Failure(
+        kind="platform" if kind == "unspecified" else kind,  # type: ignore[arg-type]
+        reason=failure.reason,
+        message=failure.message,
+        advice=failure.advice,
+        metadata=dict(failure.metadata),
+    )
+
+
+def _landed(a: Assignment, result: ingest_service_pb2.ChunkResult) -> r.Landed:
+    return r.Landed(
+        chunk_id=a.chunk.chunk_id,
+        chunk_attempt=a.chunk_attempt,
+        stream=result.stream,
+        quarantine_stream=result.quarantine_stream,
+        read_row_count=result.read_row_count,
+        landed_row_count=result.landed_row_count,
+        quarantined_row_count=result.quarantined_row_count,
+        read_bytes=result.read_bytes,
+        money=tuple(
+            r.Money(
+                column=money.column,
+                read=Decimal(money.read),
+                landed=Decimal(money.landed),
+                quarantined=Decimal(money.quarantined),
+                unparsable_count=money.unparsable_count,
+            )
+            for money in result.money
+        ),
+        metrics=tuple(
+            r.Metric(
+                rule_id=metric.rule_id,
+                element_count=metric.element_count,
+                missing_count=metric.missing_count,
+                unexpected_count=metric.unexpected_count,
+                samples=tuple(metric.unexpected_samples),
+            )
+            for metric in result.row_metrics
+        ),
+        scope_counts=tuple(
+            r.ScopeCount(values=tuple(count.values), row_count=count.row_count)
+            for count in result.scope_counts
+        ),
+        coerced_cell_count=sum(coercion.cell_count for coercion in result.coercions),
+    )

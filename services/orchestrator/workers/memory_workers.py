@@ -1,0 +1,153 @@
+"""A worker and a judge in memory, with dials, over the streams of a MemoryWarehouse."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Sequence
+from decimal import Decimal
+
+from libs.common.names import PipelineName, RunName
+from services.orchestrator.judges.judges import Compiled, Verdict
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.windows import Window
+from services.orchestrator.specs import PipelineSpec
+from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse, Row
+from services.orchestrator.warehouse.statements import money_columns
+from services.orchestrator.workers.workers import (
+    Assignment,
+    Beat,
+    ChunkFailed,
+    Planned,
+    WorkerGone,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A row of a fake source: its scope value, its money, and whether it cannot be cast."""
+
+    scope: str
+    money: tuple[str, ...] = ()
+    bad: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class MemorySource:
+    """Inputs by name; their content hash is what their rows say."""
+
+    inputs: dict[str, list[Item]] = dataclasses.field(default_factory=dict)
+
+    def hash_of(self, name: str) -> str:
+        return str(abs(hash(tuple(self.inputs[name]))))
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class MemoryWorker:
+    """Plans one chunk an input. Dials: `die` tries fail, `failures` are raised first, `hang` waits."""
+
+    address: str
+    source: MemorySource
+    warehouse: MemoryWarehouse
+    die: int = 0
+    failures: list[Exception] = dataclasses.field(default_factory=list)
+    hang: asyncio.Event | None = None
+    seen: list[Assignment] = dataclasses.field(default_factory=list)
+    stopped: int = 0
+
+    async def plan(
+        self, parent: PipelineName | RunName, spec: PipelineSpec, window: Window | None
+    ) -> Planned:
+        if self.failures and not isinstance(self.failures[0], ChunkFailed):
+            raise self.failures.pop(0)
+        return Planned(
+            chunks=tuple(
+                r.Chunk(
+                    chunk_id=f"{name}@{self.source.hash_of(name)}",
+                    input_id=name,
+                    content_hash=self.source.hash_of(name),
+                    message="{}",
+                )
+                for name in self.source.inputs
+            )
+        )
+
+    async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:
+        self.seen.append(assignment)
+        yield Beat(slot_count=2)
+        try:
+            if self.hang is not None:
+                await self.hang.wait()
+        except (asyncio.CancelledError, GeneratorExit):
+            self.stopped += 1
+            raise
+        if self.die:
+            self.die -= 1
+            raise WorkerGone(f"worker {self.address} died", refused=False)
+        if self.failures:
+            raise self.failures.pop(0)
+        yield self._land(assignment)
+
+    def _land(self, a: Assignment) -> r.Landed:
+        items = self.source.inputs[a.chunk.input_id]
+        good = [_row(a, i, item) for i, item in enumerate(items) if not item.bad]
+        bad = [_row(a, i, item) for i, item in enumerate(items) if item.bad]
+        stream, quarantine = f"{a.table}/{a.chunk_attempt}", f"{a.quarantine_table}/{a.chunk_attempt}"
+        self.warehouse.streams[stream] = good
+        self.warehouse.streams[quarantine] = bad
+        landed, lost = _sums(a, good), _sums(a, bad)
+        return r.Landed(
+            chunk_id=a.chunk.chunk_id,
+            chunk_attempt=a.chunk_attempt,
+            stream=stream if good else "",
+            quarantine_stream=quarantine if bad else "",
+            read_row_count=len(items),
+            landed_row_count=len(good),
+            quarantined_row_count=len(bad),
+            read_bytes=100 * len(items),
+            money=tuple(
+                r.Money(
+                    column=column,
+                    read=landed[i] + lost[i],
+                    landed=landed[i],
+                    quarantined=lost[i],
+                )
+                for i, column in enumerate(money_columns(a.spec.columns))
+            ),
+        )
+
+
+def _row(a: Assignment, number: int, item: Item) -> Row:
+    return Row(
+        pipeline=a.run.pipeline,
+        run=a.run.run,
+        chunk=a.chunk.chunk_id,
+        attempt=a.chunk_attempt,
+        number=number,
+        scope=item.scope,
+        money=tuple(Decimal(text) for text in item.money),
+    )
+
+
+def _sums(a: Assignment, rows: Sequence[Row]) -> list[Decimal]:
+    width = len(money_columns(a.spec.columns))
+    return [sum((row.money[i] for row in rows), Decimal(0)) for i in range(width)]
+
+
+@dataclasses.dataclass(slots=True)
+class MemoryJudge:
+    """Says what `results` say."""
+
+    results: tuple[r.Result, ...] = ()
+
+    async def compile(self, parent: PipelineName | RunName, spec: PipelineSpec) -> Compiled:
+        return Compiled(document="{}", row_rule_count=0, table_rule_count=0)
+
+    async def judge(
+        self,
+        run: RunName,
+        spec: PipelineSpec,
+        *,
+        attempt: int,
+        metrics: Sequence[r.Metric],
+        table: str,
+    ) -> Verdict:
+        return Verdict(success=all(x.success for x in self.results), results=self.results)
