@@ -129,6 +129,11 @@ for _tag, _pattern, _first in (
     )
 
 
+_PLAIN_TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{tag}" for tag in ("str", "null", "bool", "int", "float", "map", "seq")
+)
+
+
 def _compose(text: str) -> yaml.Node | None:
     loader = _Loader(text)
     try:
@@ -149,6 +154,8 @@ class _Reading:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if len(path) > MAX_DEPTH:
             self._refuse(node, "deep nesting", f"at most {MAX_DEPTH} levels", "write it flatter")
+        if node.tag not in _PLAIN_TAGS:
+            self._refuse(node, f"the tag {node.tag}", "plain values", "remove the tag")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -180,7 +187,7 @@ class _Reading:
                 return int(text) if len(text) < 40 else text
             case "float":
                 return float(text)
-        return self._refuse(node, f"the tag {node.tag}", "plain values", "remove the tag")
+        raise ValueError(f"the tag {node.tag} on a scalar")
 
     def _refuse(self, node: yaml.Node, found: str, allowed: str, advice: str) -> NoReturn:
         _refuse(self.file, node.start_mark.line + 1, found, allowed, advice)

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import pydantic
 
+from libs.common.names import ID
 from libs.focus import columns as focus
 from services.orchestrator.configs import checks
 from services.orchestrator.configs.documents import Document, Path, Unreadable, read_json, read_yaml
@@ -104,9 +105,9 @@ class _Work:
         """Check the files that a pipeline names although it is wrong itself."""
         named = document.value if isinstance(document.value, dict) else {}
         source, schema = named.get("source"), named.get("schema")
-        if isinstance(source, str):
+        if isinstance(source, str) and ID.fullmatch(source):
             self._source(document, source)
-        if isinstance(schema, str):
+        if isinstance(schema, str) and ID.fullmatch(schema):
             self._columns(document, ("schema",), schema)
 
     def _path(self, kind: str, id_: str, named_by: Document | None, field: Path) -> str:

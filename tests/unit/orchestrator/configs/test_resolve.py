@@ -1,0 +1,297 @@
+"""Every mistake in a tenant's files is named by file, line and field, with what is allowed."""
+
+import pytest
+
+from libs.focus.columns import focus_columns
+from services.orchestrator.configs.file_errors import ConfigInvalid
+from services.orchestrator.configs.folder import Folder
+from services.orchestrator.configs.resolve import resolve
+from services.orchestrator.specs import FileOptions, OpenAiOptions
+from tests.unit.orchestrator.configs.tenant_files import (
+    DELIVERIES,
+    PIPELINE,
+    SQL,
+    TEXTS,
+    errors_of,
+    good,
+    only_error,
+)
+
+
+def changed(old: str, new: str, text: str = PIPELINE) -> str:
+    assert text.count(old) == 1
+    return text.replace(old, new)
+
+
+def test_a_pipeline_is_resolved_with_everything_it_refers_to() -> None:
+    spec = good()
+    assert isinstance(spec.source.options, OpenAiOptions)
+    assert spec.source.secret == "key"
+    assert spec.source.options.reports == ("costs", "usage/completions")
+    assert [column.type for column in spec.columns][3:5] == ["INT64", "BIGNUMERIC"]
+    assert spec.window is not None
+    assert (spec.window.lookback_days, spec.window.lag_days) == (7, 1)
+    assert spec.window.timezone == "Europe/Berlin"
+    assert spec.target.table_id("acme") == "acme_raw_openai.usage_logs"
+    assert (spec.target.partition_by, spec.target.cluster_by) == ("usage_date", ("model",))
+    assert (spec.write.mode, spec.write.scope) == ("replace", ("usage_date",))
+    assert spec.quality.suite_document == TEXTS["suites/usage.json"]
+    assert spec.quality.hold_for_seconds == 7200
+    assert spec.limits.chunk_bytes == 64 * 1024**2
+    assert (spec.limits.chunk_attempts, spec.limits.timeout_seconds) == (2, 1800)
+    assert spec.schedule is not None
+    assert spec.schedule.overlap == "buffer_one"
+
+
+def test_a_focus_table_gets_the_columns_of_focus_and_its_partitions() -> None:
+    (transform,) = good().transforms
+    assert transform.sql == SQL
+    assert transform.scope == (("usage_date", "ChargePeriodStart"),)
+    assert [c.name for c in transform.columns] == [c.name for c in focus_columns()]
+    assert transform.target.partition_by == "ChargePeriodStart"
+
+
+def test_what_a_file_leaves_out_has_the_documented_default() -> None:
+    spec = good("d")
+    assert isinstance(spec.source.options, FileOptions)
+    assert spec.source.options.null_values == ("NULL",)
+    assert spec.window is None
+    assert spec.schedule is None
+    assert spec.target.partition_by == "ingestion_date"
+    assert spec.target.cluster_by == ("_tenant_id", "_pipeline_id")
+    assert (spec.quality.suite_id, spec.quality.on_failure) == (None, "hold")
+    assert spec.limits.timeout_seconds == 7200
+
+
+def test_merge_is_read_with_key_and_version() -> None:
+    text = changed("{mode: replace, scope: [_source]}", "{mode: merge, key: [model, usage_date], version: seen_at}", DELIVERIES)
+    write = good("d", pipelines__d=text).write
+    assert (write.mode, write.key, write.version) == ("merge", ("model", "usage_date"), "seen_at")
+
+
+def test_the_hash_changes_with_any_file_and_with_nothing_else() -> None:
+    assert good().spec_hash == good().spec_hash
+    assert good().spec_hash == good(pipelines__p=f"# a comment\n{PIPELINE}").spec_hash
+    assert good().spec_hash != good(suites__usage='{"name": "usage", "expectations": [ ]}').spec_hash
+    assert good().spec_hash != good(transforms__cost=SQL + "AND TRUE").spec_hash
+
+
+def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
+    error = only_error(pipelines__p=changed("hold_for: 2h", "holdfor: 2h"))
+    assert error.place == "acme/pipelines/p.yml:8 quality.holdfor"
+    assert "hold_for" in error.allowed
+    assert error.advice == "did you mean hold_for?"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "line", "allowed"),
+    [
+        ("mode: replace", "mode: appendd", "write.mode", 6, "append, replace, merge"),
+        ("lookback: 7d", "lookback: 7", "window.lookback", 3, "whole days"),
+        ("lookback: 7d", "lookback: 0d", "window.lookback", 3, "1d to 366d"),
+        ("lookback: 7d", "lookback: 36h", "window.lookback", 3, "whole days"),
+        ("grain: day", "grain: hour", "window.grain", 3, "day"),
+        ("Europe/Berlin", "Europe/Berlino", "window.timezone", 3, "IANA"),
+        ("Europe/Berlin", "../../etc/passwd", "window.timezone", 3, "IANA"),
+        ("hold_for: 2h", "hold_for: soon", "quality.hold_for", 8, "2h"),
+        ("hold_for: 2h", "hold_for: 90d", "quality.hold_for", 8, "60d"),
+        ("on_failure: hold", "on_failure: stop", "quality.on_failure", 8, "hold, fail, warn"),
+        ("chunk_bytes: 64MiB", "chunk_bytes: 64MB", "limits.chunk_bytes", 12, "MiB"),
+        ("chunk_bytes: 64MiB", "chunk_bytes: 1B", "limits.chunk_bytes", 12, "1KiB"),
+        ("max_parallel_chunks: 4", "max_parallel_chunks: 0", "limits.max_parallel_chunks", 12, "1"),
+        ("max_parallel_chunks: 4", 'max_parallel_chunks: "4"', "limits.max_parallel_chunks", 12, "a whole number"),
+        ("timeout: 30m", "timeout: 30", "limits.timeout", 12, "2h"),
+        ("timeout: 30m", "timeout: 3d", "limits.timeout", 12, "20h"),
+        ("0 6 * * 1-5", "0 6 * *", "schedule.cron", 11, "five fields"),
+        ("0 6 * * 1-5", "61 6 * * *", "schedule.cron", 11, "0 to 59"),
+        ("0 6 * * 1-5", "0 6 * * 5-1", "schedule.cron", 11, "day of week"),
+        ("overlap: buffer_one", "overlap: both", "schedule.overlap", 11, "skip"),
+        ("dataset: raw_openai", "dataset: staging", "target.dataset", 4, "except staging"),
+        ("dataset: raw_openai", "dataset: Raw", "target.dataset", 4, "[a-z]"),
+        ("table: usage_logs", "table: usage__logs", "target.table", 4, "single underscores"),
+        ("table: usage_logs", "table: usage-logs", "target.table", 4, "letters"),
+        ("source: usage", "source: [usage]", "source", 1, "a text"),
+        ("source: usage", "source: 5", "source", 1, "a text"),
+        ("source: usage", "source: ../usage", "source", 1, "an id"),
+        ("scope: [usage_date]", "scope: usage_date", "write.scope", 7, "a list"),
+        ("source: usage\n", "", "source", 1, "a required key"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_form_is_named_with_what_is_allowed(
+    old: str, new: str, field: str, line: int, allowed: str
+) -> None:
+    error = only_error(pipelines__p=changed(old, new))
+    assert (error.file, error.field, error.line) == ("acme/pipelines/p.yml", field, line)
+    assert allowed in error.allowed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "allowed"),
+    [
+        ("scope: [usage_date]", "scope: [usage_dat]", "write.scope.0", "usage_date"),
+        ("scope: [usage_date]", "scope: [seen_at]", "write.scope.0", "a DATE column"),
+        ("scope: [usage_date]", "scope: [_source]", "write.scope.0", "a DATE column"),
+        ("scope: [usage_date]", "scope: [usage_date, model]", "write.scope", "one column"),
+        ("  scope: [usage_date]\n", "", "write.scope", "scope with mode replace"),
+        ("mode: replace", "mode: append", "write.scope", "scope with mode replace"),
+        ("  scope: [usage_date]", "  scope: [usage_date]\n  key: [model]", "write.key", "merge"),
+        ("partition_by: usage_date", "partition_by: model", "target.partition_by", "usage_date"),
+        ("partition_by: usage_date", "partition_by: nothing", "target.partition_by", "TIMESTAMP"),
+        ("cluster_by: [model]", "cluster_by: [modell]", "target.cluster_by.0", "model"),
+        ("cluster_by: [model]", "cluster_by: [ratio]", "target.cluster_by.0", "clusters by"),
+        ("cluster_by: [model]", "cluster_by: [labels]", "target.cluster_by.0", "clusters by"),
+        ("cluster_by: [model]", "cluster_by: [model, model]", "target.cluster_by", "each once"),
+        ("cluster_by: [model]", "cluster_by: [model, tokens, cost, usage_date, seen_at]", "target.cluster_by", "at most 4"),
+        ("window: {grain: day, lookback: 7d, lag: 1d, timezone: Europe/Berlin}\n", "", "window", "a window"),
+        ("usage_date: ChargePeriodStart", "usage_date: ChargePeriodStrt", "transforms.0.scope.usage_date", "ChargePeriodStart"),
+        ("usage_date: ChargePeriodStart", "usage_date: ServiceName", "transforms.0.scope.usage_date", "TIMESTAMP"),
+        ("usage_date: ChargePeriodStart", "model: ServiceName", "transforms.0.scope", "usage_date: target column"),
+        ("dataset: silver_cost, table: focus_costs", "dataset: raw_openai, table: usage_logs", "transforms.0.target", "another table"),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_each_other_are_named(
+    old: str, new: str, field: str, allowed: str
+) -> None:
+    errors = errors_of(pipelines__p=changed(old, new))
+    assert field in [error.field for error in errors]
+    assert any(allowed in error.allowed for error in errors if error.field == field)
+
+
+@pytest.mark.parametrize(
+    ("write", "field"),
+    [
+        ("{mode: merge, key: [model]}", "write.version"),
+        ("{mode: merge, version: seen_at}", "write.key"),
+        ("{mode: merge, key: [modl], version: seen_at}", "write.key.0"),
+        ("{mode: merge, key: [model], version: ratio}", "write.version"),
+        ("{mode: merge, key: [labels], version: seen_at}", "write.key.0"),
+        ("{mode: merge, key: [model], version: model}", "write.key"),
+        ("{mode: merge, key: [model, model], version: seen_at}", "write.key"),
+        ("{mode: replace, scope: [usage_date]}", "write.scope.0"),
+    ],
+)
+def test_write_modes_need_columns_that_can_do_their_work(write: str, field: str) -> None:
+    text = changed("{mode: replace, scope: [_source]}", write, DELIVERIES)
+    assert only_error("d", pipelines__d=text).field == field
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "missing", "field"),
+    [
+        ("sources", "source: usage", "source: usge", "source"),
+        ("schemas", "schema: usage", "schema: usge", "schema"),
+        ("suites", "suite: usage", "suite: usge", "quality.suite"),
+        ("transforms", "sql: cost", "sql: cst", "transforms.0.sql"),
+    ],
+)
+def test_a_missing_file_is_named_with_the_field_that_refers_to_it(
+    kind: str, old: str, missing: str, field: str
+) -> None:
+    error = only_error(pipelines__p=changed(old, missing))
+    assert (error.file, error.field) == ("acme/pipelines/p.yml", field)
+    assert "did you mean" in error.advice
+    assert f"create acme/{kind}/" in error.advice
+
+
+def test_errors_of_all_files_come_together() -> None:
+    errors = errors_of(
+        sources__usage="kind: openai\nsecret: key\noptions: {reports: [cost]}\n",
+        schemas__usage='[{"name": "a", "type": "TEXT"}]',
+        suites__usage="[]",
+        transforms__cost="SELECT 1 AS a FROM widgetsinc_raw.t",
+    )
+    assert {error.file for error in errors} == {
+        "acme/sources/usage.yml",
+        "acme/schemas/usage.json",
+        "acme/suites/usage.json",
+    }
+    broken = errors_of(transforms__cost="SELECT 1 AS a\nFROM widgetsinc_raw.t")
+    assert "dataset widgetsinc_raw" in [error.found for error in broken]
+    assert ("acme/transforms/cost.sql", 2) in [(error.file, error.line) for error in broken]
+
+
+def test_a_wrong_pipeline_file_still_has_its_references_checked() -> None:
+    errors = errors_of(
+        pipelines__p=changed("mode: replace", "mode: no"), sources__usage="kind: fax\n"
+    )
+    assert {error.file for error in errors} == {"acme/pipelines/p.yml", "acme/sources/usage.yml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "allowed"),
+    [
+        ("kind: opnai\nsecret: key\noptions: {reports: [costs]}\n", "kind", "file, openai"),
+        ("secret: key\n", "kind", "required"),
+        ("kind: openai\noptions: {reports: [costs]}\n", "secret", "required"),
+        ("kind: openai\nsecret: key\noptions: {reports: []}\n", "options.reports", "at least 1"),
+        ("kind: openai\nsecret: key\noptions: {reports: [costs, costs]}\n", "options.reports", "once"),
+        ("kind: openai\nsecret: key\noptions: {reports: [cost]}\n", "options.reports.0", "usage/completions, costs"),
+        ("kind: openai\nsecret: key\noptions: {reports: [costs], costs_group_by: [model]}\n", "options.costs_group_by.0", "line_item"),
+        ("kind: openai\nsecret: key\noptions: {reports: [costs], usage_group_by: [model]}\n", "options.usage_group_by", "usage/completions"),
+        ("kind: openai\nsecret: key\noptions: {reports: [costs], base_url: ftp://x}\n", "options.base_url", "http"),
+        ("kind: openai\nsecret: key\noptions: {reports: [costs], base_url: 'https://u:p@x/v1'}\n", "options.base_url", "without user"),
+        ("kind: openai\nsecret: key\napi_key: sk-123\noptions: {reports: [costs]}\n", "api_key", "secret"),
+        ("kind: file\noptions: {path: ../x.csv, format: csv}\n", "options.path", "stays in it"),
+        ("kind: file\noptions: {path: /etc/passwd, format: csv}\n", "options.path", "stays in it"),
+        ("kind: file\noptions: {path: secrets/*.txt, format: csv}\n", "options.path", "secrets"),
+        ("kind: file\noptions: {path: '*/*.txt', format: csv}\n", "options.path", "written out"),
+        ("kind: file\noptions: {path: x.csv, format: cvs}\n", "options.format", "csv"),
+        ("kind: file\noptions: {path: x.csv, format: csv, null_values: [NULL]}\n", "options.null_values.0", "a text"),
+        ("kind: file\noptions: {path: x.csv, format: csv, delimiter: ';;'}\n", "options.delimiter", "one ASCII character"),
+        ("kind: file\noptions: {path: x.json, format: ndjson, delimiter: ';'}\n", "options.delimiter", "csv"),
+    ],
+)  # fmt: skip
+def test_a_wrong_source_is_named(text: str, field: str, allowed: str) -> None:
+    error = only_error(sources__usage=text)
+    assert (error.file, error.field) == ("acme/sources/usage.yml", field)
+    assert allowed in error.allowed
+
+
+def test_a_transform_of_appended_inputs_is_scoped_by_their_names() -> None:
+    append = changed("{mode: replace, scope: [_source]}", "{mode: append}", DELIVERIES)
+    sql = "SELECT _source AS x_SourceObject FROM acme_raw_bills.bills WHERE _source IN UNNEST(@scope)"
+    line = "transforms: [{sql: cost, target: {dataset: silver, table: focus_costs}, scope: {%s: x_SourceObject}}]\n"
+    spec = good("d", pipelines__d=append + line % "_source", transforms__cost=sql)
+    assert spec.transforms[0].scope == (("_source", "x_SourceObject"),)
+    error = only_error("d", pipelines__d=append + line % "_run_id", transforms__cost=sql)
+    assert error.field == "transforms.0.scope"
+
+
+def test_a_transform_of_merged_rows_is_refused() -> None:
+    merge = changed("{mode: replace, scope: [_source]}", "{mode: merge, key: [model], version: seen_at}", DELIVERIES)
+    line = "transforms: [{sql: cost, target: {dataset: silver, table: t}, scope: {model: m}}]\n"
+    sql = "SELECT model AS m FROM acme_raw_bills.bills WHERE model IN UNNEST(@scope)"
+    error = only_error("d", pipelines__d=merge + line, transforms__cost=sql)
+    assert error.field == "transforms.0.scope"
+
+
+def test_a_transform_into_a_table_without_schema_must_select_its_scope() -> None:
+    other = changed("table: focus_costs", "table: costs")
+    assert good(pipelines__p=other).transforms[0].columns == ()
+    sql = SQL.replace("AS ChargePeriodStart", "AS day")
+    assert "ChargePeriodStart" in only_error(pipelines__p=other, transforms__cost=sql).found
+
+
+def test_the_schema_of_focus_may_be_named_for_any_table() -> None:
+    text = changed("sql: cost,", "sql: cost, schema: focus_1_4,")
+    text = changed("table: focus_costs", "table: costs", text)
+    (transform,) = good(pipelines__p=text).transforms
+    assert [c.name for c in transform.columns] == [c.name for c in focus_columns()]
+
+
+def test_two_files_of_one_id_are_refused() -> None:
+    texts = {**TEXTS, "sources/usage.yaml": "kind: file\n"}
+    _, errors = resolve(Folder(tenant="acme", texts=texts), "p")
+    assert "usage.yaml" in errors[0].found
+
+
+def test_the_error_of_the_service_names_every_place() -> None:
+    errors = errors_of(pipelines__p=changed("mode: replace", "mode: appendd"))
+    error = ConfigInvalid("tenants/acme/pipelines/p", errors)
+    assert error.reason == "CONFIG_INVALID"
+    assert error.metadata == {"name": "tenants/acme/pipelines/p"}
+    assert error.violations == {
+        "acme/pipelines/p.yml:6 write.mode": (
+            'found "appendd"; allowed is append, replace, merge; did you mean append?'
+        )
+    }
