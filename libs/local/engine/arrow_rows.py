@@ -1,0 +1,45 @@
+"""Arrow rows are taken as BigQuery takes them, or refused in the append's response."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from bqemulator.api.routes import tabledata
+from bqemulator.catalog.models import TableMeta
+from bqemulator.grpc_api import write_servicer
+
+
+def strict_arrow_rows() -> None:
+    """Refuse unknown columns and nulls in REQUIRED ones, match names without case, keep STRUCT fields.
+
+    Stock drops unknown columns, stores nulls anywhere, and reads a column spelt in another case
+    as all null.
+    """
+    write_servicer._table_arrow_schema = _table_schema
+    write_servicer._align_to_target = _aligned
+
+
+def _table_schema(table: TableMeta) -> pa.Schema:
+    return tabledata._build_arrow_schema(tabledata._fields_raw_from_schema(table.schema_.fields))
+
+
+def _aligned(rows: pa.Table, target: pa.Schema) -> pa.Table:
+    names = {name.lower(): name for name in rows.column_names}
+    if extra := sorted(set(names) - {field.name.lower() for field in target}):
+        raise ValueError(f"SCHEMA_MISMATCH_EXTRA_FIELDS: {', '.join(extra)}")
+    columns = [_column(rows, names.get(field.name.lower()), field) for field in target]
+    return pa.Table.from_arrays(columns, schema=target)
+
+
+def _column(rows: pa.Table, name: str | None, field: pa.Field) -> pa.Array:
+    if name is None:
+        column = pa.nulls(rows.num_rows, field.type)
+    else:
+        column = rows.column(name).combine_chunks()
+    if not field.nullable and column.null_count:
+        raise ValueError(f"Field {field.name} is REQUIRED and has null values")
+    if column.type == field.type:
+        return column
+    try:
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise ValueError(f"Field {field.name}: {error}") from error

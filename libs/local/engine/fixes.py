@@ -1,0 +1,37 @@
+"""Every fix by name, in the order in which they are applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+from libs.local.engine.arrow_rows import strict_arrow_rows
+from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
+from libs.local.engine.decimals import numeric_nine_digits
+from libs.local.engine.jobs import one_job_per_id
+from libs.local.engine.refusal import Refused
+from libs.local.engine.sessions import cursor_per_thread, one_writer
+from libs.local.engine.spatial import spatial_from_package
+
+FIXES: Final[dict[str, Callable[[], None]]] = {
+    fix.__name__: fix
+    for fix in (
+        spatial_from_package,
+        cursor_per_thread,
+        one_writer,
+        no_copy_per_write,
+        atomic_batch_commit,
+        strict_arrow_rows,
+        numeric_nine_digits,
+        one_job_per_id,
+    )
+}
+
+
+def apply(*, without: Collection[str] = ()) -> None:
+    """Apply every fix but those named in `without` (for the tests that show what each is for)."""
+    if unknown := sorted(set(without) - set(FIXES)):
+        raise Refused(f"no such fix: {', '.join(unknown)}; known: {', '.join(FIXES)}")
+    for name, fix in FIXES.items():
+        if name not in without:
+            fix()

@@ -1,0 +1,63 @@
+"""DuckDB connections: one per thread, and one writer at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import duckdb
+from bqemulator.domain.errors import InternalError
+from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
+from bqemulator.storage.engine import DuckDBEngine
+
+
+def cursor_per_thread() -> None:
+    """Give every worker thread its own cursor; the thread that opened the engine keeps the connection.
+
+    Stock shares one connection between its event loop and its append threads: they deadlock, and
+    one query's rows are handed to another.
+    """
+    local = threading.local()
+    start = DuckDBEngine.start
+
+    async def start_and_own(self: DuckDBEngine) -> None:
+        self._owner = threading.get_ident()
+        await start(self)
+
+    def connection(self: DuckDBEngine) -> duckdb.DuckDBPyConnection:
+        base = self._connection
+        if base is None:
+            raise InternalError("DuckDBEngine not started")
+        if threading.get_ident() == self._owner:
+            return base
+        if getattr(local, "base", None) is not base:
+            local.base, local.cursor = base, base.cursor()
+            local.cursor.execute("SET TimeZone = 'UTC'")
+        return local.cursor
+
+    DuckDBEngine.start = start_and_own
+    DuckDBEngine.connection = property(connection)
+
+
+def one_writer() -> None:
+    """Let statements and appends write one after another, so that neither fails on the other's change.
+
+    Stock holds two locks that do not know of each other; with a cursor per thread their
+    transactions conflict (on the catalog's row counts, and on tables being altered).
+    """
+    lock = threading.RLock()
+    initialize = BigQueryWriteHandler.__init__
+
+    def share_lock(self: BigQueryWriteHandler, *args: object, **kwargs: object) -> None:
+        initialize(self, *args, **kwargs)
+        self._write_lock = lock
+
+    @asynccontextmanager
+    async def write_lock(self: DuckDBEngine) -> AsyncIterator[None]:
+        async with self._write_lock:
+            with lock:
+                yield
+
+    BigQueryWriteHandler.__init__ = share_lock
+    DuckDBEngine.write_lock = write_lock

@@ -1,0 +1,183 @@
+"""Starts the embedded BigQuery as a process of its own, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Self
+
+import grpc
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import BigQueryWriteClient
+from google.cloud.bigquery_storage_v1.services.big_query_write.transports import (
+    BigQueryWriteGrpcTransport,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Engine:
+    """A running embedded BigQuery. `rest` is a URL, `grpc` is host:port."""
+
+    rest: str
+    grpc: str
+    project: str
+    process: subprocess.Popen[str]
+    data_dir: Path | None
+    without: tuple[str, ...]
+
+    def stop(self) -> int:
+        """End it with SIGTERM and wait; return its exit status. Safe to repeat."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it with SIGKILL, as a crash would; return its exit status. Safe to repeat."""
+        return self._end(signal.SIGKILL)
+
+    def restart(self) -> Self:
+        """Start a process again on the same directory and ports; ends a running one with SIGTERM."""
+        self.stop()
+        ports = [int(address.rpartition(":")[2]) for address in (self.rest, self.grpc)]
+        again = start_engine(
+            self.data_dir, self.without, rest_port=ports[0], grpc_port=ports[1], project=self.project
+        )
+        self.process = again.process
+        return self
+
+    def client(self) -> bigquery.Client:
+        """Return a new REST client."""
+        return bigquery.Client(
+            project=self.project,
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": self.rest},
+        )
+
+    def write_client(self) -> BigQueryWriteClient:
+        """Return a new Storage Write client on a channel of its own."""
+        channel = grpc.insecure_channel(self.grpc)
+        return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _end(self, number: signal.Signals) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            status = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+
+def start_engine(
+    data_dir: Path | None = None,
+    without: Sequence[str] = (),
+    *,
+    rest_port: int = 0,
+    grpc_port: int = 0,
+    project: str = "local",
+) -> Engine:
+    """Start the engine and wait until it answers; use it in `with`, or call `stop()`.
+
+    Args:
+        data_dir: where it keeps its tables; None keeps them in memory.
+        without: names of fixes to leave out.
+
+    Raises:
+        RuntimeError: it did not start; carries what it said on stderr.
+    """
+    with tempfile.TemporaryFile("w+") as said:
+        process = launch(
+            data_dir,
+            without,
+            rest_port=rest_port,
+            grpc_port=grpc_port,
+            project=project,
+            stderr=said,
+        )
+        ready = _ready(process, said)
+    return Engine(
+        rest=ready["bigquery_rest"],
+        grpc=ready["bigquery_grpc"],
+        project=project,
+        process=process,
+        data_dir=data_dir,
+        without=tuple(without),
+    )
+
+
+@contextlib.contextmanager
+def stored_engine(without: Sequence[str] = ()) -> Iterator[Engine]:
+    """Yield an engine on a directory of its own, which is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="engine-") as directory:
+        with start_engine(Path(directory), without) as engine:
+            yield engine
+
+
+def launch(
+    data_dir: Path | None,
+    without: Sequence[str] = (),
+    *,
+    rest_port: int = 0,
+    grpc_port: int = 0,
+    project: str = "local",
+    stderr: IO[str] | int = subprocess.PIPE,
+) -> subprocess.Popen[str]:
+    """Start the process and return at once; its stdout is a pipe."""
+    where = ["--in-memory"] if data_dir is None else ["--data-dir", str(data_dir)]
+    command = [
+        engine_python(), "-m", "libs.local.engine", *where, "--project", project,
+        "--rest-port", str(rest_port), "--grpc-port", str(grpc_port),
+    ]  # fmt: skip
+    for fix in without:
+        command += ["--without", fix]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
+def engine_python() -> str:
+    """Return the interpreter of the engine's environment."""
+    default = ROOT / ".venvs" / "engine" / "bin" / "python"
+    return os.environ.get("CONVERGENCE_ENGINE_PYTHON", str(default))
+
+
+def _ready(process: subprocess.Popen[str], said: IO[str]) -> dict[str, str]:
+    """Read the line that says the engine answers; raise RuntimeError if it ends or is late."""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if selector.select(START_SECONDS) else ""
+    if not line:
+        process.kill()
+        process.wait()
+        said.seek(0)
+        raise RuntimeError(f"the engine did not start: {said.read().strip()}")
+    ready: dict[str, str] = json.loads(line)
+    return ready
