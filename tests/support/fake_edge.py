@@ -18,12 +18,12 @@ from convergence.orchestrator.v1 import pipeline_service_pb2_grpc as pipelines_g
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 from convergence.orchestrator.v1 import run_service_pb2_grpc as runs_grpc
 from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteMode
-from convergence.orchestrator.v1.run_pb2 import Run, RunState
+from convergence.orchestrator.v1.run_pb2 import Run, RunEvent, RunState
 from libs.common import errors
 from libs.common.rpc import to_status
 
 Context = grpc.aio.ServicerContext[Any, Any]
-SERVER_OPTIONS = (("grpc.so_reuseport", 0),)
+SERVER_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1))
 
 
 async def refuse(context: Context, error: errors.ServiceError) -> None:
@@ -90,6 +90,12 @@ class FakeRuns(runs_grpc.RunServiceServicer):
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "cut off")
             run = self._at(request.name, index)
             yield runs_pb.WatchRunResponse(run=run, cursor=str(index + 1))
+
+    async def ListRunEvents(self, request: Any, context: Context) -> Any:
+        await self._seen(request, context)
+        summary = "the source answered 401"
+        event = RunEvent(position=7, event_type="run.failed", summary=summary)
+        return runs_pb.ListRunEventsResponse(events=[event])
 
     async def CancelRun(self, request: runs_pb.CancelRunRequest, context: Context) -> Any:
         await self._seen(request, context)

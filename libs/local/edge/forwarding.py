@@ -30,7 +30,7 @@ class Forwarder(grpc.GenericRpcHandler):
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         method = _text(details.method)
         upstream = owner(method)
         if upstream is None:
