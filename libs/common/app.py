@@ -1,0 +1,163 @@
+"""A server process: gRPC with health and reflection, an admin port, signals and draining."""
+
+import asyncio
+import contextlib
+import dataclasses
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+import grpc
+import structlog
+import uvloop
+from google.protobuf import descriptor_pool
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
+from prometheus_client import CollectorRegistry
+
+from libs.common import telemetry
+from libs.common.rpc import Access, CallInterceptor
+from libs.common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+S = TypeVar("S", bound=ServiceSettings)
+SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_send_message_length", 4 * 1024 * 1024),
+)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Host:
+    """What a service may use of the process that it runs in, for the length of its `attach`."""
+
+    name: str
+    server: grpc.aio.Server
+    registry: CollectorRegistry
+    calls: CallInterceptor
+    health: health.aio.HealthServicer
+    ready: bool = True
+    services: set[str] = dataclasses.field(default_factory=set)
+    tasks: list[asyncio.Task[None]] = dataclasses.field(default_factory=list)
+    draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    """Set when the process was told to end: take no new work."""
+
+    def guard(self, access: Access) -> None:
+        """Set who may call. Without it every caller passes."""
+        self.calls.access = access
+
+    def describe(self, services: Iterable[str]) -> None:
+        """Name the services that reflection lists."""
+        self.services.update(services)
+
+    def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a loop beside the server; if it ends or crashes, the process ends."""
+        self.tasks.append(asyncio.create_task(work, name=name))
+
+    async def set_ready(self, ready: bool) -> None:  # noqa: FBT001 a claim, not a switch
+        """Say whether the process may be sent work."""
+        self.ready = ready
+        await self.health.set("", SERVING if ready else NOT_SERVING)
+
+
+Attach = Callable[[Host, S], contextlib.AbstractAsyncContextManager[None]]
+
+
+class PortTaken(Exception):  # noqa: N818 a fact
+    """The address to listen on belongs to another process."""
+
+
+def _interceptors(calls: CallInterceptor) -> list[grpc.aio.ServerInterceptor]:
+    traced = aio_server_interceptor(
+        filter_=filters.negate(
+            filters.any_of(
+                filters.health_check(), filters.service_prefix("grpc.reflection.v1alpha")
+            )
+        )
+    )
+    return [traced, calls]
+
+
+@contextlib.asynccontextmanager
+async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tuple[Host, str]]:
+    """Run a service in this process; give its host and the address that was bound."""
+    registry = CollectorRegistry()
+    calls = CallInterceptor(name, registry)
+    server = grpc.aio.server(interceptors=_interceptors(calls), options=OPTIONS)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    host = Host(name, server, registry, calls, checks)
+    try:
+        port = server.add_insecure_port(settings.listen)
+    except RuntimeError as error:
+        text = f"{settings.listen} is taken by another process or cannot be bound"
+        raise PortTaken(f"{text}; end that process or choose another port") from error
+    async with attach(host, settings):
+        names = (*sorted(host.services), reflection.SERVICE_NAME, health.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server, descriptor_pool.Default())
+        await checks.set("liveness", SERVING)
+        await host.set_ready(host.ready)
+        await server.start()
+        try:
+            yield host, f"{settings.listen.rpartition(':')[0]}:{port}"
+        finally:
+            await checks.enter_graceful_shutdown()
+            await server.stop(settings.grace_seconds)
+            await _end(host.tasks)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve(name: str, settings: S, attach: Attach[S]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with hosted(name, settings, attach) as (host, address):
+        async with telemetry.admin(settings, host.registry, lambda: host.ready) as admin_address:
+            log.info("server.started", listen=address, admin_listen=admin_address)
+            await _until(stop, host)
+            host.draining.set()
+            host.ready = False
+            await host.health.set("", NOT_SERVING)
+            log.info("server.draining", seconds=settings.drain_seconds)
+            await asyncio.sleep(settings.drain_seconds)
+    log.info("server.stopped")
+
+
+async def _until(stop: asyncio.Event, host: Host) -> None:
+    """Wait for a signal; raise what ended a background loop."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({waiting, *host.tasks}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done - {waiting}:
+        await task
+        raise RuntimeError(f"{task.get_name()} ended")
+
+
+def serve(name: str, settings: S, attach: Attach[S]) -> None:
+    """Run a service until SIGTERM. Ends the process with status 1 and one sentence if it cannot."""
+    telemetry.configure_logging(name, settings.log_level)
+    try:
+        with telemetry.tracing(name, settings.otlp_endpoint):
+            uvloop.run(_serve(name, settings, attach))
+    except PortTaken as error:
+        sys.exit(f"{name}: {error}")
+    except OSError as error:
+        sys.exit(f"{name}: {error.strerror or error}; see CONVERGENCE_{name.upper()}_ADMIN_LISTEN")
+    except Exception:
+        log.exception("server.crashed")
+        sys.exit(1)

@@ -1,0 +1,121 @@
+"""Logs, traces and metrics: configured here and nowhere else."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncGenerator, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from libs.common.settings import ServiceSettings
+
+Event = MutableMapping[str, Any]
+HTTP_SECONDS: Final = 5.0
+
+
+def _severity(_: object, method: str, event: Event) -> Event:
+    event["severity"] = {"warn": "WARNING", "exception": "ERROR"}.get(method, method.upper())
+    event["message"] = event.pop("event")
+    return event
+
+
+def _trace(_: object, __: str, event: Event) -> Event:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event.setdefault("trace_id", f"{context.trace_id:032x}")
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def configure_logging(service: str, level: str) -> None:
+    """Write one JSON object a line to stdout, in the fields that Cloud Logging reads."""
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _trace,
+            lambda _, __, event: {"service": service, **event},
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.format_exc_info,
+            _severity,
+            structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+
+
+@contextlib.contextmanager
+def tracing(service: str, endpoint: str):  # type: ignore[no-untyped-def]
+    """Export spans to an OTLP collector for the length of the block; flush them at its end."""
+    if not endpoint:
+        yield
+        return
+    provider = TracerProvider(resource=Resource.create({"service.name": f"convergence-{service}"}))
+    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=5)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
+
+
+@contextlib.asynccontextmanager
+async def admin(
+    settings: ServiceSettings, registry: CollectorRegistry, ready: Callable[[], bool]
+) -> AsyncGenerator[str]:
+    """Serve /healthz and /metrics; give the address that was bound.
+
+    /healthz answers 200 while the process may be sent work, 503 otherwise.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError, ValueError):
+            async with asyncio.timeout(HTTP_SECONDS):
+                request = (await reader.readline()).decode("latin-1").split(" ")
+                while (await reader.readline()).strip():
+                    pass
+                path = request[1] if len(request) > 1 else ""
+                writer.write(_respond(path, registry, ready))
+                await writer.drain()
+        writer.close()
+
+    host, _, port = settings.admin_listen.rpartition(":")
+    server = await asyncio.start_server(answer, host.strip("[]") or None, int(port))
+    bound = server.sockets[0].getsockname()
+    try:
+        yield f"{bound[0]}:{bound[1]}"
+    finally:
+        server.close()
+
+
+def _respond(path: str, registry: CollectorRegistry, ready: Callable[[], bool]) -> bytes:
+    match path.partition("?")[0]:
+        case "/healthz" if ready():
+            return _http("200 OK", b"ok\n")
+        case "/healthz":
+            return _http("503 Service Unavailable", b"not ready\n")
+        case "/metrics":
+            return _http("200 OK", generate_latest(registry), "text/plain; version=0.0.4")
+        case _:
+            return _http("404 Not Found", b"known are /healthz and /metrics\n")
+
+
+def _http(status: str, body: bytes, kind: str = "text/plain") -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
