@@ -41,13 +41,14 @@ def checked_description(text: str) -> str:
     return text
 
 
-def checked_overlap(overlap: timedelta | None) -> timedelta:
+def checked_overlap(seconds: float | None) -> timedelta:
     """Return how long an old key still works, a day if nothing was said; raise ValueError if negative or too long."""
-    if overlap is None:
+    if seconds is None:
         return DEFAULT_OVERLAP
-    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
-        raise ValueError(f"found {overlap}; allowed are 0 to {LONGEST_OVERLAP.days} days")
-    return overlap
+    longest = LONGEST_OVERLAP.total_seconds()
+    if not 0 <= seconds <= longest:
+        raise ValueError(f"found {seconds!r}; allowed are 0 to {longest:.0f} seconds")
+    return timedelta(seconds=seconds)
 
 
 class KeyAdmin:

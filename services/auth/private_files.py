@@ -21,9 +21,12 @@ def read_private(path: Path, what: str) -> bytes:
     except OSError as error:
         advice = "put a regular file of the server's own user there"
         raise SigningKeyUnusable(str(path), f"cannot be read ({error.strerror})", advice) from error
-    with os.fdopen(handle, "rb") as file:
-        _refuse_shared(path, os.fstat(file.fileno()))
-        return file.read()
+    try:
+        _refuse_shared(path, os.fstat(handle))
+        with os.fdopen(os.dup(handle), "rb") as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def _refuse_shared(path: Path, found: os.stat_result) -> None:

@@ -18,6 +18,15 @@ AUDIENCES: Final = frozenset({"orchestrator", "auth", "ingest", "quality"})
 PEM_END: Final = b"-----END PRIVATE KEY-----"
 
 
+def checked_audiences(names: Iterable[str]) -> frozenset[str]:
+    """Return the services that a token is for; raise ValueError for none or an unknown one."""
+    found = frozenset(names)
+    if not found or not found <= AUDIENCES:
+        wrong = ", ".join(map(repr, sorted(found - AUDIENCES))) or "none"
+        raise ValueError(f"found {wrong}; allowed are {', '.join(sorted(AUDIENCES))}")
+    return found
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """A signed token and when it ends (UTC)."""
