@@ -8,8 +8,10 @@ from services.orchestrator.configs.documents import Document, Path
 from services.orchestrator.configs.file_errors import FileError, listed, nearest
 from services.orchestrator.configs.files import FileSourceFile, SourceFile
 from services.orchestrator.configs.folder import Folder
+from services.orchestrator.configs.parsing import Wrong
 from services.orchestrator.specs import ColumnSpec, PipelineSpec, TargetSpec, TransformSpec
 from services.orchestrator.transforms.guard import (
+    Guarded,
     TransformRefused,
     check_transform,
     scope_parameter,
@@ -179,8 +181,8 @@ def _no_column(document: Document, field: Path, name: str, known: Iterable[str])
     )
 
 
-def check_transforms(spec: PipelineSpec, document: Document, folder: Folder) -> Iterator[FileError]:
-    """Yield what is wrong with each transform: its scope, its target, its SQL."""
+def check_transforms(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    """Yield what is wrong with the scope and the target of each transform."""
     seen: set[str] = set()
     for transform in spec.transforms:
         index = _index_of(document, transform.transform_id)
@@ -193,7 +195,6 @@ def check_transforms(spec: PipelineSpec, document: Document, folder: Folder) -> 
         seen.add(transform.transform_id)
         yield from _transform_scope(spec, transform, document, field)
         yield from _transform_target(spec, transform, document, field)
-        yield from _transform_sql(spec, transform, folder)
 
 
 def _index_of(document: Document, transform: str) -> int:
@@ -262,12 +263,11 @@ def _transform_target(
         yield from _layout(transform.target, columns, document, (*field, "target"))
 
 
-def _transform_sql(
-    spec: PipelineSpec, transform: TransformSpec, folder: Folder
-) -> Iterator[FileError]:
+def judge_sql(spec: PipelineSpec, transform: TransformSpec, folder: Folder) -> Guarded:
+    """Return what may run of a transform; raise Wrong with every refusal."""
     scope = [name for name, _ in transform.scope]
     try:
-        check_transform(
+        return check_transform(
             transform.sql,
             tenant=spec.tenant,
             allowed_parameters={scope_parameter(i, name) for i, name in enumerate(scope)},
@@ -276,8 +276,8 @@ def _transform_sql(
             transform=transform.transform_id,
         )
     except TransformRefused as refused:
-        for one in refused.refusals:
-            yield FileError(
+        raise Wrong(
+            FileError(
                 file=folder.shown(f"transforms/{transform.transform_id}.sql"),
                 line=one.line,
                 field=f"column {one.column}" if one.column else "",
@@ -285,6 +285,8 @@ def _transform_sql(
                 allowed=one.allowed,
                 advice=one.advice,
             )
+            for one in refused.refusals
+        ) from None
 
 
 def _find(columns: Iterable[ColumnSpec], name: str) -> ColumnSpec | None:

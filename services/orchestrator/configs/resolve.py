@@ -1,5 +1,6 @@
 """Follows a pipeline's file to everything it refers to and builds the spec, or says what is wrong."""
 
+import functools
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -89,8 +90,17 @@ class _Work:
             limits=_limits(file),
         )
         self.errors.extend(checks.check(spec, document))
-        self.errors.extend(checks.check_transforms(spec, document, self.folder))
-        return spec
+        self.errors.extend(checks.check_transforms(spec, document))
+        return self._judged(spec)
+
+    def _judged(self, spec: PipelineSpec) -> PipelineSpec:
+        """Return the spec with the SQL that was judged in the place of what was written."""
+        transforms = []
+        for one in spec.transforms:
+            guarded = self._tried(functools.partial(checks.judge_sql, spec, one, self.folder))
+            if guarded is not None:
+                transforms.append(one.model_copy(update={"sql": guarded.sql}))
+        return spec.model_copy(update={"transforms": tuple(transforms)})
 
     def _tried(self, step: Callable[[], T]) -> T | None:
         try:

@@ -45,7 +45,7 @@ def test_a_pipeline_is_resolved_with_everything_it_refers_to() -> None:
 
 def test_a_focus_table_gets_the_columns_of_focus_and_its_partitions() -> None:
     (transform,) = good().transforms
-    assert transform.sql == SQL
+    assert transform.sql.split() == SQL.split()
     assert transform.scope == (("usage_date", "ChargePeriodStart"),)
     assert [c.name for c in transform.columns] == [c.name for c in focus_columns()]
     assert transform.target.partition_by == "ChargePeriodStart"
@@ -74,6 +74,12 @@ def test_the_hash_changes_with_any_file_and_with_nothing_else() -> None:
     assert good().spec_hash == good(pipelines__p=f"# a comment\n{PIPELINE}").spec_hash
     assert good().spec_hash != good(suites__usage='{"name": "usage", "expectations": [ ]}').spec_hash
     assert good().spec_hash != good(transforms__cost=SQL + "AND TRUE").spec_hash
+
+
+def test_a_spec_carries_the_sql_that_was_judged_and_not_the_text_that_was_written() -> None:
+    (transform,) = good(transforms__cost=f"-- why\n{SQL.strip()}; -- the end").transforms
+    assert transform.sql.startswith("SELECT cost AS BilledCost")
+    assert transform.sql.endswith("UNNEST(@scope)")
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
