@@ -10,12 +10,13 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
+from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
 from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
 from libs.client.addresses import Address
 from libs.common import errors
-from libs.common.channel import from_status
+from libs.common.channel import OPTIONS, RETRY, from_status
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -31,13 +32,6 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
-RETRY: Final = {
-    "maxAttempts": 4,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "2s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-}
 CALL_SECONDS: Final = 10.0
 LARGEST_PAGE: Final = 500
 SILENCE_SECONDS: Final = 45.0
@@ -117,26 +111,15 @@ async def pages(
 
 
 def _open(where: Address) -> grpc.aio.Channel:
-    options = (
-        ("grpc.service_config", json.dumps({"methodConfig": [_retried()]})),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.http2.ping_timeout_ms", 5_000),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 3_000),
+    config = json.dumps({"methodConfig": [{"name": repeatable(), "retryPolicy": RETRY}]})
+    options = (*OPTIONS, ("grpc.service_config", config))
+    traced = aio_client_interceptors()
+    if not where.tls:
+        return grpc.aio.insecure_channel(where.target, options=options, interceptors=traced)
+    credentials = grpc.ssl_channel_credentials()
+    return grpc.aio.secure_channel(
+        where.target, credentials, options=options, interceptors=traced
     )
-    if where.tls:
-        credentials = grpc.ssl_channel_credentials()
-        return grpc.aio.secure_channel(where.target, credentials, options=options)
-    return grpc.aio.insecure_channel(where.target, options=options)
-
-
-def _retried() -> dict[str, Any]:
-    return {"name": repeatable(), "retryPolicy": RETRY}
 
 
 def _kind(error: grpc.aio.AioRpcError, address: str) -> errors.ServiceError:

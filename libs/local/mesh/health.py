@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from libs.local.mesh.states import PROJECT, Process
+from libs.local.mesh.states import Process
 
 SERVING: Final = "SERVING"
 UNREACHABLE: Final = "UNREACHABLE"
@@ -47,7 +47,7 @@ async def _ask_grpc(address: str) -> str:
 
 def _ask_rest(address: str) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    url = f"http://{address}/bigquery/v2/projects/{PROJECT}/datasets"
+    url = f"http://{address}/healthz"
     try:
         with opener.open(url, timeout=PATIENCE_SECONDS) as answer:
             return SERVING if answer.status == 200 else "NOT_SERVING"

@@ -20,7 +20,7 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 ORPHAN_SECONDS: Final = 8.0
 POLL_SECONDS: Final = 0.1
-HOPELESS_RESTARTS: Final = 4
+HOPELESS_RESTARTS: Final = 5
 """A process that has died so often before it ever served is not waited for."""
 
 LOG_LINES: Final = 8

@@ -105,6 +105,7 @@ def _engine(mesh: Mesh, rest: str, storage: str) -> Plan:
         *("--data-dir", str(mesh.folder / "data" / "bigquery")),
         *("--rest-port", rest.rpartition(":")[2]),
         *("--grpc-port", storage.rpartition(":")[2]),
+        *("--project", PROJECT),
     )
     return Plan(
         name="bigquery",

@@ -24,14 +24,16 @@ class Reservations:
 
     def take(self, port: int = 0) -> str:
         """Return `host:port`, port 0 meaning any; raise PortInUse saying what to do."""
-        held = self._held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             held.bind((HOST, port))
         except OSError as error:
+            held.close()
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
             raise PortInUse(_advice(port, error.errno)) from error
+        self._held.enter_context(held)
         return f"{HOST}:{held.getsockname()[1]}"
 
     def close(self) -> None:

@@ -51,6 +51,10 @@ class Supervisor:
         self.note("mesh.refused", because=why)
         self._state(failure=why).write()
 
+    async def reload(self, names: Iterable[str], why: str) -> None:
+        """Start processes anew, because their code changed."""
+        await asyncio.gather(*(self._children[name].reload(why) for name in names))
+
     def note(self, message: str, **facts: object) -> None:
         """Log one event of the mesh."""
         line = {"time": datetime.now(UTC).isoformat(), "message": message, **facts}
@@ -65,7 +69,7 @@ class Supervisor:
         from libs.local.mesh.reloading import changes  # noqa: PLC0415  (only development needs it)
 
         async for names, why in changes([child.plan for child in self._children.values()]):
-            await asyncio.gather(*(self._children[name].reload(why) for name in names))
+            await self.reload(names, why)
 
     def _write(self) -> None:
         if self._ready:
