@@ -2,22 +2,19 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
-
-import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from convergence.auth.v1 import api_key_pb2
 from convergence.auth.v1 import api_key_service_pb2 as pb
 from convergence.auth.v1 import api_key_service_pb2_grpc as pb_grpc
+from libs.common.identity import caller
 from libs.common.names import PLATFORM, ApiKeyName, TenantName
 from libs.common.paging import Page
 from libs.common.parse import Reading, moment
+from libs.common.rpc import Context
 from services.auth import keys
-from services.auth.key_admin import KeyAdmin, checked_description, checked_overlap
+from services.auth.key_admin import Holder, KeyAdmin, checked_description, checked_overlap
 from services.auth.keys import KeyRecord, Verdict
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
@@ -44,7 +41,7 @@ class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
             description=description,
             scopes=scopes,
             expire_time=expire_time,
-            holder=holder(),
+            holder=_holder(),
         )
         return pb.CreateApiKeyResponse(api_key=self._key(new.key), secret=new.secret)
 
@@ -67,7 +64,7 @@ class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
         with Reading() as read:
             name = read("name", ApiKeyName.parse, request.name)
             overlap = read("overlap", checked_overlap, asked)
-        new, old = await self._admin.rotate(name, overlap, holder())
+        new, old = await self._admin.rotate(name, overlap, _holder())
         return pb.RotateApiKeyResponse(
             api_key=self._key(new.key), secret=new.secret, superseded=self._key(old)
         )
@@ -93,6 +90,13 @@ class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
             superseded_by=successor,
             last_use_time=key.last_use_time,
         )
+
+
+def _holder() -> Holder:
+    principal = caller()
+    return Holder(
+        name=str(ApiKeyName(principal.tenant, principal.key_id)), scopes=principal.scopes
+    )
 
 
 def _tenant_of_parent(text: str) -> str:

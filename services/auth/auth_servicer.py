@@ -1,19 +1,14 @@
 """AuthService: translates, and decides nothing."""
 
-from typing import Any
-
-import grpc
-
 from convergence.auth.v1 import auth_service_pb2 as pb
 from convergence.auth.v1 import auth_service_pb2_grpc as pb_grpc
 from libs.common.names import RunName
 from libs.common.parse import Reading
+from libs.common.rpc import Context
 from services.auth.authentication import Authentication, Caller
 from services.auth.run_authority import RunAuthority
 from services.auth.tenants import Limits
 from services.auth.tokens import checked_audiences
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AuthServicer(pb_grpc.AuthServiceServicer):

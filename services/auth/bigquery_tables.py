@@ -18,7 +18,7 @@ from libs.metadata.tables import DATASET, MetadataTable
 from services.auth.rows import Row
 from services.auth.signing_keys import NotInitialized
 
-READ_SECONDS: Final = 10.0
+READ_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 20.0
 LABELS: Final = {"service": "auth"}
 

@@ -110,6 +110,11 @@ class Directory:
             return True
         return self.age <= self._promise_seconds
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the last reading succeeded."""
+        return self._snapshot is not None and self._failure is None
+
     def current(self) -> Snapshot:
         """Return what was read last.
 

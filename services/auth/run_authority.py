@@ -6,16 +6,8 @@ import hmac
 from pathlib import Path
 from typing import Protocol
 
-from libs.common.errors import Unauthenticated
+from libs.common.identity import CredentialMissing, IdentityTokenInvalid
 from services.auth.private_files import read_private
-
-
-class CredentialMissing(Unauthenticated):
-    reason = "CREDENTIAL_MISSING"
-
-
-class CredentialInvalid(Unauthenticated):
-    reason = "IDENTITY_TOKEN_INVALID"
 
 
 class RunAuthority(Protocol):
@@ -26,19 +18,19 @@ class RunAuthority(Protocol):
 
         Raises:
             CredentialMissing: it is empty.
-            CredentialInvalid: it is somebody else's.
+            IdentityTokenInvalid: it is somebody else's.
             NotInitialized, SigningKeyUnusable, Unavailable: nobody can tell.
         """
         ...
 
 
 def bearer(authorization: str) -> str:
-    """Return the credential of an `authorization` header; raise CredentialMissing or CredentialInvalid."""
+    """Return the credential of an `authorization` header; raise CredentialMissing or IdentityTokenInvalid."""
     scheme, _, credential = authorization.partition(" ")
     if not authorization:
         raise CredentialMissing("no `authorization` came with the call; send `Bearer` and the orchestrator's key")
     if scheme.lower() != "bearer" or not credential:
-        raise CredentialInvalid("`authorization` is not `Bearer` and a key", cause="form")
+        raise IdentityTokenInvalid("`authorization` is not `Bearer` and a key")
     return credential
 
 
@@ -53,4 +45,4 @@ class SharedKeyAuthority:
         kept = await asyncio.to_thread(read_private, self._path, "orchestrator's key")
         digests = (hashlib.sha256(text).digest() for text in (shown.encode(), kept.strip()))
         if not kept.strip() or not hmac.compare_digest(*digests):
-            raise CredentialInvalid("the key is not the orchestrator's own", cause="key")
+            raise IdentityTokenInvalid("it is not the orchestrator's own key")

@@ -4,19 +4,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-import grpc
-
 from convergence.auth.v1 import tenant_pb2
 from convergence.auth.v1 import tenant_service_pb2 as pb
 from convergence.auth.v1 import tenant_service_pb2_grpc as pb_grpc
 from libs.common.names import TENANT_ID, TenantName, checked
 from libs.common.paging import Page
 from libs.common.parse import Reading, moment
+from libs.common.rpc import Context
 from services.auth import tenants
 from services.auth.tenant_admin import TenantAdmin
 from services.auth.tenants import Limits, Tenant, TenantState
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class TenantServicer(pb_grpc.TenantServiceServicer):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from libs.common.errors import FailedPrecondition
+from libs.common.identity import CredentialMissing, IdentityTokenInvalid
 from services.auth.file_signing_keys import FileSigningKeyStore
 from services.auth.private_files import create_private, read_private
-from services.auth.run_authority import CredentialInvalid, CredentialMissing, SharedKeyAuthority
+from services.auth.run_authority import SharedKeyAuthority
 from services.auth.signing_keys import NotInitialized, SigningKeyUnusable
 from services.auth.tokens import Signer, SigningKey
 
@@ -69,7 +70,7 @@ async def test_only_the_shared_key_passes(tmp_path: Path) -> None:
     with pytest.raises(CredentialMissing):
         await authority.check("")
     for wrong in ("Bearer other", "Bearer ", "s3cret", "Basic s3cret"):
-        with pytest.raises(CredentialInvalid) as error:
+        with pytest.raises(IdentityTokenInvalid) as error:
             await authority.check(wrong)
         assert "s3cret" not in str(error.value)
 
@@ -78,7 +79,7 @@ async def test_an_empty_shared_key_lets_nobody_in(tmp_path: Path) -> None:
     path = tmp_path / "orchestrator.key"
     create_private(path, b"\n")
     for shown in ("Bearer ", "Bearer \n"):
-        with pytest.raises(CredentialInvalid):
+        with pytest.raises(IdentityTokenInvalid):
             await SharedKeyAuthority(path).check(shown)
 
 

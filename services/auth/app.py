@@ -1,0 +1,181 @@
+"""Settings of auth, and how it is put together."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pydantic
+from pydantic_settings import SettingsConfigDict
+
+from convergence.auth.v1 import (
+    api_key_service_pb2_grpc,
+    auth_service_pb2_grpc,
+    tenant_service_pb2_grpc,
+)
+from libs.bigquery.client import Connection, connect
+from libs.common.app import Host
+from libs.common.limits import RateLimiter
+from libs.common.settings import ServiceSettings
+from services.auth.access import PACKAGE, AuthAccess
+from services.auth.api_key_servicer import ApiKeyServicer
+from services.auth.auth_servicer import AuthServicer
+from services.auth.authentication import Authentication
+from services.auth.bigquery_keys import BigQueryKeyStore
+from services.auth.bigquery_tenants import BigQueryTenantStore
+from services.auth.directory import Directory
+from services.auth.file_signing_keys import FileSigningKeyStore
+from services.auth.key_admin import KeyAdmin
+from services.auth.key_store import KeyStore
+from services.auth.peers import networks
+from services.auth.prometheus_metrics import PrometheusMetrics
+from services.auth.run_authority import SharedKeyAuthority
+from services.auth.signing_keys import SigningKeys, SigningKeyStore
+from services.auth.tenant_admin import TenantAdmin
+from services.auth.tenant_servicer import TenantServicer
+from services.auth.tenant_store import TenantStore
+
+READINESS_SECONDS: Final = 0.25
+PROMISE_SECONDS: Final = 60.0
+"""Within this time a revoked key stops working everywhere."""
+
+
+class Settings(ServiceSettings):
+    """What auth reads from the environment."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_AUTH_", extra="ignore")
+
+    signing_key: str = "file:.convergence/keys/signing_key.pem"
+    """Where the key is that signs identity tokens: `file:PATH`, owner only."""
+    orchestrator_credential: str = ".convergence/keys/orchestrator_credential"
+    """Owner-only file with the key that the orchestrator shows to get tokens of runs."""
+    configs: str = ""
+    """Folder of the tenants' config folders; empty: no tenant comes to be by a row made by hand."""
+    refresh_seconds: float = pydantic.Field(default=20.0, gt=0, le=30.0)
+    """How often both tables are read; with the edge's cache of the same length it stays below 60 s."""
+    calls_per_second: float = pydantic.Field(default=50.0, gt=0)
+    """Calls of one tenant to auth's own edge, where the tenant has no limit of its own."""
+    call_burst: int = pydantic.Field(default=100, gt=0)
+    trusted_proxies: str = "127.0.0.0/8,::1/128"
+    """Networks whose `x-forwarded-for` is believed when failures are counted by address."""
+
+    @pydantic.field_validator("signing_key")
+    @classmethod
+    def _signing_key(cls, text: str) -> str:
+        if not text.removeprefix("file:") or not text.startswith("file:"):
+            raise ValueError(f"found {text!r}; allowed is file:PATH")
+        return text
+
+    @pydantic.field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        networks(text)
+        return text
+
+    @property
+    def connection(self) -> Connection:
+        return Connection(
+            self.bigquery_project,
+            self.bigquery_location,
+            self.bigquery_endpoint,
+            self.bigquery_storage_endpoint,
+        )
+
+
+def open_signing_keys(settings: Settings) -> SigningKeyStore:
+    """Return where the signing key is kept."""
+    return FileSigningKeyStore(Path(settings.signing_key.removeprefix("file:")))
+
+
+@contextlib.asynccontextmanager
+async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
+    """Open BigQuery and register auth on `host`; write what is in memory and close on exit."""
+    with connect(settings.connection) as bq:
+        async with attach_stores(
+            host,
+            settings,
+            key_store=BigQueryKeyStore(bq),
+            tenant_store=BigQueryTenantStore(bq),
+            signing_key_store=open_signing_keys(settings),
+        ):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def attach_stores(
+    host: Host,
+    settings: Settings,
+    *,
+    key_store: KeyStore,
+    tenant_store: TenantStore,
+    signing_key_store: SigningKeyStore,
+) -> AsyncGenerator[None]:
+    """Register auth on `host` over the stores given; its loops end with the server."""
+    directory = Directory(
+        key_store,
+        tenant_store,
+        clock=time.monotonic,
+        refresh_seconds=settings.refresh_seconds,
+        promise_seconds=PROMISE_SECONDS,
+    )
+    signing_keys = SigningKeys(signing_key_store, clock=time.monotonic)
+    authentication = Authentication(
+        directory,
+        signing_keys,
+        PrometheusMetrics(host.registry, lambda: directory.age),
+        clock=time.monotonic,
+        now=_now,
+        has_folder=_folders(settings.configs),
+    )
+    limiter = RateLimiter(settings.calls_per_second, settings.call_burst, time.monotonic)
+    host.guard(AuthAccess(authentication, limiter, networks(settings.trusted_proxies)))
+    _register(host, settings, directory, authentication)
+    host.ready = False
+    host.background(directory.keep_fresh(), "key-table")
+    host.background(signing_keys.keep_fresh(), "signing-keys")
+    host.background(authentication.keep_writing_uses(), "key-uses")
+    host.background(_keep_ready(host, directory), "readiness")
+    try:
+        yield
+    finally:
+        if directory.healthy:
+            await authentication.write_uses()
+        await directory.close()
+        await signing_keys.close()
+
+
+def _register(
+    host: Host, settings: Settings, directory: Directory, authentication: Authentication
+) -> None:
+    authority = SharedKeyAuthority(Path(settings.orchestrator_credential))
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(
+        AuthServicer(authentication, authority), host.server
+    )
+    tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(
+        TenantServicer(TenantAdmin(directory, now=_now), now=_now), host.server
+    )
+    api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server(
+        ApiKeyServicer(KeyAdmin(directory, now=_now), now=_now), host.server
+    )
+    services = ("AuthService", "TenantService", "ApiKeyService")
+    host.describe(f"{PACKAGE}.{service}" for service in services)
+
+
+async def _keep_ready(host: Host, directory: Directory) -> None:
+    """Say NOT_SERVING while the key table is older than the promise."""
+    while True:
+        if host.ready != directory.serving and not host.draining.is_set():
+            await host.set_ready(directory.serving)
+        await asyncio.sleep(READINESS_SECONDS)
+
+
+def _folders(configs: str) -> Callable[[str], bool]:
+    root = Path(configs)
+    return lambda tenant: bool(configs) and (root / tenant).is_dir()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
