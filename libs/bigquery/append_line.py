@@ -9,8 +9,8 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, cast
 
 import grpc
 import pyarrow as pa
@@ -28,6 +28,18 @@ _LOOK_SECONDS: Final = 0.1
 _JOIN_SECONDS: Final = 5.0
 
 Feed = queue.SimpleQueue[types.AppendRowsRequest | None]
+
+
+class Answers(Protocol):
+    """An open AppendRows call, as gRPC hands it out."""
+
+    def __iter__(self) -> Iterator[types.AppendRowsResponse]:
+        """Yield the answers until the call ends; raise grpc.RpcError if it ends badly."""
+        ...
+
+    def cancel(self) -> bool:
+        """End the call."""
+        ...
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -59,7 +71,7 @@ class AppendLine:
         self._silent_since = 0.0
         self._pause = _FIRST_PAUSE
         self._feed: Feed | None = None
-        self._call: grpc.Call | None = None
+        self._call: Answers | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -179,17 +191,16 @@ class AppendLine:
         except ValueError:
             return  # the channel was closed under us; the next connection opens another
 
-    def _open(self) -> Iterator[types.AppendRowsResponse]:
+    def _open(self) -> Answers:
         feed: Feed = queue.SimpleQueue()
         route = ("x-goog-request-params", f"write_stream={self.stream}")
-        append_rows = self._bq.write.transport.append_rows
+        append_rows = cast("Callable[..., Answers]", self._bq.write.transport.append_rows)
         with self._changed:
             for number, request in enumerate(self._waiting):
                 feed.put(self._message(request, first=number == 0))
             call = append_rows(iter(feed.get, None), metadata=(route,))
             self._feed, self._call = feed, call
-        answers: Iterator[types.AppendRowsResponse] = call
-        return answers
+        return call
 
     def _answer(self, response: types.AppendRowsResponse) -> bool:
         """Settle the oldest request; return whether the connection can go on."""

@@ -165,7 +165,7 @@ class CommittedStream:
         with self._turn, span("bigquery.append", stream=self.stream, rows=table.num_rows):
             self._line.send(request, max_in_flight=1)
             self._line.wait(request)
-        return offset + table.num_rows
+        return offset + int(table.num_rows)
 
     def close(self) -> None:
         """End the connection; the stream stays as it is."""

@@ -30,7 +30,10 @@ def conform(rows: pa.RecordBatch | pa.Table, schema: pa.Schema) -> pa.Table:
         return table
     if odd := set(table.column_names) ^ set(schema.names):
         raise ValueError(f"columns {', '.join(sorted(odd))}: rows and table must have the same")
-    return table.select(schema.names).cast(schema)
+    try:
+        return table.select(schema.names).cast(schema)
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(str(error)) from error
 
 
 def pieces(table: pa.Table, *, target: int, cap: int) -> Iterator[pa.RecordBatch]:

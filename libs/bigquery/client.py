@@ -97,14 +97,14 @@ class BigQuery:
             if self._write is None:
                 self._channel = self._open_channel()
                 transport = BigQueryWriteGrpcTransport(channel=self._channel)
-                self._write = BigQueryWriteClient(transport=transport)
+                self._write = BigQueryWriteClient(transport=transport)  # type: ignore[no-untyped-call]
             return self._write
 
     def close(self) -> None:
         """Close what was opened; appends in flight fail. The next use opens anew."""
         with self._lock:
             if self._rest is not None:
-                self._rest.close()
+                self._rest.close()  # type: ignore[no-untyped-call]
             if self._channel is not None:
                 self._channel.close()
             self._rest = self._write = self._channel = None
@@ -124,7 +124,7 @@ class BigQuery:
 
     def _open_rest(self) -> bigquery.Client:
         credentials = self._identity()
-        session = AuthorizedSession(credentials)
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=_HTTP_CONNECTIONS)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
@@ -161,11 +161,11 @@ def connect(connection: Connection, *, act_as: str = "") -> BigQuery:
 
 def _credentials(at: Connection, act_as: str) -> google.auth.credentials.Credentials:
     if at.embedded:
-        return google.auth.credentials.AnonymousCredentials()
+        return google.auth.credentials.AnonymousCredentials()  # type: ignore[no-untyped-call]
     own, _ = google.auth.default(scopes=_SCOPES)
     if not act_as:
         return own
-    return google.auth.impersonated_credentials.Credentials(
+    return google.auth.impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
         source_credentials=own, target_principal=act_as, target_scopes=list(_SCOPES)
     )
 

@@ -98,8 +98,10 @@ class Column:
 
     def to_field(self) -> bigquery.SchemaField:
         """Return the client's form."""
+        if not self.description:
+            return bigquery.SchemaField(self.name, self.type, mode=self.mode)
         return bigquery.SchemaField(
-            self.name, self.type, mode=self.mode, description=self.description or None
+            self.name, self.type, mode=self.mode, description=self.description
         )
 
 
@@ -111,6 +113,4 @@ def arrow_type(column: Column) -> pa.DataType:
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     """Return the schema that rows of a table with `columns` are appended with."""
-    return pa.schema(
-        [pa.field(c.name, arrow_type(c), nullable=not c.required) for c in columns]
-    )
+    return pa.schema([pa.field(c.name, arrow_type(c), nullable=not c.required) for c in columns])

@@ -1,4 +1,4 @@
-"""What can go wrong with BigQuery, as kinds; and the one translation from the drivers' exceptions."""
+"""What can go wrong with BigQuery, as kinds, and the translation from the drivers' exceptions."""
 
 import contextlib
 from collections.abc import Iterator

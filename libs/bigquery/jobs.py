@@ -60,8 +60,11 @@ class SettledJob:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a statement would do. None where BigQuery (the embedded one) does not say,
-    and for `columns` also where one is of a type that tables of the product do not have."""
+    """What a statement would do.
+
+    None where BigQuery (the embedded one) does not say,
+    and for `columns` also where one is of a type that tables of the product do not have.
+    """
 
     tables: tuple[TableId, ...] | None
     columns: tuple[Column, ...] | None
@@ -243,7 +246,7 @@ def _get_job(bq: BigQuery, job_id: str, limit: Deadline) -> QueryJob:
 def _wait(bq: BigQuery, job: QueryJob, limit: Deadline) -> None:
     """Wait until `job` is done; raise why it failed."""
     _wait_done(bq, job, limit)
-    error = job.exception(timeout=limit.left()) if job.error_result else None
+    error = job.exception(timeout=limit.left()) if job.error_result else None  # type: ignore[no-untyped-call]
     if isinstance(error, exceptions.GoogleAPICallError):
         _raise_refusal(error)
         raise error

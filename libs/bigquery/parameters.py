@@ -4,10 +4,11 @@ import dataclasses
 import datetime
 import decimal
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from google.cloud import bigquery
 
+Scalar = str | int | float | bool | decimal.Decimal | datetime.datetime | datetime.date | None
 QueryParameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
 _TYPES: Final[tuple[tuple[type, str], ...]] = (
@@ -42,7 +43,8 @@ def _parameter(name: str, value: object) -> QueryParameter:
     plain = value.value if isinstance(value, Typed) else value
     if isinstance(plain, Sequence) and not isinstance(plain, str | bytes):
         return bigquery.ArrayQueryParameter(name, type_ or _item_type(name, plain), list(plain))
-    return bigquery.ScalarQueryParameter(name, type_ or _type(name, plain), plain)
+    scalar = cast("Scalar", plain)
+    return bigquery.ScalarQueryParameter(name, type_ or _type(name, plain), scalar)
 
 
 def _item_type(name: str, values: Sequence[object]) -> str:

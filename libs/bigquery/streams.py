@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import types
@@ -50,7 +50,7 @@ class Committed:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AlreadyCommitted:
-    """This call changed nothing because `streams` were committed before, or not finalized.
+    """Nothing changed, because `streams` were committed before or are not finalized.
 
     Success if and only if the table holds the streams' rows: look.
     """
@@ -130,7 +130,7 @@ def _refused(table: TableId, failures: Sequence[types.StorageError]) -> AlreadyC
     raise WarehouseRejected(f"BigQuery refused to commit streams into {table}: {names}")
 
 
-def _create(bq: BigQuery, table: TableId, kind: types.WriteStream.Type, timeout: float) -> str:
+def _create(bq: BigQuery, table: TableId, kind: int, timeout: float) -> str:
     what = f"open a stream on {table}"
     with calling(bq.storage_endpoint, "bigquery.create_stream", what, table=str(table)):
         created = bq.write.create_write_stream(
@@ -142,5 +142,7 @@ def _create(bq: BigQuery, table: TableId, kind: types.WriteStream.Type, timeout:
     return created.name
 
 
-def _utc(time: datetime.datetime) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(time.timestamp(), datetime.UTC)
+def _utc(time: object) -> datetime.datetime:
+    """Return the wire's time, which comes as a datetime of the client's own class, as a plain one."""
+    seconds = cast("datetime.datetime", time).timestamp()
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -92,15 +92,11 @@ def ensure_table(
     wanted.expires = expires_at
     what = f"create table {table}"
     with calling(bq.endpoint, "bigquery.create_table", what, table=str(table)):
-        bq.rest.get_dataset(
-            str(table.parent), retry=rest_retry(limit.left()), timeout=limit.left()
-        )
+        bq.rest.get_dataset(str(table.parent), retry=rest_retry(limit.left()), timeout=limit.left())
         try:
             bq.rest.create_table(wanted, retry=rest_retry(limit.left()), timeout=limit.left())
         except exceptions.Conflict:
-            return EnsuredTable(
-                created=False, columns=get_columns(bq, table, timeout=limit.left())
-            )
+            return EnsuredTable(created=False, columns=get_columns(bq, table, timeout=limit.left()))
     return EnsuredTable(created=True, columns=tuple(columns))
 
 
@@ -148,9 +144,7 @@ def add_columns(
         return get_columns(bq, table, timeout=limit.left())
     what = f"add columns to {table}"
     with calling(bq.endpoint, "bigquery.update_table", what, table=str(table)):
-        found = bq.rest.get_table(
-            str(table), retry=rest_retry(limit.left()), timeout=limit.left()
-        )
+        found = bq.rest.get_table(str(table), retry=rest_retry(limit.left()), timeout=limit.left())
         listed = {field.name.lower() for field in found.schema}
         if missing := [c.to_field() for c in columns if c.name.lower() not in listed]:
             found.schema = [*found.schema, *missing]
