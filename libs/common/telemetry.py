@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncGenerator, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -57,14 +57,12 @@ def configure_logging(service: str, level: str) -> None:
 
 
 @contextlib.contextmanager
-def tracing(service: str, endpoint: str):  # type: ignore[no-untyped-def]
-    """Export spans to an OTLP collector for the length of the block; flush them at its end."""
-    if not endpoint:
-        yield
-        return
+def tracing(service: str, endpoint: str) -> Generator[None]:
+    """Give every call a trace; export spans to an OTLP collector, if there is one, until the end."""
     provider = TracerProvider(resource=Resource.create({"service.name": f"convergence-{service}"}))
-    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=5)
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+    if endpoint:
+        exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=5)
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
     trace.set_tracer_provider(provider)
     try:
         yield

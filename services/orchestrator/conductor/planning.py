@@ -1,11 +1,14 @@
 """PENDING → PLANNING → INGESTING: the source is split, the scope is fixed, the plan is journaled."""
 
 from libs.common.errors import FailedPrecondition, Unavailable
+from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.judges.judges import Compiled
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.windows import Window
+from services.orchestrator.specs import PipelineSpec
 from services.orchestrator.workers.workers import Planned
 
 NO_SUITE = Compiled(document="", row_rule_count=0, table_rule_count=0)
@@ -19,18 +22,20 @@ class SourceChanged(FailedPrecondition):
 
 async def plan(mesh: Mesh, run: Run) -> None:
     """Journal the plan of a run. Raises ServiceError; Delayed ones may be tried again."""
-    planned = await ask_worker(mesh, run)
+    planned = await ask_worker(mesh, run.name, run.spec, window_of_run(run))
     suite = NO_SUITE
     if run.spec.quality.suite_document:
         suite = await mesh.judge.compile(run.name, run.spec)
-    known, renamed = sort_inputs(mesh, run, planned)
+    known, renamed = sort_inputs(
+        mesh.history.ledger, run.name.parent, run.spec, planned, reload=run.created.reload
+    )
     left = tuple(chunk for chunk in planned.chunks if chunk.input_id not in known)
     inputs = tuple(dict.fromkeys(chunk.input_id for chunk in left))
     await mesh.record(
         run,
         r.RunPlanned(
             chunks=left,
-            scope=scope_of_plan(run, inputs),
+            scope=scope_of_plan(run.spec, run.created.scope, inputs),
             deliveries=inputs if run.created.window_start is None else (),
             known_inputs=tuple(known),
             renamed_inputs=renamed,
@@ -43,14 +48,16 @@ async def plan(mesh: Mesh, run: Run) -> None:
     )
 
 
-async def ask_worker(mesh: Mesh, run: Run) -> Planned:
+async def ask_worker(
+    mesh: Mesh, parent: PipelineName | RunName, spec: PipelineSpec, window: Window | None
+) -> Planned:
     """Have a worker split the source; a worker that does not answer is replaced by another."""
     first = mesh.dispatcher.any()
     try:
-        return await first.plan(run.name, run.spec, window_of_run(run))
+        return await first.plan(parent, spec, window)
     except Unavailable:
         for other in mesh.dispatcher.others(first):
-            return await other.plan(run.name, run.spec, window_of_run(run))
+            return await other.plan(parent, spec, window)
         raise
 
 
@@ -60,15 +67,15 @@ def window_of_run(run: Run) -> Window | None:
     return Window(start=start, end=end) if start and end else None
 
 
-def scope_of_plan(run: Run, inputs: tuple[str, ...]) -> r.Scope:
+def scope_of_plan(spec: PipelineSpec, fixed: r.Scope, inputs: tuple[str, ...]) -> r.Scope:
     """Return the scope as literals: from the window, or the objects that the plan reads."""
-    if run.created.scope or run.spec.write.mode != "replace":
-        return run.created.scope
-    return ((run.spec.write.scope[0], inputs),)
+    if fixed or spec.write.mode != "replace":
+        return fixed
+    return ((spec.write.scope[0], inputs),)
 
 
 def sort_inputs(
-    mesh: Mesh, run: Run, planned: Planned
+    ledger: Ledger, pipeline: PipelineName, spec: PipelineSpec, planned: Planned, *, reload: bool
 ) -> tuple[list[str], tuple[tuple[str, str], ...]]:
     """Split the plan's inputs by what this pipeline has published before.
 
@@ -79,18 +86,16 @@ def sort_inputs(
     Raises:
         SourceChanged: `append`, and a known name has other content.
     """
-    key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
-    before = mesh.history.ledger.inputs.get(key, {})
+    before = ledger.inputs.get((pipeline, spec.target.table_id(pipeline.tenant)), {})
     names = {content: name for name, content in before.items() if content}
     known: list[str] = []
     renamed: list[tuple[str, str]] = []
     for name, content in {c.input_id: c.content_hash for c in planned.chunks}.items():
-        if run.spec.write.mode == "append" and not run.created.reload and name in before:
+        if spec.write.mode == "append" and not reload and name in before:
             if before[name] != content:
                 raise _changed(name)
             known.append(name)
-            continue
-        if content and name not in before and content in names:
+        elif content and name not in before and content in names:
             renamed.append((name, names[content]))
     return known, tuple(renamed)
 

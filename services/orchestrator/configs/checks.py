@@ -10,12 +10,8 @@ from services.orchestrator.configs.files import FileSourceFile, SourceFile
 from services.orchestrator.configs.folder import Folder
 from services.orchestrator.configs.parsing import Wrong
 from services.orchestrator.specs import ColumnSpec, PipelineSpec, TargetSpec, TransformSpec
-from services.orchestrator.transforms.guard import (
-    Guarded,
-    TransformRefused,
-    check_transform,
-    scope_parameter,
-)
+from services.orchestrator.transforms.guard import Guarded, check_transform, scope_parameter
+from services.orchestrator.transforms.refusals import TransformRefused
 
 SOURCE_COLUMN: Final = "_source"
 DAY: Final = "DATE"

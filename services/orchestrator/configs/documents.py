@@ -10,7 +10,7 @@ import yaml
 
 from services.orchestrator.configs.file_errors import FileError
 
-Value: TypeAlias = "str | int | float | bool | None | list[Value] | dict[str, Value]"
+Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 Path: TypeAlias = tuple[str | int, ...]
 
 MAX_CHARACTERS: Final = 1024 * 1024

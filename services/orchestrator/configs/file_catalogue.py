@@ -1,7 +1,6 @@
 """The catalogue in a directory: one folder a tenant, read again when a file changes."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +40,7 @@ class FileCatalogue:
 
     def tenants(self) -> tuple[str, ...]:
         try:
-            names = [entry.name for entry in os.scandir(self._root) if entry.is_dir()]
+            names = [path.name for path in self._root.iterdir() if path.is_dir()]
         except FileNotFoundError:
             return ()
         return tuple(sorted(name for name in names if TENANT_ID.fullmatch(name)))
@@ -103,7 +102,7 @@ def _files(home: Path) -> Iterator[tuple[str, Path]]:
     """Yield `schemas/x.json` and its path, of every folder that is read, in order of names."""
     for kind, suffixes in SUFFIXES.items():
         try:
-            names = sorted(os.listdir(home / kind))
+            names = sorted(path.name for path in (home / kind).iterdir())
         except (FileNotFoundError, NotADirectoryError):
             continue
         for name in names[:MAX_FILES]:

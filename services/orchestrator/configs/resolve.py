@@ -1,4 +1,4 @@
-"""Follows a pipeline's file to everything it refers to and builds the spec, or says what is wrong."""
+"""Follows a pipeline's file to everything it refers to: a spec, or all that is wrong."""
 
 import functools
 from collections.abc import Callable

@@ -3,40 +3,24 @@
 import dataclasses
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import sqlglot
 from sqlglot import errors as sqlglot_errors
 from sqlglot import exp
 
-from libs.common.errors import FailedPrecondition
-from libs.common.lineage import ATTEMPT, LINEAGE
 from services.orchestrator.transforms import grammar
+from services.orchestrator.transforms.refusals import Refusal, TransformRefused
+from services.orchestrator.transforms.results import columns_of, judge_result
 
 SCOPE: Final = "scope"
 MAX_CHARACTERS: Final = 64 * 1024
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIALECT: Final = "bigquery"
-_RESERVED: Final = frozenset(column.name for column in (*LINEAGE, ATTEMPT)) | {"_transform"}
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 """The parser logs the statement it cannot read; what is wrong belongs into the answer instead."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """One thing that a transform may not contain; `line` and `column` count from 1, 0 is unknown."""
-
-    line: int
-    column: int
-    found: str
-    allowed: str
-    advice: str
-
-    def __str__(self) -> str:
-        where = f"line {self.line}, column {self.column}: " if self.line else ""
-        return f"{where}found {self.found}; allowed is {self.allowed}; {self.advice}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,25 +36,6 @@ class Guarded:
     tables: tuple[str, ...]
     parameters: tuple[str, ...]
     columns: tuple[str, ...] | None
-
-
-class TransformRefused(FailedPrecondition):
-    """The SQL is not one allowed SELECT; `refusals` names everything that is wrong."""
-
-    reason = "TRANSFORM_INVALID"
-
-    def __init__(self, refusals: Collection[Refusal], transform: str = "") -> None:
-        self.refusals = tuple(refusals)
-        violations = {
-            f"{one.line}:{one.column} {one.found}": f"allowed is {one.allowed}; {one.advice}"
-            for one in self.refusals
-        }
-        text = "; ".join(map(str, self.refusals))
-        super().__init__(
-            f"transform {transform or 'SQL'} is refused: {text}",
-            violations=violations,
-            transform=transform,
-        )
 
 
 def scope_parameter(index: int, column: str) -> str:
@@ -104,10 +69,10 @@ def check_transform(
     """
     root = _parse(sql, transform)
     judge = _Judge(sql, root, tenant, frozenset(allowed_parameters), own_datasets)
-    refusals = [*judge.nodes(), *_results(root, scope_columns, target_columns)]
+    refusals = [*judge.nodes(), *judge_result(root, scope_columns, target_columns)]
     if refusals:
         raise TransformRefused(dict.fromkeys(refusals), transform)
-    columns = _columns(root)
+    columns = columns_of(root)
     return Guarded(
         sql=_written(root, transform),
         tables=tuple(sorted(judge.tables)),
@@ -156,9 +121,9 @@ def _refused(found: str, allowed: str, advice: str, transform: str) -> Transform
     return TransformRefused([refusal], transform)
 
 
-def _written(root: exp.Query, transform: str) -> str:
+def _written(judged: exp.Query, transform: str) -> str:
     """Write the tree as SQL; refuse a tree that does not come back the same when it is read."""
-    root = root.transform(_without_raw_strings)
+    root = _rewritten(judged)
     try:
         text = root.sql(
             dialect=_DIALECT, comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
@@ -173,8 +138,13 @@ def _written(root: exp.Query, transform: str) -> str:
     return text
 
 
-def _without_raw_strings(node: exp.Expr) -> exp.Expr:
-    return exp.Literal.string(node.name) if isinstance(node, exp.RawString) else node
+def _rewritten(root: exp.Query) -> exp.Expr:
+    """Return a copy in which raw strings are ordinary ones, as they are written back."""
+
+    def ordinary(node: exp.Expr) -> exp.Expr:
+        return exp.Literal.string(node.name) if isinstance(node, exp.RawString) else node
+
+    return root.transform(ordinary)
 
 
 @dataclasses.dataclass(slots=True)
@@ -313,66 +283,3 @@ def _visible_ctes(table: exp.Table) -> set[str]:
             names.update(cte.alias.casefold() for cte in clause.expressions)
         inside, above = above, above.parent
     return names
-
-
-def _columns(root: exp.Query) -> list[str] | None:
-    selects = root.selects
-    if any(_hides_columns(select) for select in selects):
-        return None
-    return [_result_name(select) for select in selects]
-
-
-def _hides_columns(select: exp.Expr) -> bool:
-    column = isinstance(select, exp.Column) and isinstance(select.this, exp.Star)
-    return column or isinstance(select, exp.Star)
-
-
-def _result_name(select: exp.Expr) -> str:
-    """Return the name that GoogleSQL gives a result column, empty where it makes one up."""
-    named = isinstance(select, exp.Alias | exp.Column | exp.Dot)
-    return select.alias_or_name if named else ""
-
-
-def _results(
-    root: exp.Query, scope_columns: Collection[str], target_columns: Collection[str]
-) -> Iterator[Refusal]:
-    first = root.find(exp.Select)
-    if first is not None and first.args.get("kind") and first.parent_select is None:
-        kind = f"SELECT AS {first.args['kind']}"
-        yield _about_result(kind, "SELECT of named columns", "select the columns themselves")
-    names = _columns(root)
-    if names is None:
-        return
-    if "" in names:
-        found = f"result column {names.index('') + 1} without a name"
-        yield _about_result(found, "named columns", "give it a name with AS")
-    yield from _named(names, scope_columns, target_columns)
-
-
-def _named(
-    names: list[str], scope_columns: Collection[str], target_columns: Collection[str]
-) -> Iterator[Refusal]:
-    folded = [name.casefold() for name in names if name]
-    for name in sorted({name for name in folded if folded.count(name) > 1}):
-        yield _about_result(f"result column {name} twice", "each name once", "rename one")
-    for name in names:
-        if name.casefold() in _RESERVED:
-            advice = "the platform writes its lineage there: rename it"
-            yield _about_result(f"result column {name}", "names other than lineage columns", advice)
-    if target_columns:
-        known = {column.casefold() for column in target_columns}
-        for name in (name for name in names if name and name.casefold() not in known):
-            advice = "rename it, or remove it from the SELECT"
-            yield _about_result(f"result column {name}", "columns of the target", advice)
-    for column in scope_columns:
-        if column.casefold() not in folded:
-            advice = f"select it AS {column}"
-            yield _about_result(f"no result column {column}", _listed(scope_columns), advice)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return f"a result that has {', '.join(names)}"
-
-
-def _about_result(found: str, allowed: str, advice: str) -> Refusal:
-    return Refusal(line=0, column=0, found=found, allowed=allowed, advice=advice)

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 from libs.bigquery import jobs, tables
 from libs.bigquery.client import BigQuery
-from libs.bigquery.tables import Column, TableId
+from libs.bigquery.columns import Column
+from libs.bigquery.ids import TableId
 from services.orchestrator.runs.records import Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import TransformSpec
@@ -45,7 +46,7 @@ class BigQueryTransforms:
         columns = await self._do(tables.get_columns, staging)
         inside = self._inside(run, transform, scope, columns, "")
         row_count = await self._check_scope(transform, staging, inside, scope)
-        target = TableId(self._bq.project, f"{tenant}_{transform.target.dataset}", transform.target.table)
+        target = TableId(self._bq.connection.project, f"{tenant}_{transform.target.dataset}", transform.target.table)
         await self._fit(transform, target, columns)
         statement = sql.publish_transform(
             target=target.sql,
@@ -113,7 +114,7 @@ class BigQueryTransforms:
             partition_by=transform.target.partition_by,
             cluster_by=transform.target.cluster_by,
         )
-        known = {column.name.lower() for column in found}
+        known = {column.name.lower() for column in found.columns}
         missing = [column for column in wanted if column.name.lower() not in known]
         if missing:
             await self._do(tables.add_columns, target, missing)
@@ -140,7 +141,7 @@ class BigQueryTransforms:
             t for t in run.spec.transforms if t.transform_id == started.transform_id
         )
         target = TableId(
-            self._bq.project, f"{run.name.tenant}_{transform.target.dataset}", transform.target.table
+            self._bq.connection.project, f"{run.name.tenant}_{transform.target.dataset}", transform.target.table
         )
         (row,) = await self._do(
             jobs.query,
@@ -153,7 +154,7 @@ class BigQueryTransforms:
 
     def _staging(self, run: Run, transform: TransformSpec) -> TableId:
         name = f"{transform.transform_id}__{run.name.run}_{run.attempt}"
-        return TableId(self._bq.project, f"{run.name.tenant}_staging", name)
+        return TableId(self._bq.connection.project, f"{run.name.tenant}_staging", name)
 
     @staticmethod
     def _scope_types(run: Run, scope: Scope) -> dict[str, str]:

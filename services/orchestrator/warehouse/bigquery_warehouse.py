@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, TypeVar
 
-from libs.bigquery import jobs, streams, tables
+from libs.bigquery import datasets, jobs, streams, tables
 from libs.bigquery.client import BigQuery
-from libs.bigquery.tables import Column, TableId
-from libs.common.errors import NotFound
+from libs.bigquery.columns import Column
+from libs.bigquery.failures import DatasetNotOwned, QueryRejected, StreamsGone, TableNotFound
+from libs.bigquery.ids import DatasetId, TableId
 from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
@@ -25,7 +26,6 @@ from services.orchestrator.warehouse.warehouse import (
 
 READ_SECONDS: Final = 60.0
 JOB_SECONDS: Final = 3600.0
-TENANT_LABEL: Final = "convergence_tenant"
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class BigQueryWarehouse:
         self._transforms = BigQueryTransforms(bigquery, self._dataset)
 
     def _table(self, tenant: str, dataset: str, table: str) -> TableId:
-        return TableId(self._bq.project, f"{tenant}_{dataset}", table)
+        return TableId(self._bq.connection.project, f"{tenant}_{dataset}", table)
 
     def _target(self, spec: PipelineSpec) -> TableId:
         return self._table(spec.tenant, spec.target.dataset, spec.target.table)
@@ -59,9 +59,21 @@ class BigQueryWarehouse:
     def staging(self, run: Run) -> str:
         return str(self._staging(run))
 
+    def _dataset_id(self, tenant: str, dataset: str) -> DatasetId:
+        return DatasetId(self._bq.connection.project, f"{tenant}_{dataset}")
+
     async def check(self, spec: PipelineSpec) -> None:
-        for dataset in {spec.target.dataset, "staging", *_datasets(spec)}:
-            await self._do(tables.check_dataset, f"{spec.tenant}_{dataset}", labels(spec.tenant))
+        names = {spec.target.dataset, "staging", *(t.target.dataset for t in spec.transforms)}
+        for name in sorted(names):
+            dataset = self._dataset_id(spec.tenant, name)
+            owner = await self._do(datasets.dataset_owner, dataset)
+            if owner not in {None, spec.tenant}:
+                raise DatasetNotOwned(
+                    f"dataset {dataset} lacks the label {datasets.TENANT_LABEL}:{spec.tenant}; "
+                    "rename or remove it, or label it after making sure whose it is",
+                    dataset=str(dataset),
+                    tenant=spec.tenant,
+                )
 
     async def prepare(self, run: Run, *, staging: bool, expire_time: dt.datetime) -> None:
         spec = run.spec
@@ -73,8 +85,7 @@ class BigQueryWarehouse:
                 tables.ensure_table,
                 self._staging(run),
                 _columns(staging_columns(declared)),
-                labels=labels(spec.tenant),
-                expires=expire_time,
+                expires_at=expire_time,
             )
 
     async def _prepare_target(self, spec: PipelineSpec) -> None:
@@ -94,7 +105,9 @@ class BigQueryWarehouse:
         )
 
     async def _dataset(self, tenant: str, dataset: str) -> None:
-        await self._do(tables.ensure_dataset, f"{tenant}_{dataset}", labels(tenant))
+        await self._do(
+            datasets.ensure_dataset, self._dataset_id(tenant, dataset), tenant=tenant
+        )
 
     async def _ensure(
         self,
@@ -111,7 +124,7 @@ class BigQueryWarehouse:
             partition_by=partition_by,
             cluster_by=cluster_by,
         )
-        missing = compare(table, found, columns)
+        missing = compare(table, found.columns, columns)
         if missing:
             await self._do(tables.add_columns, table, missing)
 
@@ -125,17 +138,21 @@ class BigQueryWarehouse:
 
     async def _commit_each(self, table: TableId, names: Sequence[str]) -> None:
         """Commit all at once; if some were committed before or are gone, the others one by one."""
-        if not names:
+        if not names or await self._committed(table, names):
             return
-        outcome = await self._do(streams.commit, table, names)
-        if outcome.committed or len(names) == 1:
-            return
-        for name in names:
-            await self._do(streams.commit, table, [name])
+        for name in names if len(names) > 1 else ():
+            await self._committed(table, [name])
+
+    async def _committed(self, table: TableId, names: Sequence[str]) -> bool:
+        """Commit streams; False if some were committed before or are gone: look at the rows."""
+        try:
+            outcome = await self._do(streams.commit, table, names)
+        except StreamsGone:
+            return False
+        return isinstance(outcome, streams.Committed)
 
     async def commit_target(self, run: Run, streams_: Sequence[str]) -> bool:
-        outcome = await self._do(streams.commit, self._target(run.spec), streams_)
-        if outcome.committed:
+        if await self._committed(self._target(run.spec), streams_):
             return True
         statement = (
             f"SELECT COUNT(*) AS row_count FROM {self._target(run.spec).sql}"
@@ -211,15 +228,17 @@ class BigQueryWarehouse:
         """Run a statement once: join the job if it exists, submit it under the same id if not."""
         settled = await self._do(jobs.settle, job_id, timeout=JOB_SECONDS)
         if settled is None:
-            await self._do(
-                jobs.run_once,
-                statement,
-                job_id=job_id,
-                labels=job_labels(run),
-                timeout=JOB_SECONDS,
-            )
-            return
-        if not settled.succeeded:
+            try:
+                await self._do(
+                    jobs.run_once,
+                    statement,
+                    job_id=job_id,
+                    labels=job_labels(run),
+                    timeout=JOB_SECONDS,
+                )
+            except (QueryRejected, TableNotFound) as error:
+                raise PublishFailed(f"job {job_id} failed: {error}", job=job_id) from error
+        elif not settled.succeeded:
             raise PublishFailed(f"job {job_id} failed: {settled.error}", job=job_id)
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
@@ -236,7 +255,7 @@ class BigQueryWarehouse:
             await self._read(
                 sql.delete_own_quarantine(self._quarantine(run.spec).sql, run.name.run)
             )
-        except NotFound:
+        except TableNotFound:
             return
 
     async def stage_transform(
@@ -255,7 +274,7 @@ class BigQueryWarehouse:
         )
         try:
             return await self._read(statement)
-        except NotFound:
+        except TableNotFound:
             return []
 
     async def _read(self, statement: str) -> list[dict[str, object]]:
@@ -263,11 +282,6 @@ class BigQueryWarehouse:
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await asyncio.to_thread(call, self._bq, *args, **kwargs)
-
-
-def labels(tenant: str) -> dict[str, str]:
-    """Return the labels of everything that belongs to a tenant."""
-    return {TENANT_LABEL: tenant}
 
 
 def job_labels(run: Run) -> dict[str, str]:
@@ -301,17 +315,11 @@ def compare(
 
 
 def _same(old: Column, new: Column) -> bool:
-    return sql.base_type(old.type) == sql.base_type(new.type) and (
-        (old.mode == "REPEATED") == (new.mode == "REPEATED")
-    )
+    return old.type == new.type and old.repeated == new.repeated
 
 
 def _columns(columns: Iterable[PlatformColumn]) -> list[Column]:
     return [Column(name=c.name, type=c.type, mode=c.mode) for c in columns]
-
-
-def _datasets(spec: PipelineSpec) -> set[str]:
-    return {transform.target.dataset for transform in spec.transforms}
 
 
 def _counted(row: Mapping[str, object], money: Sequence[str]) -> Counted:

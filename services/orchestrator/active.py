@@ -1,0 +1,121 @@
+"""Becoming the active orchestrator, and what it consists of while it is."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+import structlog
+
+from libs.common.errors import FailedPrecondition, ServiceError, Unavailable
+from services.orchestrator.api.watches import Watches
+from services.orchestrator.conductor.commands import Commands
+from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.elections.elections import Election
+from services.orchestrator.journal.history import History
+from services.orchestrator.journal.journal import Journal
+from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.runs.records import Record
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 0.5
+
+
+class NotActive(Unavailable):
+    """Another orchestrator is active, or this one is not ready yet."""
+
+    reason = "NOT_ACTIVE"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """The parts of an active orchestrator."""
+
+    conductor: Conductor
+    commands: Commands
+    watches: Watches
+
+    @property
+    def mesh(self) -> Mesh:
+        return self.conductor.mesh
+
+    @property
+    def history(self) -> History:
+        return self.mesh.history
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.history.ledger
+
+
+class Seat:
+    """Holds the active orchestrator of this process, or why there is none."""
+
+    def __init__(self) -> None:
+        self._active: Active | None = None
+        self._refusal: ServiceError = NotActive("this orchestrator is not active yet; call again")
+
+    def active(self) -> Active:
+        """Return the active orchestrator. Raises NotActive, NOT_INITIALIZED, WAREHOUSE_UNAVAILABLE."""
+        if self._active is None:
+            raise self._refusal
+        return self._active
+
+    def refuse(self, error: ServiceError) -> None:
+        """Say why there is none."""
+        self._refusal = error
+
+    def take(self, active: Active) -> None:
+        """From here on calls are answered."""
+        self._active = active
+
+
+async def lead(
+    seat: Seat,
+    election: Election,
+    journal: Journal,
+    open_history: Callable[[int], History],
+    open_active: Callable[[History], Active],
+    also: Callable[[Active], list[asyncio.Task[None]]],
+) -> None:
+    """Win the election, read the journal, go on with its runs, and serve until something ends.
+
+    Raises whatever ends the leadership: the process ends then and is started again.
+    """
+    term = await election.win()
+    records, stream = await _open(seat, journal, term.epoch, term.predecessor)
+    await election.announce(stream)
+    history = open_history(term.epoch)
+    history.load(records)
+    active = open_active(history)
+    tasks = [
+        asyncio.create_task(history.write(), name="journal"),
+        asyncio.create_task(active.conductor.watch(), name="conductor"),
+        *also(active),
+    ]
+    active.conductor.resume()
+    log.info("leadership.begun", epoch=term.epoch, records=len(records))
+    seat.take(active)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await active.conductor.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _open(
+    seat: Seat, journal: Journal, epoch: int, predecessor: str
+) -> tuple[list[Record], str]:
+    """Open the journal; before `admin init`, and while BigQuery is away, wait and say so."""
+    while True:
+        try:
+            return await journal.open(epoch, predecessor)
+        except (FailedPrecondition, Unavailable) as error:
+            seat.refuse(error)
+            log.warning("leadership.delayed", reason=error.reason, cause=str(error))
+            await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,40 @@
+"""Which scope each RPC needs, and what a resource that is not there answers."""
+
+from typing import Final
+
+from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
+from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
+from libs.common.errors import NotFound
+from services.orchestrator.conductor.commands import RunNotFound
+from services.orchestrator.pipelines import PipelineNotFound
+
+RUNS: Final = run_service_pb2.DESCRIPTOR.services_by_name["RunService"]
+PIPELINES: Final = pipeline_service_pb2.DESCRIPTOR.services_by_name["PipelineService"]
+
+EDGE_SERVICES: Final = (
+    RUNS.full_name,
+    PIPELINES.full_name,
+    tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].full_name,
+    api_key_service_pb2.DESCRIPTOR.services_by_name["ApiKeyService"].full_name,
+)
+"""What the reflection of every edge server describes, whichever server has it."""
+
+_READS: Final = ("Get", "List", "Watch")
+
+SCOPES: Final[dict[str, str]] = {
+    **{
+        f"/{RUNS.full_name}/{method.name}": (
+            "runs:read" if method.name.startswith(_READS) else "runs:write"
+        )
+        for method in RUNS.methods
+    },
+    **{f"/{PIPELINES.full_name}/{method.name}": "pipelines:read" for method in PIPELINES.methods},
+}
+
+
+def missing(method: str, name: str) -> NotFound:
+    """Return what a name answers that is not there; another tenant's answers the same."""
+    del method
+    if "/runs/" in name:
+        return RunNotFound(name)
+    return PipelineNotFound(name)

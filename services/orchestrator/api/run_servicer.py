@@ -1,0 +1,223 @@
+"""RunService: messages to commands and back."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Final
+from uuid import UUID
+
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from convergence.orchestrator.v1 import run_pb2, run_service_pb2, run_service_pb2_grpc
+from libs.common.identity import caller
+from libs.common.names import PipelineName, RunName, TenantName
+from libs.common.paging import Page
+from libs.common.parse import Reading, moment
+from libs.common.rpc import Context
+from services.orchestrator.active import Active, Seat
+from services.orchestrator.api.quarantine_messages import quarantined_message
+from services.orchestrator.api.run_messages import event_message, result_message, run_message
+from services.orchestrator.conductor.commands import Start
+from services.orchestrator.configs.catalogue import Catalogue
+from services.orchestrator.pipelines import pipeline_entry, pipeline_spec
+from services.orchestrator.runs.run import Run, apply
+from services.orchestrator.runs.states import RunState
+
+DEFAULT_LIVE_RUNS: Final = 20
+
+
+class RunServicer(run_service_pb2_grpc.RunServiceServicer):
+    """Translates; decides nothing. Every call needs the seat of the active orchestrator."""
+
+    def __init__(self, seat: Seat, catalogue: Catalogue) -> None:
+        self._seat = seat
+        self._catalogue = catalogue
+
+    async def CreateRun(
+        self, request: run_service_pb2.CreateRunRequest, context: Context
+    ) -> run_service_pb2.CreateRunResponse:
+        active = self._seat.active()
+        with Reading() as read:
+            pipeline = read("parent", PipelineName.parse, request.parent)
+            request_id = read("request_id", UUID, request.request_id)
+            given = request.HasField("window_time")
+            when = read("window_time", moment, request.window_time) if given else None
+        start = Start(
+            pipeline=pipeline,
+            request_id=request_id,
+            moment=when,
+            reload=request.reload,
+            created_by=caller().key_id,
+            traceparent=traceparent(),
+            live_run_count=caller().live_run_count or DEFAULT_LIVE_RUNS,
+        )
+        run = await active.commands.repeated(start)
+        if run is None:
+            spec = pipeline_spec(self._catalogue, pipeline)
+            run = await active.commands.create(start, spec)
+        return run_service_pb2.CreateRunResponse(run=_message(active, run))
+
+    async def GetRun(
+        self, request: run_service_pb2.GetRunRequest, context: Context
+    ) -> run_service_pb2.GetRunResponse:
+        active = self._seat.active()
+        run = await active.commands.settled(active.commands.find(_name("name", request.name)))
+        return run_service_pb2.GetRunResponse(run=_message(active, run))
+
+    async def ListRuns(
+        self, request: run_service_pb2.ListRunsRequest, context: Context
+    ) -> run_service_pb2.ListRunsResponse:
+        active = self._seat.active()
+        _, belongs = self._parent(request.parent)
+        states = {run_pb2.RunState.Name(s).removeprefix("RUN_STATE_") for s in request.states}
+        query = f"runs:{request.parent}:{','.join(sorted(states))}"
+        page = Page(asked=request.page_size, token=request.page_token, query=query)
+        runs = [
+            run
+            for run in active.ledger.runs.values()
+            if belongs(run.name) and (not states or run.state in states)
+        ]
+        runs.sort(key=lambda run: (run.create_time, run.name), reverse=True)
+        some, token = page.of(runs)
+        await active.history.settled(max((run.position for run in some), default=0))
+        return run_service_pb2.ListRunsResponse(
+            runs=[_message(active, run) for run in some], next_page_token=token
+        )
+
+    def _parent(self, text: str) -> tuple[str, Callable[[RunName], bool]]:
+        """Read a tenant or pipeline; a pipeline that is not there is refused."""
+        with Reading() as read:
+            parent = read("parent", _tenant_or_pipeline, text)
+        if isinstance(parent, TenantName):
+            return parent.tenant, lambda name: name.tenant == parent.tenant
+        pipeline_entry(self._catalogue, parent)
+        return parent.tenant, lambda name: name.parent == parent
+
+    async def WatchRun(
+        self, request: run_service_pb2.WatchRunRequest, context: Context
+    ) -> AsyncGenerator[run_service_pb2.WatchRunResponse]:
+        active = self._seat.active()
+        name = active.commands.find(_name("name", request.name)).name
+        async for run, cursor in active.watches.run(name, request.cursor):
+            yield run_service_pb2.WatchRunResponse(run=_message(active, run), cursor=cursor)
+
+    async def WatchRuns(
+        self, request: run_service_pb2.WatchRunsRequest, context: Context
+    ) -> AsyncGenerator[run_service_pb2.WatchRunsResponse]:
+        active = self._seat.active()
+        tenant, belongs = self._parent(request.parent)
+        async for run, cursor in active.watches.runs(tenant, belongs, request.cursor):
+            message = _message(active, run) if run else None
+            yield run_service_pb2.WatchRunsResponse(run=message, cursor=cursor)
+
+    async def CancelRun(
+        self, request: run_service_pb2.CancelRunRequest, context: Context
+    ) -> run_service_pb2.CancelRunResponse:
+        active = self._seat.active()
+        name = _name("name", request.name)
+        run = await active.commands.cancel(name, by=caller().key_id, reason=request.reason)
+        return run_service_pb2.CancelRunResponse(run=_message(active, run))
+
+    async def RetryRun(
+        self, request: run_service_pb2.RetryRunRequest, context: Context
+    ) -> run_service_pb2.RetryRunResponse:
+        active = self._seat.active()
+        run = active.commands.find(_name("name", request.name))
+        after = await active.commands.retry(
+            run.name,
+            failed_attempt=request.failed_attempt,
+            by=caller().key_id,
+            spec=self._with_transforms_of_now(run),
+        )
+        return run_service_pb2.RetryRunResponse(run=_message(active, after))
+
+    def _with_transforms_of_now(self, run: Run) -> str:
+        if run.state is not RunState.TRANSFORM_FAILED:
+            return ""
+        now = pipeline_spec(self._catalogue, run.name.parent)
+        return run.spec.model_copy(update={"transforms": now.transforms}).canonical()
+
+    async def ApproveRun(
+        self, request: run_service_pb2.ApproveRunRequest, context: Context
+    ) -> run_service_pb2.ApproveRunResponse:
+        active = self._seat.active()
+        by = caller().key_id or "unknown"
+        name = _name("name", request.name)
+        run = await active.commands.approve(name, by=by, reason=request.reason)
+        return run_service_pb2.ApproveRunResponse(run=_message(active, run))
+
+    async def DiscardRun(
+        self, request: run_service_pb2.DiscardRunRequest, context: Context
+    ) -> run_service_pb2.DiscardRunResponse:
+        active = self._seat.active()
+        name = _name("name", request.name)
+        run = await active.commands.discard(name, by=caller().key_id, reason=request.reason)
+        return run_service_pb2.DiscardRunResponse(run=_message(active, run))
+
+    async def ListRunEvents(
+        self, request: run_service_pb2.ListRunEventsRequest, context: Context
+    ) -> run_service_pb2.ListRunEventsResponse:
+        active = self._seat.active()
+        run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
+        page = _page("events", request)
+        after: Run | None = None
+        events = []
+        for record in active.ledger.history[run.name]:
+            after = apply(after, record)
+            events.append(event_message(record, after))
+        some, token = page.of(events)
+        return run_service_pb2.ListRunEventsResponse(events=some, next_page_token=token)
+
+    async def ListRunResults(
+        self, request: run_service_pb2.ListRunResultsRequest, context: Context
+    ) -> run_service_pb2.ListRunResultsResponse:
+        active = self._seat.active()
+        run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
+        results = run.audited.results if run.audited else ()
+        messages = [result_message(result, run.attempt) for result in results]
+        some, token = _page("results", request).of(messages)
+        return run_service_pb2.ListRunResultsResponse(results=some, next_page_token=token)
+
+    async def ListQuarantinedRows(
+        self, request: run_service_pb2.ListQuarantinedRowsRequest, context: Context
+    ) -> run_service_pb2.ListQuarantinedRowsResponse:
+        active = self._seat.active()
+        run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
+        page = _page("quarantine", request)
+        rows = await active.mesh.warehouse.quarantined(
+            run, offset=page.offset, limit=page.limit + 1
+        )
+        some, token = page.window(rows)
+        return run_service_pb2.ListQuarantinedRowsResponse(
+            rows=[quarantined_message(row) for row in some], next_page_token=token
+        )
+
+
+def traceparent() -> str:
+    """Return the W3C trace context of the present call; empty without tracing."""
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+def _message(active: Active, run: Run) -> run_pb2.Run:
+    live = active.conductor.live.get(run.name)
+    return run_message(run, live) if live else run_message(run)
+
+
+def _name(field: str, text: str) -> RunName:
+    with Reading() as read:
+        name = read(field, RunName.parse, text)
+    return name
+
+
+def _tenant_or_pipeline(text: str) -> TenantName | PipelineName:
+    return PipelineName.parse(text) if "/pipelines" in text else TenantName.parse(text)
+
+
+def _page(
+    what: str,
+    request: run_service_pb2.ListRunEventsRequest
+    | run_service_pb2.ListRunResultsRequest
+    | run_service_pb2.ListQuarantinedRowsRequest,
+) -> Page:
+    query = f"{what}:{request.parent}"
+    return Page(asked=request.page_size, token=request.page_token, query=query)

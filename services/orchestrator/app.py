@@ -1,0 +1,171 @@
+"""The orchestrator's settings and wiring."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import SystemRandom
+
+from pydantic_settings import SettingsConfigDict
+
+from convergence.auth.v1 import auth_service_pb2
+from convergence.ingest.v1 import ingest_service_pb2
+from convergence.orchestrator.v1 import (
+    pipeline_service_pb2_grpc,
+    run_service_pb2_grpc,
+)
+from convergence.quality.v1 import quality_service_pb2
+from libs.bigquery.client import BigQuery, Connection, connect
+from libs.common.app import Host
+from libs.common.channel import open_channel
+from libs.common.identity import Principal
+from libs.common.limits import RateLimiter
+from libs.common.rpc import Scoped
+from libs.common.settings import ServiceSettings
+from services.orchestrator.active import Active, Seat, lead
+from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
+from services.orchestrator.api.metrics import RunMetrics
+from services.orchestrator.api.pipeline_servicer import PipelineServicer
+from services.orchestrator.api.run_servicer import RunServicer
+from services.orchestrator.api.watches import Watches
+from services.orchestrator.conductor.commands import Commands
+from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.configs.file_catalogue import FileCatalogue
+from services.orchestrator.elections.file_election import FileElection
+from services.orchestrator.journal.bigquery_journal import BigQueryJournal
+from services.orchestrator.journal.history import History
+from services.orchestrator.judges.grpc_judges import GrpcJudge
+from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.tokens.grpc_tokens import EdgeAuthenticator, RunTokens
+from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
+from services.orchestrator.workers.dispatcher import Dispatcher
+from services.orchestrator.workers.grpc_workers import GrpcWorker
+
+AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
+INGEST = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
+QUALITY = quality_service_pb2.DESCRIPTOR.services_by_name["QualityService"].full_name
+
+
+class Settings(ServiceSettings):
+    """Settings of the orchestrator."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_ORCHESTRATOR_")
+
+    configs: Path = Path("configs")
+    """Directory of the tenants' folders."""
+    auth: str = "127.0.0.1:50052"
+    """Address of the auth service."""
+    quality: str = "127.0.0.1:50053"
+    """Address of the quality service."""
+    workers: str = ""
+    """Addresses of the workers, separated by commas."""
+    state_dir: Path = Path(".convergence/orchestrator")
+    """Where the lock file of the local election is."""
+    credential: Path = Path(".convergence/orchestrator/credential")
+    """Owner-only file with the credential that auth gives run tokens for."""
+    streams_end_with_server: bool = False
+    """Whether write streams end with BigQuery's process, as the embedded one's do."""
+    calls_per_second: float = 50.0
+    """Calls per second that a tenant may make on average, unless the tenant says otherwise."""
+    call_burst: int = 100
+    """Calls that a tenant may make at once after a pause."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_run_id() -> str:
+    """Return `r{date}t{time}_{random}`: sorts by creation, fits table names."""
+    return f"r{now():%Y%m%dt%H%M%S}_{secrets.token_hex(4)}"
+
+
+@contextlib.asynccontextmanager
+async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
+    """Open what the orchestrator needs and register its services; close it all on exit."""
+    bigquery = connect(
+        Connection(
+            project=settings.bigquery_project,
+            location=settings.bigquery_location,
+            rest_endpoint=settings.bigquery_endpoint,
+            storage_endpoint=settings.bigquery_storage_endpoint,
+        )
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(bigquery.close)
+        auth = await stack.enter_async_context(open_channel(settings.auth, retried=[AUTH]))
+        quality = await stack.enter_async_context(open_channel(settings.quality, retried=[QUALITY]))
+        tokens = RunTokens(
+            auth, credential=lambda: settings.credential.read_text().strip(), clock=time.time
+        )
+        workers = []
+        for address in filter(None, settings.workers.split(",")):
+            never = [(INGEST, "IngestChunk")]
+            channel = open_channel(address, retried=[INGEST], never=never)
+            workers.append(GrpcWorker(address, await stack.enter_async_context(channel), tokens))
+        judge = GrpcJudge(quality, tokens, location=settings.bigquery_location)
+        election = FileElection(settings.state_dir)
+        stack.push_async_callback(election.close)
+        seat = Seat()
+        catalogue = FileCatalogue(settings.configs, clock=now)
+        limiter = RateLimiter(
+            rate=settings.calls_per_second, burst=settings.call_burst, monotonic=time.monotonic
+        )
+        edge = EdgeAuthenticator(auth, monotonic=time.monotonic)
+        host.guard(Scoped(edge.authenticate, SCOPES, missing, lambda p: _admit(limiter, p)))
+        host.describe(EDGE_SERVICES)
+        run_service_pb2_grpc.add_RunServiceServicer_to_server(
+            RunServicer(seat, catalogue), host.server
+        )
+        pipeline_service_pb2_grpc.add_PipelineServiceServicer_to_server(
+            PipelineServicer(seat, catalogue), host.server
+        )
+        RunMetrics(host.registry, seat)
+        dispatcher = Dispatcher(workers, monotonic=time.monotonic, sleep=asyncio.sleep)
+        journal = BigQueryJournal(
+            bigquery, streams_end_with_server=settings.streams_end_with_server
+        )
+        stack.push_async_callback(journal.close)
+
+        def open_history(epoch: int) -> History:
+            return History(journal, epoch=epoch, clock=now, new_id=lambda: uuid.uuid4().hex)
+
+        def open_active(history: History) -> Active:
+            mesh = Mesh(
+                history=history,
+                warehouse=BigQueryWarehouse(bigquery),
+                dispatcher=dispatcher,
+                judge=judge,
+                clock=now,
+                sleep=asyncio.sleep,
+                random=SystemRandom(),
+            )
+            conductor = Conductor(mesh)
+            commands = Commands(conductor, new_run_id=new_run_id)
+            return Active(conductor=conductor, commands=commands, watches=Watches(conductor))
+
+        host.background(
+            lead(seat, election, journal, open_history, open_active, _projections(bigquery)),
+            "leadership",
+        )
+        yield
+
+
+def _projections(bigquery: BigQuery) -> Callable[[Active], list[asyncio.Task[None]]]:
+    def start(active: Active) -> list[asyncio.Task[None]]:
+        projections = BigQueryProjections(bigquery, active.history)
+        return [asyncio.create_task(projections.follow(asyncio.sleep), name="projections")]
+
+    return start
+
+
+def _admit(limiter: RateLimiter, principal: Principal) -> None:
+    if not principal.platform:
+        limiter.admit(
+            principal.tenant, rate=principal.calls_per_second, burst=principal.call_burst
+        )

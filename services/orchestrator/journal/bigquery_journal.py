@@ -1,0 +1,160 @@
+"""The journal in BigQuery: one COMMITTED stream an epoch on `metadata.run_events`."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import pyarrow as pa
+
+from libs.bigquery import jobs, streams, tables
+from libs.bigquery.client import BigQuery
+from libs.bigquery.columns import Column, arrow_schema
+from libs.bigquery.failures import OffsetOutOfRange, StreamSealed, StreamsGone, TableNotFound
+from libs.bigquery.ids import TableId
+from libs.common.errors import FailedPrecondition, Unavailable
+from libs.common.names import RunName
+from libs.metadata.tables import DATASET, RUN_EVENTS
+from services.orchestrator.journal.journal import JournalSealed
+from services.orchestrator.runs.records import DETAILS, Record
+
+LAG_SECONDS: Final = 30.0
+"""How long reads may lag behind what finalize said was written."""
+
+LARGEST_RECORD_BYTES: Final = 6 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class NotInitialized(FailedPrecondition):
+    """The metadata tables are not there yet."""
+
+    reason = "NOT_INITIALIZED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the platform is not initialised; run `convergence admin init`",
+            command="convergence admin init",
+        )
+
+
+class BigQueryJournal:
+    """One epoch's way into `metadata.run_events`.
+
+    Args:
+        bigquery: Where.
+        streams_end_with_server: True where streams end with BigQuery's process (the embedded one),
+            so that a stream that is gone is sealed.
+    """
+
+    def __init__(self, bigquery: BigQuery, *, streams_end_with_server: bool) -> None:
+        self._bq = bigquery
+        self._ends = streams_end_with_server
+        self._table = TableId(bigquery.connection.project, DATASET, RUN_EVENTS.name)
+        self._schema = arrow_schema(Column(c.name, c.type, c.mode) for c in RUN_EVENTS.columns)
+        self._stream: streams.CommittedStream | None = None
+        self._offset = 0
+
+    async def open(self, epoch: int, predecessor: str) -> tuple[list[Record], str]:
+        try:
+            await self._do(tables.get_columns, self._table)
+        except TableNotFound as error:
+            raise NotInitialized from error
+        written = await self._seal(predecessor)
+        records = await self._read_all(epoch - 1, written)
+        name = await self._do(streams.create_committed, self._table)
+        self._stream = streams.CommittedStream(self._bq, name, self._schema)
+        self._offset = 0
+        return records, name
+
+    async def _seal(self, predecessor: str) -> int:
+        """Finalize the predecessor's stream; return how many rows it has, 0 if nobody knows."""
+        if not predecessor:
+            return 0
+        try:
+            return await self._do(streams.finalize, predecessor)
+        except StreamsGone as error:
+            if self._ends:
+                return 0
+            raise Unavailable(
+                f"journal stream {predecessor} is gone before its lifetime; not leading",
+                reason="STREAM_GONE",
+                stream=predecessor,
+            ) from error
+
+    async def _read_all(self, epoch: int, written: int) -> list[Record]:
+        """Read the journal until the sealed epoch's records are as many as finalize said."""
+        waited = 0.0
+        while True:
+            records = [_record(row) for row in await self._rows()]
+            if sum(record.epoch == epoch for record in records) >= written:
+                return records
+            if waited >= LAG_SECONDS:
+                raise Unavailable(
+                    f"reads of the journal lag behind epoch {epoch} by more than {LAG_SECONDS} s",
+                    reason="WAREHOUSE_UNAVAILABLE",
+                )
+            await asyncio.sleep(0.5)
+            waited += 0.5
+
+    async def _rows(self) -> list[dict[str, object]]:
+        names = "event_id, position, epoch, tenant_id, pipeline_id, run_id, event_time, payload"
+        statement = f"SELECT {names} FROM {self._table.sql} ORDER BY position"
+        return await self._do(jobs.query, statement, timeout=120.0)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        assert self._stream is not None, "open comes first"
+        rows = [_row(record) for record in records]
+        batch = pa.RecordBatch.from_pylist(rows, schema=self._schema)
+        try:
+            self._offset = await asyncio.to_thread(self._stream.append_at, self._offset, batch)
+        except (StreamSealed, StreamsGone, OffsetOutOfRange) as error:
+            raise JournalSealed(
+                "the journal's stream has ended; another orchestrator is active or BigQuery was "
+                "restarted: this one stops and is started again",
+                stream=self._stream.stream,
+            ) from error
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            await asyncio.to_thread(self._stream.close)
+
+    async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
+        return await asyncio.to_thread(call, self._bq, *args, **kwargs)
+
+
+def _row(record: Record) -> dict[str, object]:
+    name = RunName.parse(record.run) if record.run else None
+    payload = record.detail.model_dump_json()
+    if len(payload) > LARGEST_RECORD_BYTES:
+        raise FailedPrecondition(
+            f"a {record.detail.type} record of {len(payload)} bytes; a record may have "
+            f"{LARGEST_RECORD_BYTES}: make chunks larger so that the plan has fewer",
+            reason="WAREHOUSE_REJECTED",
+        )
+    return {
+        "event_id": record.event_id,
+        "position": record.position,
+        "epoch": record.epoch,
+        "tenant_id": name.tenant if name else None,
+        "pipeline_id": name.pipeline if name else None,
+        "run_id": name.run if name else None,
+        "event_type": record.detail.type,
+        "event_time": record.time,
+        "event_date": record.time.date(),
+        "payload": payload,
+    }
+
+
+def _record(row: dict[str, object]) -> Record:
+    tenant, pipeline, run = row["tenant_id"], row["pipeline_id"], row["run_id"]
+    time = row["event_time"]
+    assert isinstance(time, dt.datetime)
+    return Record(
+        event_id=str(row["event_id"]),
+        position=int(str(row["position"])),
+        epoch=int(str(row["epoch"])),
+        run=str(RunName(str(tenant), str(pipeline), str(run))) if run else "",
+        time=time,
+        detail=DETAILS.validate_json(str(row["payload"])),
+    )

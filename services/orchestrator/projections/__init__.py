@@ -1,0 +1,1 @@
+"""Tables for people with SQL, rebuilt from the journal at any time."""

@@ -1,0 +1,182 @@
+"""`metadata.pipeline_runs` and `metadata.dq_results`: MERGEd in batches, newer positions only."""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import pydantic
+import structlog
+
+from libs.bigquery import jobs
+from libs.bigquery.client import BigQuery
+from libs.bigquery.ids import TableId
+from libs.common.errors import ServiceError
+from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, MetadataTable
+from services.orchestrator.journal.history import History
+from services.orchestrator.runs.receipts import Receipt, receipt_of
+from services.orchestrator.runs.run import Run
+from services.orchestrator.warehouse.statements import text
+
+log = structlog.get_logger()
+
+BATCH: Final = 200
+PAUSE_SECONDS: Final = 0.5
+SECONDS: Final = 60.0
+Row = Mapping[str, object]
+
+
+class BigQueryProjections:
+    """Follows the journal; what it has not written yet, it writes after the next start."""
+
+    def __init__(self, bigquery: BigQuery, history: History) -> None:
+        self._bq = bigquery
+        self._history = history
+
+    async def follow(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Write every run that changed, for ever; a BigQuery that is away is waited for."""
+        async with self._history.watching() as watch:
+            waiting = {run.name: None for run in await self._behind()}
+            while True:
+                waiting.update(dict.fromkeys(watch.take()))
+                if not waiting:
+                    await watch.changed.wait()
+                    continue
+                runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
+                try:
+                    await self.write(runs)
+                except ServiceError as error:
+                    log.warning("projection.delayed", cause=str(error))
+                else:
+                    for run in runs:
+                        waiting.pop(run.name, None)
+                await sleep(PAUSE_SECONDS)
+
+    async def _behind(self) -> list[Run]:
+        """Return the runs that the table does not have as they are now."""
+        statement = f"SELECT MAX(position) AS position FROM {self._table(PIPELINE_RUNS).sql}"
+        try:
+            (row,) = await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+        except ServiceError as error:
+            log.warning("projection.delayed", cause=str(error))
+            return list(self._history.ledger.runs.values())
+        known = int(str(row["position"] or 0))
+        return [run for run in self._history.ledger.runs.values() if run.position > known]
+
+    async def write(self, runs: Sequence[Run]) -> None:
+        """Write the runs and the results of those that were audited; may be repeated."""
+        await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
+        results = [row for run in runs for row in result_rows(run)]
+        for i in range(0, len(results), BATCH):
+            part = results[i : i + BATCH]
+            await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), part)
+
+    async def _merge(self, table: MetadataTable, key: Sequence[str], rows: Sequence[Row]) -> None:
+        if rows:
+            statement = merge_rows(self._table(table).sql, table, key, rows)
+            await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+
+    def _table(self, table: MetadataTable) -> TableId:
+        return TableId(self._bq.connection.project, DATASET, table.name)
+
+
+def merge_rows(sql: str, table: MetadataTable, key: Sequence[str], rows: Iterable[Row]) -> str:
+    """Return a MERGE of literal rows by `key`; only a higher `position` changes a row."""
+    names = [column.name for column in table.columns]
+    types = {column.name: column.type for column in table.columns}
+    selects = [
+        "SELECT " + ", ".join(f"{literal(row.get(n), types[n])} AS {n}" for n in names)
+        for row in rows
+    ]
+    source = " UNION ALL ".join(selects)
+    on = " AND ".join(f"t.{name} = s.{name}" for name in key)
+    sets = ", ".join(f"{name} = s.{name}" for name in names if name not in key)
+    return (
+        f"MERGE {sql} t USING ({source}) s ON {on}"
+        f" WHEN MATCHED AND s.position > t.position THEN UPDATE SET {sets}"
+        f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)})"
+        f" VALUES ({', '.join(f's.{name}' for name in names)})"
+    )
+
+
+def literal(value: object, type_: str) -> str:
+    """Return a value as a literal of a column's type; None as a typed NULL."""
+    if value is None:
+        return f"CAST(NULL AS {type_})"
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dt.datetime):
+        return f"TIMESTAMP {text(value.astimezone(dt.UTC).isoformat(sep=' '))}"
+    return text(str(value))
+
+
+def run_row(run: Run) -> dict[str, object]:
+    """Return a run as a row of `pipeline_runs`."""
+    done = run.landed.values()
+    receipt = receipt_of(run)
+    failure = run.failure
+    return {
+        "run_name": str(run.name),
+        "tenant_id": run.name.tenant,
+        "pipeline_id": run.name.pipeline,
+        "run_id": run.name.run,
+        "state": run.state.value,
+        "attempt": run.attempt,
+        "window_start": run.created.window_start,
+        "window_end": run.created.window_end,
+        "delivery": ", ".join(run.plan.deliveries) if run.plan and run.plan.deliveries else None,
+        "spec_hash": run.spec.spec_hash,
+        "create_time": run.create_time,
+        "update_time": run.update_time,
+        "rows_read": sum(d.read_row_count for d in done),
+        "rows_landed": sum(d.landed_row_count for d in done),
+        "rows_quarantined": sum(d.quarantined_row_count for d in done),
+        "failure_kind": failure.kind if failure else None,
+        "failure_reason": failure.reason if failure else None,
+        "failure_message": failure.message if failure else None,
+        "receipt": receipt_json(receipt) if receipt else None,
+        "position": run.position,
+    }
+
+
+def receipt_json(receipt: Receipt) -> str:
+    """Return a receipt as JSON: counts as numbers, decimals and spans as text."""
+    return json.dumps(dataclasses.asdict(receipt), default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump(mode="json")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def result_rows(run: Run) -> list[dict[str, object]]:
+    """Return what each expectation said as rows of `dq_results`."""
+    if run.audited is None:
+        return []
+    return [
+        {
+            "tenant_id": run.name.tenant,
+            "pipeline_id": run.name.pipeline,
+            "run_id": run.name.run,
+            "attempt": run.attempt,
+            "expectation": result.rule_id,
+            "expectation_type": result.expectation_type,
+            "column_name": result.column or None,
+            "kwargs": result.kwargs,
+            "success": result.success,
+            "severity": result.severity,
+            "element_count": result.element_count,
+            "unexpected_count": result.unexpected_count,
+            "missing_count": result.missing_count,
+            "observed_value": result.observed_value,
+            "evaluate_time": run.update_time,
+            "position": run.position,
+        }
+        for result in run.audited.results
+    ]
