@@ -94,7 +94,10 @@ def test_no_secret_is_shipped() -> None:
 def test_queries_read_columns_that_the_focus_table_has() -> None:
     names = {column.name.casefold() for column in focus_columns()}
     for path in sorted((EXAMPLES / "queries").glob("*.sql")):
-        tree = sqlglot.parse_one(path.read_text().replace("{tenant}", "acme_corp"), dialect="bigquery")
+        tree = sqlglot.parse_one(
+            path.read_text().replace("{tenant}", "acme_corp"), dialect="bigquery"
+        )
+        assert isinstance(tree, exp.Select)
         own = {select.alias.casefold() for select in tree.selects}
         used = {column.name.casefold() for column in tree.find_all(exp.Column)}
         assert used - own <= names, path.name

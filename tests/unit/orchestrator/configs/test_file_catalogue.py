@@ -1,5 +1,6 @@
-"""The catalogue follows the files, keeps the last good version and never leaves a tenant's folder."""
+"""The catalogue follows files, keeps the last good version and stays in a tenant's folder."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,8 +109,6 @@ def test_an_edit_is_seen_at_the_next_call(root: Path, catalogue: FileCatalogue) 
 def test_a_file_replaced_by_one_of_equal_size_and_time_is_seen(
     root: Path, catalogue: FileCatalogue
 ) -> None:
-    import os
-
     file = root / "acme/pipelines/p.yml"
     catalogue.get("acme", "p")
     stat = file.stat()

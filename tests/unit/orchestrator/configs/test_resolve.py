@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case a line
 """Every mistake in a tenant's files is named by file, line and field, with what is allowed."""
 
 import pytest
@@ -64,7 +65,11 @@ def test_what_a_file_leaves_out_has_the_documented_default() -> None:
 
 
 def test_merge_is_read_with_key_and_version() -> None:
-    text = changed("{mode: replace, scope: [_source]}", "{mode: merge, key: [model, usage_date], version: seen_at}", DELIVERIES)
+    text = changed(
+        "{mode: replace, scope: [_source]}",
+        "{mode: merge, key: [model, usage_date], version: seen_at}",
+        DELIVERIES,
+    )
     write = good("d", pipelines__d=text).write
     assert (write.mode, write.key, write.version) == ("merge", ("model", "usage_date"), "seen_at")
 
@@ -72,7 +77,9 @@ def test_merge_is_read_with_key_and_version() -> None:
 def test_the_hash_changes_with_any_file_and_with_nothing_else() -> None:
     assert good().spec_hash == good().spec_hash
     assert good().spec_hash == good(pipelines__p=f"# a comment\n{PIPELINE}").spec_hash
-    assert good().spec_hash != good(suites__usage='{"name": "usage", "expectations": [ ]}').spec_hash
+    assert (
+        good().spec_hash != good(suites__usage='{"name": "usage", "expectations": [ ]}').spec_hash
+    )
     assert good().spec_hash != good(transforms__cost=SQL + "AND TRUE").spec_hash
 
 
@@ -255,7 +262,9 @@ def test_a_wrong_source_is_named(text: str, field: str, allowed: str) -> None:
 
 def test_a_transform_of_appended_inputs_is_scoped_by_their_names() -> None:
     append = changed("{mode: replace, scope: [_source]}", "{mode: append}", DELIVERIES)
-    sql = "SELECT _source AS x_SourceObject FROM acme_raw_bills.bills WHERE _source IN UNNEST(@scope)"
+    sql = (
+        "SELECT _source AS x_SourceObject FROM acme_raw_bills.bills WHERE _source IN UNNEST(@scope)"
+    )
     line = "transforms: [{sql: cost, target: {dataset: silver, table: focus_costs}, scope: {%s: x_SourceObject}}]\n"
     spec = good("d", pipelines__d=append + line % "_source", transforms__cost=sql)
     assert spec.transforms[0].scope == (("_source", "x_SourceObject"),)
@@ -264,7 +273,11 @@ def test_a_transform_of_appended_inputs_is_scoped_by_their_names() -> None:
 
 
 def test_a_transform_of_merged_rows_is_refused() -> None:
-    merge = changed("{mode: replace, scope: [_source]}", "{mode: merge, key: [model], version: seen_at}", DELIVERIES)
+    merge = changed(
+        "{mode: replace, scope: [_source]}",
+        "{mode: merge, key: [model], version: seen_at}",
+        DELIVERIES,
+    )
     line = "transforms: [{sql: cost, target: {dataset: silver, table: t}, scope: {model: m}}]\n"
     sql = "SELECT model AS m FROM acme_raw_bills.bills WHERE model IN UNNEST(@scope)"
     error = only_error("d", pipelines__d=merge + line, transforms__cost=sql)

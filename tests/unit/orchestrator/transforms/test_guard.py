@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case a line
 """A transform is one SELECT over its own tenant's tables, or it is refused with a reason."""
 
 import pytest
@@ -5,10 +6,10 @@ import pytest
 from services.orchestrator.transforms.guard import (
     MAX_CHARACTERS,
     Guarded,
-    TransformRefused,
     check_transform,
     scope_parameter,
 )
+from services.orchestrator.transforms.refusals import TransformRefused
 
 WHERE = "WHERE usage_date IN UNNEST(@scope)"
 OWN = f"SELECT a FROM acme_raw.t {WHERE}"
@@ -76,7 +77,7 @@ ACCEPTED = [
     f"SELECT * FROM acme_raw.t UNPIVOT (cost FOR kind IN (input, output)) {WHERE}",
     "SELECT a FROM acme_raw.t CROSS JOIN UNNEST(GENERATE_DATE_ARRAY('2026-01-01', '2026-01-02')) AS d WHERE d IN UNNEST(@scope)",
     f"SELECT 'INSERT INTO x; DROP TABLE y' AS a, '@@project_id' AS b FROM acme_raw.t {WHERE}",
-    f"FROM acme_raw.t |> WHERE d IN UNNEST(@scope) |> SELECT a, b",
+    "FROM acme_raw.t |> WHERE d IN UNNEST(@scope) |> SELECT a, b",
 ]
 
 
@@ -211,7 +212,7 @@ FOREIGN = [
     "FROM 'file.csv'",
     "FROM `/etc/passwd`",
     "FROM `file.csv`",
-    "FROM \"file.csv\"",
+    'FROM "file.csv"',
     "FROM main.sqlite_master",
     "FROM acme_raw.t LEFT JOIN LATERAL (SELECT 1) ON TRUE",
 ]
@@ -257,12 +258,15 @@ EXPRESSIONS = [
 ]
 
 CLAUSES = [
-    "WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT a FROM x) SELECT a FROM x, acme_raw.t " + WHERE,
+    "WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT a FROM x) SELECT a FROM x, acme_raw.t "
+    + WHERE,
     "WITH x AS (SELECT * FROM x) SELECT a FROM x, acme_raw.t " + WHERE,
     "WITH x AS (SELECT * FROM y), y AS (SELECT 1 AS a) SELECT a FROM x, acme_raw.t " + WHERE,
     "WITH `/etc/passwd` AS (SELECT 1 AS a) SELECT a FROM `/etc/passwd`, acme_raw.t " + WHERE,
-    "WITH `widgetsinc_raw.t` AS (SELECT 1 AS a) SELECT a FROM `widgetsinc_raw.t`, acme_raw.t " + WHERE,
-    "SELECT (WITH inner_only AS (SELECT 1 AS a) SELECT a FROM inner_only) AS a FROM inner_only, acme_raw.t " + WHERE,
+    "WITH `widgetsinc_raw.t` AS (SELECT 1 AS a) SELECT a FROM `widgetsinc_raw.t`, acme_raw.t "
+    + WHERE,
+    "SELECT (WITH inner_only AS (SELECT 1 AS a) SELECT a FROM inner_only) AS a FROM inner_only, acme_raw.t "
+    + WHERE,
     f"{OWN} FOR UPDATE",
     "SELECT 1 AS a INTO acme_raw.x",
     "SELECT AS STRUCT a FROM acme_raw.t " + WHERE,
