@@ -29,6 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     except Refused as error:
         return _refuse(str(error))
 
+    from bqemulator.config import LogFormat, LogLevel
+    from bqemulator.observability.logging_ import configure_logging
+
+    configure_logging(level=LogLevel.WARNING, fmt=LogFormat.JSON)
+
     from libs.local.engine.fixes import apply
     from libs.local.engine.process import Options, run
 

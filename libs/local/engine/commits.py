@@ -1,10 +1,14 @@
-"""What a write leaves behind: all of a commit or nothing, and no copy of the table."""
+"""What a write leaves behind: all of it or nothing, and no copy of the table."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import grpc
+import pyarrow as pa
+from bqemulator.catalog.models import TableMeta
 from bqemulator.domain.events import TableDataChanged
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.streaming.write_stream import WriteStream, WriteStreamState
@@ -22,9 +26,9 @@ def no_copy_per_write() -> None:
 
 
 def atomic_batch_commit() -> None:
-    """Commit all streams of one call in one transaction; on an error nothing is written or forgotten.
+    """Commit all streams of one call in one transaction; one that fails leaves them as they were.
 
-    Stock commits stream by stream: one that fails leaves those before it committed.
+    Stock commits stream by stream, so those before a failure are visible and it is forgotten.
     """
     commit_each = BigQueryWriteHandler._handle_batch_commit_write_streams
 
@@ -32,37 +36,60 @@ def atomic_batch_commit() -> None:
         self: BigQueryWriteHandler, request_bytes: bytes, context: grpc.ServicerContext
     ) -> bytes:
         names = types.BatchCommitWriteStreamsRequest.deserialize(request_bytes).write_streams
-        found = [self._manager.get(name) for name in dict.fromkeys(names)]
-        before = [_Kept.of(stream) for stream in found if stream is not None]
-        with self._write_lock:
-            self._ctx.engine.execute("BEGIN")
-            try:
-                response = commit_each(self, request_bytes, context)
-                self._ctx.engine.execute("COMMIT")
-            except Exception:
-                self._ctx.engine.execute("ROLLBACK")
-                for kept in before:
-                    kept.restore()
-                raise
-        return response
+        found = (self._manager.get(name) for name in dict.fromkeys(names))
+        with all_or_nothing(self, [stream for stream in found if stream is not None]):
+            return bytes(commit_each(self, request_bytes, context))
 
     BigQueryWriteHandler._handle_batch_commit_write_streams = commit
 
 
+@contextlib.contextmanager
+def all_or_nothing(
+    handler: BigQueryWriteHandler, streams: Sequence[WriteStream]
+) -> Iterator[None]:
+    """Run the block as one transaction; if it raises, tables and `streams` are as before."""
+    with handler._write_lock:
+        before = [_Kept.of(stream, handler) for stream in streams]
+        handler._ctx.engine.execute("BEGIN")
+        try:
+            yield
+            handler._ctx.engine.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                handler._ctx.engine.execute("ROLLBACK")
+            for kept in before:
+                kept.restore(handler)
+            raise
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """A stream as it was before a commit."""
+    """A stream, and the catalog's entry of its table, as they were before a write."""
 
     stream: WriteStream
     state: WriteStreamState
-    buffer: tuple[object, ...]
+    next_offset: int
+    row_count: int
+    buffer: tuple[pa.Table, ...]
+    table: TableMeta | None
 
     @classmethod
-    def of(cls, stream: WriteStream) -> _Kept:
-        return cls(stream=stream, state=stream.state, buffer=tuple(stream.buffer))
+    def of(cls, stream: WriteStream, handler: BigQueryWriteHandler) -> _Kept:
+        return cls(
+            stream=stream,
+            state=stream.state,
+            next_offset=stream.next_offset,
+            row_count=stream.row_count,
+            buffer=tuple(stream.buffer),
+            table=handler._ctx.catalog.get_table(
+                stream.project_id, stream.dataset_id, stream.table_id
+            ),
+        )
 
-    def restore(self) -> None:
+    def restore(self, handler: BigQueryWriteHandler) -> None:
         self.stream.state = self.state
+        self.stream.next_offset = self.next_offset
+        self.stream.row_count = self.row_count
         self.stream.buffer[:] = self.buffer
-
-
+        if self.table is not None:
+            handler._ctx.catalog.update_table(self.table)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
+from libs.local.engine.appends import failed_append_keeps_offset, many_append_connections
 from libs.local.engine.arrow_rows import strict_arrow_rows
 from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
-from libs.local.engine.decimals import numeric_nine_digits
+from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
 from libs.local.engine.jobs import one_job_per_id
+from libs.local.engine.merge import merge_by_hash
+from libs.local.engine.merge_matches import one_source_row
+from libs.local.engine.parameters import typed_parameters
 from libs.local.engine.refusal import Refused
+from libs.local.engine.results import old_results_freed
+from libs.local.engine.schemas import schema_of_sql_tables
 from libs.local.engine.sessions import cursor_per_thread, one_writer
 from libs.local.engine.spatial import spatial_from_package
 
@@ -23,7 +29,15 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         atomic_batch_commit,
         strict_arrow_rows,
         numeric_nine_digits,
+        bignumeric_eighteen_digits,
+        schema_of_sql_tables,
+        typed_parameters,
+        merge_by_hash,
+        one_source_row,
         one_job_per_id,
+        old_results_freed,
+        failed_append_keeps_offset,
+        many_append_connections,
     )
 }
 

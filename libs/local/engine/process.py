@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +20,6 @@ from bqemulator.server import EmulatorServer
 from libs.local.engine.refusal import Refused
 
 HOST = "127.0.0.1"
-APPEND_CONNECTIONS = 256
-"""Each open append connection occupies a thread for as long as it lives."""
 STOP_SECONDS = 0.3
 
 
@@ -99,7 +96,6 @@ def _require_free(port: int) -> None:
 
 async def _serve(settings: Settings, announcements: IO[str]) -> None:
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(APPEND_CONNECTIONS, "engine"))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

@@ -48,6 +48,7 @@ def one_writer() -> None:
     """
     lock = threading.RLock()
     initialize = BigQueryWriteHandler.__init__
+    execute = DuckDBEngine.execute
 
     def share_lock(self: BigQueryWriteHandler, *args: object, **kwargs: object) -> None:
         initialize(self, *args, **kwargs)
@@ -59,5 +60,18 @@ def one_writer() -> None:
             with lock:
                 yield
 
+    def execute_alone(
+        self: DuckDBEngine, sql: str, values: list[object] | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        if _reads(sql):
+            return execute(self, sql, values)
+        with lock:
+            return execute(self, sql, values)
+
     BigQueryWriteHandler.__init__ = share_lock
+    DuckDBEngine.execute = execute_alone
     DuckDBEngine.write_lock = write_lock
+
+
+def _reads(sql: str) -> bool:
+    return sql.lstrip(" (\n\t")[:6].upper().startswith(("SELECT", "WITH"))
