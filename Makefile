@@ -1,0 +1,79 @@
+# Every command that people and CI use. `make` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+ENGINE := .venvs/engine
+UV_VERSION := 0.13.9
+PROTOS := $(shell find protos -name '*.proto')
+
+.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
+
+setup: $(VENV)/.done $(ENGINE)/.done ## Make both environments; quick when nothing changed
+
+$(VENV)/bin/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.done: requirements.lock pyproject.toml | $(VENV)/bin/uv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(ENGINE)/.done: libs/local/engine/requirements.lock | $(VENV)/bin/uv
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(ENGINE)
+	$(UV) pip install --quiet --python $(ENGINE)/bin/python --require-hashes -r $<
+	@touch $@
+
+demo: setup ## Two tenants' data through the whole mesh; BILL=path takes another bill
+	@$(BIN)/python -m libs.local.demo $(if $(BILL),--bill $(BILL))
+
+up: setup ## Start the mesh on this machine; DEV=1 restarts a service when its code changes
+	@$(BIN)/convergence local up --detach $(if $(DEV),--dev)
+
+down: setup ## Stop it
+	@$(BIN)/convergence local down
+
+gen: setup ## Generate gen/ from protos/
+	@$(BIN)/python tools/gen.py
+
+errors-doc: setup ## Write docs/errors.md from error_reason.proto
+	@$(BIN)/python tools/errors_doc.py
+
+fmt: setup ## Format Python and protos
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/buf format -w
+
+lint: setup ## ruff, buf, import contracts, and that generated files are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/buf lint
+	$(BIN)/buf format -d --exit-code
+	PYTHONPATH=.:gen $(BIN)/lint-imports --no-cache --no-logo 2>/dev/null || PYTHONPATH=.:gen $(BIN)/lint-imports
+	$(BIN)/python tools/gen.py --check
+	$(BIN)/python tools/errors_doc.py --check
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+types: setup ## mypy, strict
+	$(BIN)/mypy libs services tests
+
+test: setup ## Every test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+check: lint types test ## What CI requires
+
+breaking: setup ## That the protos break nobody who uses those of the main branch
+	$(BIN)/buf breaking --against '.git#branch=main'
+
+lock: $(VENV)/bin/uv ## Resolve both lock files anew: names, versions, hashes
+	$(UV) pip compile --quiet --python-version 3.11 --extra dev --extra local --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o libs/local/engine/requirements.lock libs/local/engine/requirements.in
+
+bench: setup ## Measure what the README states; writes bench/results/
+	$(BIN)/python -m bench.first_contact
