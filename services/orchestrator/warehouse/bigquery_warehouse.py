@@ -9,7 +9,13 @@ from typing import Final, TypeVar
 from libs.bigquery import datasets, jobs, streams, tables
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
-from libs.bigquery.failures import DatasetNotOwned, QueryRejected, StreamsGone, TableNotFound
+from libs.bigquery.failures import (
+    DatasetNotOwned,
+    JobIdTaken,
+    QueryRejected,
+    StreamsGone,
+    TableNotFound,
+)
 from libs.bigquery.ids import DatasetId, TableId
 from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
@@ -225,21 +231,17 @@ class BigQueryWarehouse:
         await self._job(run, publishing.statement, publishing.job_id)
 
     async def _job(self, run: Run, statement: str, job_id: str) -> None:
-        """Run a statement once: join the job if it exists, submit it under the same id if not."""
-        settled = await self._do(jobs.settle, job_id, timeout=JOB_SECONDS)
-        if settled is None:
-            try:
-                await self._do(
-                    jobs.run_once,
-                    statement,
-                    job_id=job_id,
-                    labels=job_labels(run),
-                    timeout=JOB_SECONDS,
-                )
-            except (QueryRejected, TableNotFound) as error:
-                raise PublishFailed(f"job {job_id} failed: {error}", job=job_id) from error
-        elif not settled.succeeded:
-            raise PublishFailed(f"job {job_id} failed: {settled.error}", job=job_id)
+        """Run a statement once: submit it under its id, or join the job that has the id already."""
+        try:
+            await self._do(
+                jobs.run_once,
+                statement,
+                job_id=job_id,
+                labels=job_labels(run),
+                timeout=JOB_SECONDS,
+            )
+        except (QueryRejected, TableNotFound, JobIdTaken) as error:
+            raise PublishFailed(f"job {job_id} failed: {error}", job=job_id) from error
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         if publishing.scope:
