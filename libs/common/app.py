@@ -63,7 +63,7 @@ class Host:
         """Run a loop beside the server; if it ends or crashes, the process ends."""
         self.tasks.append(asyncio.create_task(work, name=name))
 
-    async def set_ready(self, ready: bool) -> None:  # noqa: FBT001 a claim, not a switch
+    async def set_ready(self, ready: bool) -> None:
         """Say whether the process may be sent work."""
         self.ready = ready
         await self.health.set("", SERVING if ready else NOT_SERVING)
@@ -72,12 +72,12 @@ class Host:
 Attach = Callable[[Host, S], contextlib.AbstractAsyncContextManager[None]]
 
 
-class PortTaken(Exception):  # noqa: N818 a fact
+class PortTaken(Exception):
     """The address to listen on belongs to another process."""
 
 
 def _interceptors(calls: CallInterceptor) -> list[grpc.aio.ServerInterceptor]:
-    traced = aio_server_interceptor(
+    traced = aio_server_interceptor(  # type: ignore[no-untyped-call]
         filter_=filters.negate(
             filters.any_of(
                 filters.health_check(), filters.service_prefix("grpc.reflection.v1alpha")
@@ -126,15 +126,17 @@ async def _serve(name: str, settings: S, attach: Attach[S]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with hosted(name, settings, attach) as (host, address):
-        async with telemetry.admin(settings, host.registry, lambda: host.ready) as admin_address:
-            log.info("server.started", listen=address, admin_listen=admin_address)
-            await _until(stop, host)
-            host.draining.set()
-            host.ready = False
-            await host.health.set("", NOT_SERVING)
-            log.info("server.draining", seconds=settings.drain_seconds)
-            await asyncio.sleep(settings.drain_seconds)
+    async with (
+        hosted(name, settings, attach) as (host, address),
+        telemetry.admin(settings, host.registry, lambda: host.ready) as admin_address,
+    ):
+        log.info("server.started", listen=address, admin_listen=admin_address)
+        await _until(stop, host)
+        host.draining.set()
+        host.ready = False
+        await host.health.set("", NOT_SERVING)
+        log.info("server.draining", seconds=settings.drain_seconds)
+        await asyncio.sleep(settings.drain_seconds)
     log.info("server.stopped")
 
 

@@ -67,7 +67,7 @@ def open_channel(
     return grpc.aio.insecure_channel(
         address,
         options=(*OPTIONS, *config),
-        interceptors=[*interceptors, *aio_client_interceptors()],
+        interceptors=[*interceptors, *aio_client_interceptors()],  # type: ignore[no-untyped-call]
     )
 
 
@@ -104,9 +104,7 @@ def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status:
 
 def _details(
     status: status_pb2.Status,
-) -> tuple[
-    error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo
-]:
+) -> tuple[error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo]:
     found = (
         error_details_pb2.ErrorInfo(),
         error_details_pb2.BadRequest(),
@@ -114,8 +112,7 @@ def _details(
     )
     for detail in status.details:
         for message in found:
-            if detail.Is(message.DESCRIPTOR):
-                detail.Unpack(message)
+            detail.Unpack(message)
     return found
 
 

@@ -65,4 +65,3 @@ def moment(message: Timestamp) -> datetime:
     with contextlib.suppress(OverflowError):
         return message.ToDatetime(tzinfo=UTC)
     raise ValueError(f"found {message.seconds} s; allowed are years 1 to 9999")
-

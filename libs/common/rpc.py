@@ -66,9 +66,8 @@ def _violations(violations: Mapping[str, str], most: int) -> list[Message]:
     bad = error_details_pb2.BadRequest()
     for field, why in list(violations.items())[:most]:
         bad.field_violations.add(field=field, description=why[:LONGEST_VIOLATION])
-    if left := len(violations) - most:
-        if left > 0:
-            bad.field_violations.add(field="…", description=f"{left} more are left out")
+    if (left := len(violations) - most) > 0:
+        bad.field_violations.add(field="…", description=f"{left} more are left out")
     return [bad]
 
 
@@ -145,7 +144,7 @@ def resource_of(request: Message | None) -> str:
     for field in ("name", "parent", "run"):
         if field in fields and isinstance(value := getattr(request, field), str):
             return value
-    if "tenant" in fields and isinstance(value := getattr(request, "tenant"), Message):
+    if "tenant" in fields and isinstance(value := getattr(request, "tenant", None), Message):
         return str(getattr(value, "name", ""))
     return ""
 
@@ -166,11 +165,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Any:
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
+        method = str(handler_call_details.method)
         if handler is None or method.startswith(OPEN):
             return handler
         return self._wrap(handler, method)
@@ -216,7 +215,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code, status = to_status(error)
             facts["reason"] = error.reason
             if code is grpc.StatusCode.INTERNAL:
-                log.error("rpc.failed", exc_info=error, **facts)
+                log.exception("rpc.failed", **facts)
             trailing = ((DETAILS, status.SerializeToString()),)
             await context.abort(code, status.message, trailing)
         except (asyncio.CancelledError, GeneratorExit):

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
 
-from pydantic_settings import SettingsConfigDict
-
 from convergence.auth.v1 import auth_service_pb2
 from convergence.ingest.v1 import ingest_service_pb2
 from convergence.orchestrator.v1 import (
@@ -19,6 +17,8 @@ from convergence.orchestrator.v1 import (
     run_service_pb2_grpc,
 )
 from convergence.quality.v1 import quality_service_pb2
+from pydantic_settings import SettingsConfigDict
+
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.common.app import Host
 from libs.common.channel import open_channel
@@ -166,6 +166,4 @@ def _projections(bigquery: BigQuery) -> Callable[[Active], list[asyncio.Task[Non
 
 def _admit(limiter: RateLimiter, principal: Principal) -> None:
     if not principal.platform:
-        limiter.admit(
-            principal.tenant, rate=principal.calls_per_second, burst=principal.call_burst
-        )
+        limiter.admit(principal.tenant, rate=principal.calls_per_second, burst=principal.call_burst)

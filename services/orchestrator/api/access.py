@@ -4,6 +4,7 @@ from typing import Final
 
 from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
 from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
+
 from libs.common.errors import NotFound
 from services.orchestrator.conductor.commands import RunNotFound
 from services.orchestrator.pipelines import PipelineNotFound

@@ -6,6 +6,7 @@ from convergence.orchestrator.v1 import (
     pipeline_service_pb2_grpc,
     run_pb2,
 )
+
 from libs.common.names import PipelineName, TenantName
 from libs.common.paging import Page
 from libs.common.parse import Reading, moment
@@ -73,8 +74,7 @@ class PipelineServicer(pipeline_service_pb2_grpc.PipelineServiceServicer):
 
 def _name(field: str, text: str) -> PipelineName:
     with Reading() as read:
-        name = read(field, PipelineName.parse, text)
-    return name
+        return read(field, PipelineName.parse, text)
 
 
 def _pipeline(name: PipelineName, entry: Entry) -> pipeline_pb2.Pipeline:
@@ -87,7 +87,7 @@ def _pipeline(name: PipelineName, entry: Entry) -> pipeline_pb2.Pipeline:
         message.source = spec.source.source_id
         message.source_kind = "file" if isinstance(spec.source.options, FileOptions) else "openai"
         message.target_table = spec.target.table_id(name.tenant)
-        message.write_mode = pipeline_pb2.WriteMode.Value(f"WRITE_MODE_{spec.write.mode.upper()}")
+        message.MergeFrom(pipeline_pb2.Pipeline(write_mode=f"WRITE_MODE_{spec.write.mode.upper()}"))
         message.scope_columns.extend(spec.write.scope)
         message.suite = spec.quality.suite_id or ""
         message.transforms.extend(t.transform_id for t in spec.transforms)

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Final
 
-from google.protobuf import duration_pb2, timestamp_pb2
-
 from convergence.common.v1 import failure_pb2
 from convergence.orchestrator.v1 import run_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
+
 from services.orchestrator.conductor.ingesting import Live
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import Receipt, receipt_of
@@ -31,7 +31,7 @@ def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
     created = run.created
     return run_pb2.Run(
         name=str(run.name),
-        state=run_pb2.RunState.Value(f"RUN_STATE_{run.state}"),
+        state=f"RUN_STATE_{run.state}",
         attempt=run.attempt,
         spec_hash=run.spec.spec_hash,
         window=run_pb2.Window(
@@ -73,7 +73,7 @@ def _progress(run: Run, live: Live) -> run_pb2.RunProgress:
 
 def _failure(failure: r.Failure) -> failure_pb2.Failure:
     return failure_pb2.Failure(
-        kind=failure_pb2.FailureKind.Value(f"FAILURE_KIND_{failure.kind.upper()}"),
+        kind=f"FAILURE_KIND_{failure.kind.upper()}",
         reason=failure.reason,
         message=failure.message,
         advice=failure.advice,
@@ -146,7 +146,7 @@ def event_message(record: r.Record, run: Run) -> run_pb2.RunEvent:
         position=record.position,
         event_time=stamp(record.time),
         event_type=detail.type,
-        state=run_pb2.RunState.Value(f"RUN_STATE_{run.state}"),
+        state=f"RUN_STATE_{run.state}",
         attempt=run.attempt,
         summary=sentence(detail),
         chunk_id=chunk,

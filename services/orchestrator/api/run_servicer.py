@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final
 from uuid import UUID
 
+from convergence.orchestrator.v1 import run_pb2, run_service_pb2, run_service_pb2_grpc
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from convergence.orchestrator.v1 import run_pb2, run_service_pb2, run_service_pb2_grpc
 from libs.common.identity import caller
 from libs.common.names import PipelineName, RunName, TenantName
 from libs.common.paging import Page
@@ -205,8 +205,7 @@ def _message(active: Active, run: Run) -> run_pb2.Run:
 
 def _name(field: str, text: str) -> RunName:
     with Reading() as read:
-        name = read(field, RunName.parse, text)
-    return name
+        return read(field, RunName.parse, text)
 
 
 def _tenant_or_pipeline(text: str) -> TenantName | PipelineName:

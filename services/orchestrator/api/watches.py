@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Final
 
 from libs.common.errors import InvalidRequest, QuotaExceeded
@@ -30,7 +30,7 @@ class TooManyWatches(QuotaExceeded):
 
 def position_of(cursor: str) -> int:
     """Return the journal position that a cursor stands for; 0 for an empty one."""
-    if cursor and not cursor.isascii() or not (cursor or "0").isdigit():
+    if (cursor and not cursor.isascii()) or not (cursor or "0").isdigit():
         why = f"found {cursor!r}; allowed is the `cursor` of a message of this stream, or nothing"
         raise CursorInvalid({"cursor": why}, field="cursor")
     return int(cursor or 0)
@@ -44,7 +44,7 @@ class Watches:
         self._open: dict[str, int] = {}
 
     @contextlib.contextmanager
-    def _counted(self, tenant: str):  # type: ignore[no-untyped-def]
+    def _counted(self, tenant: str) -> Generator[None]:
         if self._open.get(tenant, 0) >= MOST_PER_TENANT:
             raise TooManyWatches(
                 f"tenant {tenant} has {MOST_PER_TENANT} open watches, as many as it may; close one",

@@ -44,9 +44,10 @@ async def audit(mesh: Mesh, run: Run) -> Run:
         cause = "their streams ended before their rows were committed"
         return await mesh.record(run, r.ChunksLost(chunk_ids=tuple(lost), cause=cause))
     await mesh.warehouse.commit_quarantine(run, list(run.landed.values()))
+    direct = run.plan.direct
     run = await _judge(mesh, run)
     reasons = [*money_reasons(run), *renamed_reasons(run)]
-    if not run.plan.direct:
+    if not direct:
         reasons += await _shrink_reasons(mesh, run)
     return await _decide(mesh, run, reasons)
 
@@ -251,4 +252,3 @@ def _sentence(result: r.Result) -> str:
 
 def _texts(amounts: Iterable[Decimal]) -> str:
     return ", ".join(f"{amount:f}" for amount in amounts) or "none"
-

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Final
 
 import structlog
@@ -121,7 +121,8 @@ class Conductor:
         if not isinstance(error, ServiceError):
             log.error("run.crashed", exc_info=error)
         if run.state is RunState.TRANSFORMING:
-            return await transforming.fail(self.mesh, run, error)
+            await transforming.fail(self.mesh, run, error)
+            return
         failure = error.failure if isinstance(error, SourceFailed) else failure_of(error)
         log.warning("run.failed", reason=failure.reason, cause=failure.message)
         now = self.mesh.run(run)
@@ -236,7 +237,7 @@ def innermost(error: BaseException) -> BaseException:
 
 
 @contextlib.contextmanager
-def _context(run: Run):  # type: ignore[no-untyped-def]
+def _context(run: Run) -> Generator[None]:
     trace_id = run.created.traceparent.split("-")[1] if run.created.traceparent else ""
     with structlog.contextvars.bound_contextvars(
         tenant_id=run.name.tenant,

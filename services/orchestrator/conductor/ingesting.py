@@ -120,9 +120,7 @@ async def _chunk(
         await committer.commit(after)
 
 
-async def _attempts(
-    mesh: Mesh, run: Run, chunk: r.Chunk, live: Live
-) -> tuple[r.Landed, str]:
+async def _attempts(mesh: Mesh, run: Run, chunk: r.Chunk, live: Live) -> tuple[r.Landed, str]:
     """Try a chunk until it is done; on another worker first. Refusals use up no attempt."""
     failed: set[str] = set()
     used = 0

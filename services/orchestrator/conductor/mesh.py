@@ -8,7 +8,7 @@ from random import Random
 
 from services.orchestrator.journal.history import History
 from services.orchestrator.judges.judges import Judge
-from services.orchestrator.runs.records import Part
+from services.orchestrator.runs.records import Detail
 from services.orchestrator.runs.run import Run
 from services.orchestrator.warehouse.warehouse import Warehouse
 from services.orchestrator.workers.dispatcher import Dispatcher
@@ -34,6 +34,6 @@ class Mesh:
         """Return the newest version of a run."""
         return self.history.ledger.runs[run.name]
 
-    async def record(self, run: Run, detail: Part) -> Run:
+    async def record(self, run: Run, detail: Detail) -> Run:
         """Journal a decision about a run and return the run after it."""
         return await self.history.record(run.name, detail)

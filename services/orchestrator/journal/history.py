@@ -12,7 +12,7 @@ from libs.common.errors import Unavailable
 from libs.common.names import RunName
 from services.orchestrator.journal.journal import Journal
 from services.orchestrator.runs.ledger import Ledger
-from services.orchestrator.runs.records import EpochOpened, Part, Record
+from services.orchestrator.runs.records import Detail, EpochOpened, Record
 from services.orchestrator.runs.run import Run
 
 GROUP: Final = 50
@@ -69,7 +69,7 @@ class History:
             self.ledger.add(record)
         self.durable = self.ledger.position
 
-    def decide(self, run: RunName | None, detail: Part) -> Run | None:
+    def decide(self, run: RunName | None, detail: Detail) -> Run | None:
         """Apply a decision now; it becomes durable in the order of these calls.
 
         Raises:
@@ -81,14 +81,14 @@ class History:
             epoch=self.epoch,
             run=str(run) if run else "",
             time=self.clock(),
-            detail=detail,  # type: ignore[arg-type]
+            detail=detail,
         )
         after = self.ledger.add(record)
         self._queue.append(record)
         self._work.set()
         return after
 
-    async def record(self, run: RunName, detail: Part) -> Run:
+    async def record(self, run: RunName, detail: Detail) -> Run:
         """Decide, and return the run when the decision is durable."""
         after = self.decide(run, detail)
         assert after is not None

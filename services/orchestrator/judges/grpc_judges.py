@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import grpc
-from google.protobuf import json_format
-
 from convergence.quality.v1 import (
     quality_service_pb2,
     quality_service_pb2_grpc,
     suite_pb2,
     verdict_pb2,
 )
+from google.protobuf import json_format
+
 from libs.common.channel import translated
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.judges.judges import Compiled, Verdict
@@ -72,9 +72,7 @@ class GrpcJudge:
                 request, metadata=metadata, timeout=EVALUATE_SECONDS
             )
         verdict = response.verdict
-        return Verdict(
-            success=verdict.success, results=tuple(_result(x) for x in verdict.results)
-        )
+        return Verdict(success=verdict.success, results=tuple(_result(x) for x in verdict.results))
 
 
 def _columns(spec: PipelineSpec) -> list[quality_service_pb2.SuiteColumn]:
@@ -106,9 +104,7 @@ def _result(result: verdict_pb2.ExpectationResult) -> Result:
         severity=result.severity,
         element_count=result.element_count,
         missing_count=result.missing_count,
-        unexpected_count=(
-            result.unexpected_count if result.HasField("unexpected_count") else None
-        ),
+        unexpected_count=(result.unexpected_count if result.HasField("unexpected_count") else None),
         observed_value=result.observed_value if result.HasField("observed_value") else None,
         samples=tuple(result.unexpected_samples),
     )

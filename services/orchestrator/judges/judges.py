@@ -34,6 +34,12 @@ class Judge(Protocol):
         """Compile the pipeline's suite. Raises InvalidRequest / SUITE_INVALID naming each expectation."""
 
     async def judge(
-        self, run: RunName, spec: PipelineSpec, *, attempt: int, metrics: Sequence[Metric], table: str
+        self,
+        run: RunName,
+        spec: PipelineSpec,
+        *,
+        attempt: int,
+        metrics: Sequence[Metric],
+        table: str,
     ) -> Verdict:
         """Evaluate table rules over `table` (empty if there are none) and judge them with the metrics."""

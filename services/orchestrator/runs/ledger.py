@@ -97,7 +97,8 @@ class Ledger:
         key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
         looks = self.looks.get(key, {})
         columns = [column for column, _ in run.scope]
-        mine, older = [], []
+        mine: list[tuple[str, ...]] = []
+        older: list[tuple[str, ...]] = []
         for value in values(run.scope):
             look = looks.get(value)
             newer_is_there = look is not None and look.snapshot > run.snapshot

@@ -167,9 +167,7 @@ _FOLD: Final[dict[type[r.Part], Callable[[Run, r.Record, r.Part], Run]]] = {
         failure=d.failure,  # type: ignore[attr-defined]
     ),
     r.RunCancelling: lambda run, rec, d: _to(run, RunState.CANCELLING, rec, cancel=d),
-    r.RunCancelled: lambda run, rec, d: _to(
-        run, RunState.CANCELLED, rec, cancel=run.cancel or d
-    ),
+    r.RunCancelled: lambda run, rec, d: _to(run, RunState.CANCELLED, rec, cancel=run.cancel or d),
     r.RunSuperseded: lambda run, rec, _: _to(run, RunState.SUPERSEDED, rec),
     r.RunRetried: _retried,  # type: ignore[dict-item]
 }

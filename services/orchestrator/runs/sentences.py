@@ -11,7 +11,9 @@ def sentence(detail: r.Part) -> str:  # noqa: PLR0911, PLR0912, C901 one case a 
         case r.RunPlanning():
             return "planning: nothing is looked at before this moment"
         case r.RunPlanned():
-            known = f", {len(detail.known_inputs)} known inputs left out" * bool(detail.known_inputs)
+            known = f", {len(detail.known_inputs)} known inputs left out" * bool(
+                detail.known_inputs
+            )
             return f"planned {len(detail.chunks)} chunks{known}"
         case r.ChunkCompleted():
             done = detail.landed
@@ -27,7 +29,9 @@ def sentence(detail: r.Part) -> str:  # noqa: PLR0911, PLR0912, C901 one case a 
             failed = sum(not result.success for result in detail.results)
             return f"counts and sums agree; {failed} of {len(detail.results)} expectations failed"
         case r.RunHeld():
-            return f"held until {detail.expire_time:%Y-%m-%d %H:%M} UTC: {'; '.join(detail.reasons)}"
+            return (
+                f"held until {detail.expire_time:%Y-%m-%d %H:%M} UTC: {'; '.join(detail.reasons)}"
+            )
         case r.RunPublishing():
             who = f", approved by {detail.by}" * bool(detail.by)
             return f"publishing{who}: from here the run only goes forward"
@@ -46,7 +50,9 @@ def sentence(detail: r.Part) -> str:  # noqa: PLR0911, PLR0912, C901 one case a 
         case r.RunCancelling() | r.RunCancelled():
             who = f" by {detail.by}" * bool(detail.by)
             why = f": {detail.reason}" * bool(detail.reason)
-            return f"{'cancelling' if isinstance(detail, r.RunCancelling) else 'cancelled'}{who}{why}"
+            return (
+                f"{'cancelling' if isinstance(detail, r.RunCancelling) else 'cancelled'}{who}{why}"
+            )
         case r.RunSuperseded():
             return f"superseded: newer looks are published by {detail.by_run or 'later runs'}"
         case r.RunRetried():

@@ -7,8 +7,8 @@ from datetime import UTC
 from typing import Final
 
 import grpc
-
 from convergence.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
+
 from libs.common.channel import translated
 from libs.common.errors import ServiceError, Unauthenticated, Unavailable
 from libs.common.identity import CredentialMissing, Principal

@@ -9,6 +9,7 @@ from libs.bigquery import jobs, tables
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
 from libs.bigquery.ids import TableId
+from libs.common.lineage import base_type
 from services.orchestrator.runs.records import Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import TransformSpec
@@ -46,7 +47,11 @@ class BigQueryTransforms:
         columns = await self._do(tables.get_columns, staging)
         inside = self._inside(run, transform, scope, columns, "")
         row_count = await self._check_scope(transform, staging, inside, scope)
-        target = TableId(self._bq.connection.project, f"{tenant}_{transform.target.dataset}", transform.target.table)
+        target = TableId(
+            self._bq.connection.project,
+            f"{tenant}_{transform.target.dataset}",
+            transform.target.table,
+        )
         await self._fit(transform, target, columns)
         statement = sql.publish_transform(
             target=target.sql,
@@ -137,11 +142,11 @@ class BigQueryTransforms:
 
     async def finish(self, run: Run, started: TransformStarted) -> int:
         """Count the rows of the scope and drop the staging table."""
-        transform = next(
-            t for t in run.spec.transforms if t.transform_id == started.transform_id
-        )
+        transform = next(t for t in run.spec.transforms if t.transform_id == started.transform_id)
         target = TableId(
-            self._bq.connection.project, f"{run.name.tenant}_{transform.target.dataset}", transform.target.table
+            self._bq.connection.project,
+            f"{run.name.tenant}_{transform.target.dataset}",
+            transform.target.table,
         )
         (row,) = await self._do(
             jobs.query,
@@ -197,4 +202,4 @@ def typed(value: str, type_: str) -> object:
         "TIMESTAMP": dt.datetime.fromisoformat,
         "INT64": int,
     }
-    return parse.get(sql.base_type(type_), str)(value)
+    return parse.get(base_type(type_), str)(value)

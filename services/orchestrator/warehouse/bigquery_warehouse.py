@@ -111,9 +111,7 @@ class BigQueryWarehouse:
         )
 
     async def _dataset(self, tenant: str, dataset: str) -> None:
-        await self._do(
-            datasets.ensure_dataset, self._dataset_id(tenant, dataset), tenant=tenant
-        )
+        await self._do(datasets.ensure_dataset, self._dataset_id(tenant, dataset), tenant=tenant)
 
     async def _ensure(
         self,
@@ -220,9 +218,7 @@ class BigQueryWarehouse:
             found += await self._read(old)
         elif reloaded:
             old_where = f"{owned} AND {sql.one_of('_source', reloaded, 'STRING')}"
-            found += await self._read(
-                sql.partitions(self._target(run.spec).sql, column, old_where)
-            )
+            found += await self._read(sql.partitions(self._target(run.spec).sql, column, old_where))
         values = {x["partition_value"] for x in found}
         texts = sorted(str(value) for value in values if value is not None)
         return (*texts, None) if None in values else tuple(texts)
@@ -295,9 +291,7 @@ def job_labels(run: Run) -> dict[str, str]:
     }
 
 
-def compare(
-    table: TableId, found: Sequence[Column], wanted: Sequence[Column]
-) -> list[Column]:
+def compare(table: TableId, found: Sequence[Column], wanted: Sequence[Column]) -> list[Column]:
     """Return the columns to add; raise SchemaChanged where a column has another type or mode."""
     known = {column.name.lower(): column for column in found}
     missing = []

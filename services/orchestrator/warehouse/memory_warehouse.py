@@ -178,7 +178,9 @@ class MemoryWarehouse:
         if transform.transform_id in self.broken_transforms:
             raise PublishFailed(f"transform {transform.transform_id} failed: a dial")
         values = list(scope[0][1]) if scope else []
-        statement = json.dumps({"silver": transform.target.table_id(run.name.tenant), "scope": values})
+        statement = json.dumps(
+            {"silver": transform.target.table_id(run.name.tenant), "scope": values}
+        )
         return StagedTransform(row_count=0, statement=statement)
 
     async def publish_transform(self, run: Run, started: TransformStarted) -> int:
@@ -193,9 +195,7 @@ class MemoryWarehouse:
 
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
         rows = [
-            row
-            for row in self.tables.get(self.quarantine(run.spec), [])
-            if row.run == run.name.run
+            row for row in self.tables.get(self.quarantine(run.spec), []) if row.run == run.name.run
         ]
         return [
             {"_source": row.chunk, "_row_number": row.number, "reasons": [], "raw_row": ""}
@@ -211,9 +211,7 @@ def _counted(run: Run, rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, 
     return {
         value: Counted(
             row_count=len(group),
-            money=tuple(
-                sum((row.money[i] for row in group), Decimal(0)) for i in range(width)
-            ),
+            money=tuple(sum((row.money[i] for row in group), Decimal(0)) for i in range(width)),
         )
         for value, group in groups.items()
     }

@@ -64,7 +64,7 @@ def _sums(money: Sequence[str]) -> str:
 
 
 def chunk_counts(staging: str, money: Sequence[str]) -> str:
-    """Rows and sums per chunk and attempt: chunk_id, attempt, row_count, m0, m1, …"""
+    """Rows and sums per chunk and attempt: chunk_id, attempt, row_count, m0, m1 and so on."""
     return (
         "SELECT _chunk_id AS chunk_id, _attempt AS attempt, COUNT(*) AS row_count"
         f"{_sums(money)} FROM {staging} GROUP BY _chunk_id, _attempt"
@@ -72,7 +72,7 @@ def chunk_counts(staging: str, money: Sequence[str]) -> str:
 
 
 def scope_counts(table: str, where: str, column: str, money: Sequence[str]) -> str:
-    """Rows and sums per scope value: scope_value (text), row_count, m0, m1, …"""
+    """Rows and sums per scope value: scope_value (text), row_count, m0 and so on."""
     return (
         f"SELECT CAST({name(column)} AS STRING) AS scope_value, COUNT(*) AS row_count"
         f"{_sums(money)} FROM {table} WHERE {where} GROUP BY 1"

@@ -109,7 +109,5 @@ class Warehouse(Protocol):
         Raises PublishFailed. Drops the transform's staging afterwards.
         """
 
-    async def quarantined(
-        self, run: Run, *, offset: int, limit: int
-    ) -> list[dict[str, object]]:
+    async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
         """Return quarantined rows of the run, by source and row number."""

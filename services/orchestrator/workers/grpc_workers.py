@@ -6,8 +6,6 @@ from decimal import Decimal
 from typing import Final
 
 import grpc
-from google.protobuf import json_format, timestamp_pb2
-
 from convergence.common.v1 import failure_pb2
 from convergence.ingest.v1 import (
     chunk_pb2,
@@ -16,8 +14,11 @@ from convergence.ingest.v1 import (
     source_pb2,
 )
 from convergence.quality.v1 import suite_pb2
-from libs.common.channel import translated
+from google.protobuf import json_format, timestamp_pb2
+
+from libs.common.channel import from_status, translated
 from libs.common.names import PipelineName, RunName
+from services.orchestrator.conductor.failures import Kind
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.windows import Window
 from services.orchestrator.specs import FileOptions, PipelineSpec
@@ -64,9 +65,7 @@ class GrpcWorker:
         )
         metadata = await self._tokens.metadata(parent)
         with translated():
-            response = await self._stub.PlanChunks(
-                request, metadata=metadata, timeout=PLAN_SECONDS
-            )
+            response = await self._stub.PlanChunks(request, metadata=metadata, timeout=PLAN_SECONDS)
         return Planned(
             chunks=tuple(_chunk(chunk) for chunk in response.chunks),
             missing_columns=tuple(response.missing_columns),
@@ -86,7 +85,7 @@ class GrpcWorker:
 
 
 def _gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed:
-    with_reason = translated.of(error)
+    with_reason = from_status(error)
     if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         refused = with_reason.reason in REFUSALS
         return WorkerGone(f"worker {address}: {error.details()}", refused=refused)
@@ -125,9 +124,7 @@ def _source(spec: PipelineSpec) -> source_pb2.Source:
 
 
 def _columns(spec: PipelineSpec) -> list[ingest_service_pb2.Column]:
-    return [
-        ingest_service_pb2.Column(name=c.name, type=c.type, mode=c.mode) for c in spec.columns
-    ]
+    return [ingest_service_pb2.Column(name=c.name, type=c.type, mode=c.mode) for c in spec.columns]
 
 
 def _interval(window: Window | None) -> source_pb2.Interval | None:
@@ -204,10 +201,17 @@ def _event(a: Assignment, response: ingest_service_pb2.IngestChunkResponse) -> B
             )
 
 
+KINDS: Final[dict[int, Kind]] = {
+    failure_pb2.FAILURE_KIND_CONFIG: "config",
+    failure_pb2.FAILURE_KIND_SOURCE: "source",
+    failure_pb2.FAILURE_KIND_DATA: "data",
+    failure_pb2.FAILURE_KIND_QUOTA: "quota",
+}
+
+
 def _failure(failure: failure_pb2.Failure) -> r.Failure:
-    kind = failure_pb2.FailureKind.Name(failure.kind).removeprefix("FAILURE_KIND_").lower()
     return r.Failure(
-        kind="platform" if kind == "unspecified" else kind,  # type: ignore[arg-type]
+        kind=KINDS.get(failure.kind, "platform"),
         reason=failure.reason,
         message=failure.message,
         advice=failure.advice,

@@ -90,7 +90,10 @@ class MemoryWorker:
         items = self.source.inputs[a.chunk.input_id]
         good = [_row(a, i, item) for i, item in enumerate(items) if not item.bad]
         bad = [_row(a, i, item) for i, item in enumerate(items) if item.bad]
-        stream, quarantine = f"{a.table}/{a.chunk_attempt}", f"{a.quarantine_table}/{a.chunk_attempt}"
+        stream, quarantine = (
+            f"{a.table}/{a.chunk_attempt}",
+            f"{a.quarantine_table}/{a.chunk_attempt}",
+        )
         self.warehouse.streams[stream] = good
         self.warehouse.streams[quarantine] = bad
         landed, lost = _sums(a, good), _sums(a, bad)

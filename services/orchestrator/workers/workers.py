@@ -51,7 +51,7 @@ class Beat:
     slot_count: int | None = None
 
 
-class ChunkFailed(Exception):  # noqa: N818
+class ChunkFailed(Exception):
     """A try ended without a result; `transient` says whether another one may succeed."""
 
     def __init__(self, failure: Failure, *, transient: bool, retry_after: float = 0.0) -> None:
@@ -61,7 +61,7 @@ class ChunkFailed(Exception):  # noqa: N818
         self.retry_after = retry_after
 
 
-class WorkerGone(Exception):  # noqa: N818
+class WorkerGone(Exception):
     """The worker refused before it opened anything, fell silent or died: place the chunk elsewhere."""
 
     def __init__(self, text: str, *, refused: bool) -> None:

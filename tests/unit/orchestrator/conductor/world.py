@@ -149,7 +149,9 @@ class Orchestrator:
     async def start(
         self, spec_: PipelineSpec | None = None, *, request: int | None = None, reload: bool = False
     ) -> Run:
-        number = request if request is not None else 1000 + self.conductor.mesh.history.ledger.position
+        number = (
+            request if request is not None else 1000 + self.conductor.mesh.history.ledger.position
+        )
         start = Start(
             pipeline=PIPELINE,
             request_id=UUID(int=number),
