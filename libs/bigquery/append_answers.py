@@ -9,8 +9,8 @@ from google.rpc import code_pb2, status_pb2
 from libs.bigquery.failures import (
     AppendRejected,
     OffsetOutOfRange,
-    StreamsGone,
     StreamSealed,
+    StreamsGone,
     WarehouseForbidden,
     WarehouseRejected,
 )

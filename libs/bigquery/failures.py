@@ -168,31 +168,34 @@ def unavailable(endpoint: str, what: str, *, hint: str = "") -> WarehouseUnavail
     )
 
 
-def _missing(what: str, table: str) -> ServiceError:
-    text = f"could not {what}: it does not exist, or this service account may not use it"
-    return TableNotFound(text, table=table)
-
-
 def kind_of(error: BaseException, endpoint: str, what: str, *, table: str = "") -> ServiceError:
     """Translate a driver's exception by its class; its text stays behind as the cause."""
     if isinstance(error, _TRANSIENT) or error_reason(error) in _BUSY_REASONS:
         return unavailable(endpoint, what)
     if isinstance(error, google.NotFound):
-        return _missing(what, table)
-    if isinstance(error, google.Unauthorized | auth.GoogleAuthError):
-        text = f"could not {what}: BigQuery at {endpoint} accepts no credentials of this process"
-        return WarehouseForbidden(f"{text}: check its service account", endpoint=endpoint)
+        text = f"could not {what}: it does not exist, or this service account may not use it"
+        return TableNotFound(text, table=table)
+    if isinstance(error, google.Conflict | google.PreconditionFailed):
+        return _taken(error, what, table)
+    if isinstance(error, google.Forbidden | google.Unauthorized | auth.GoogleAuthError):
+        return _forbidden(error, endpoint, what)
+    text = f"BigQuery refused to {what} ({error_reason(error) or type(error).__name__})"
+    return WarehouseRejected(text, endpoint=endpoint)
+
+
+def _taken(error: BaseException, what: str, table: str) -> ServiceError:
+    if isinstance(error, google.PreconditionFailed):
+        return WarehouseConflict(f"could not {what}: it has changed; read it again", name=table)
+    text = f"could not {what}: it exists already"
+    return AlreadyExists(text, reason="WAREHOUSE_REJECTED", name=table)
+
+
+def _forbidden(error: BaseException, endpoint: str, what: str) -> WarehouseForbidden:
     if isinstance(error, google.Forbidden):
         text = f"BigQuery at {endpoint} did not allow this service account to {what}"
         return WarehouseForbidden(f"{text}: grant it the missing role", endpoint=endpoint)
-    if isinstance(error, google.PreconditionFailed):
-        return WarehouseConflict(f"could not {what}: it has changed; read it again", name=table)
-    if isinstance(error, google.Conflict):
-        return AlreadyExists(
-            f"could not {what}: it exists already", reason="WAREHOUSE_REJECTED", name=table
-        )
-    text = f"BigQuery refused to {what} ({error_reason(error) or type(error).__name__})"
-    return WarehouseRejected(text, endpoint=endpoint)
+    text = f"could not {what}: BigQuery at {endpoint} accepts no credentials of this process"
+    return WarehouseForbidden(f"{text}: check its service account", endpoint=endpoint)
 
 
 @contextlib.contextmanager

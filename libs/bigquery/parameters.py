@@ -1,14 +1,14 @@
 """Query parameters from Python values."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from google.cloud import bigquery
 
-Scalar = str | int | float | bool | decimal.Decimal | datetime.datetime | datetime.date | None
+Scalar = str | int | float | bool | decimal.Decimal | dt.datetime | dt.date | None
 QueryParameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
 _TYPES: Final[tuple[tuple[type, str], ...]] = (
@@ -16,8 +16,8 @@ _TYPES: Final[tuple[tuple[type, str], ...]] = (
     (int, "INT64"),
     (str, "STRING"),
     (decimal.Decimal, "BIGNUMERIC"),
-    (datetime.datetime, "TIMESTAMP"),
-    (datetime.date, "DATE"),
+    (dt.datetime, "TIMESTAMP"),
+    (dt.date, "DATE"),
 )
 
 
@@ -58,7 +58,7 @@ def _item_type(name: str, values: Sequence[object]) -> str:
 def _type(name: str, value: object) -> str:
     for python, type_ in _TYPES:
         if isinstance(value, python):
-            if isinstance(value, datetime.datetime) and value.tzinfo is None:
+            if isinstance(value, dt.datetime) and value.tzinfo is None:
                 raise TypeError(f"parameter {name}: a datetime needs a time zone, or Typed")
             return type_
     raise TypeError(f"parameter {name}: {type(value).__name__} does not tell its type: use Typed")

@@ -1,7 +1,7 @@
 """Storage Write streams: opening, sealing and committing them. Appending is in `appends.py`."""
 
 import dataclasses
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -45,7 +45,7 @@ _GONE: Final = types.StorageError.StorageErrorCode.STREAM_NOT_FOUND
 class Committed:
     """All rows of all streams became visible at `commit_time`, at once."""
 
-    commit_time: datetime.datetime
+    commit_time: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ def _create(bq: BigQuery, table: TableId, kind: int, timeout: float) -> str:
     return created.name
 
 
-def _utc(time: object) -> datetime.datetime:
+def _utc(time: object) -> dt.datetime:
     """Return the wire's time, which comes as a datetime of the client's own class, as a plain one."""
-    seconds = cast("datetime.datetime", time).timestamp()
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    seconds = cast("dt.datetime", time).timestamp()
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -46,7 +46,7 @@ class TableFacts:
     partition_by: str
     cluster_by: tuple[str, ...]
     labels: Mapping[str, str]
-    expires_at: datetime.datetime | None
+    expires_at: dt.datetime | None
     row_count: int | None
 
 
@@ -66,7 +66,7 @@ def ensure_table(
     partition_by: str = "",
     cluster_by: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
-    expires_at: datetime.datetime | None = None,
+    expires_at: dt.datetime | None = None,
     timeout: float = TIMEOUT,
 ) -> EnsuredTable:
     """Make `table` unless it exists; an existing one is left as it is.
@@ -157,7 +157,7 @@ def add_columns(
 def set_expiration(
     bq: BigQuery,
     table: TableId,
-    expires_at: datetime.datetime | None,
+    expires_at: dt.datetime | None,
     *,
     timeout: float = TIMEOUT,
 ) -> None:

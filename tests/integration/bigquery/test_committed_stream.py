@@ -9,8 +9,8 @@ from libs.bigquery.client import BigQuery, Connection, connect
 from libs.bigquery.failures import (
     AppendRejected,
     OffsetOutOfRange,
-    StreamsGone,
     StreamSealed,
+    StreamsGone,
     WarehouseUnavailable,
 )
 from libs.bigquery.ids import DatasetId, TableId

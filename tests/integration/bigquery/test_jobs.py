@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 import time
 import uuid
 from decimal import Decimal
@@ -18,7 +18,7 @@ from libs.bigquery.parameters import Typed
 from libs.bigquery.tables import Column, ensure_table
 from tests.integration.bigquery.proxy import proxied
 
-DAY = datetime.date(2026, 1, 2)
+DAY = dt.date(2026, 1, 2)
 COLUMNS = [Column("n", "INT64"), Column("day", "DATE")]
 
 
@@ -91,7 +91,7 @@ def test_parameters_arrive_as_they_were(bq: BigQuery) -> None:
         "whole": 2**62,
         "money": Decimal("12345678901234567890.123456789012345678"),
         "day": DAY,
-        "at": datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.UTC),
+        "at": dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC),
         "yes": True,
         "nothing": Typed("STRING", None),
     }

@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 import threading
 
 import pytest
@@ -87,7 +87,7 @@ def test_tables_are_listed_until_dropped(bq: BigQuery, dataset: DatasetId) -> No
     tables = [dataset.table(name) for name in ("b", "a")]
     for table in tables:
         ensure_table(bq, table, COLUMNS)
-    set_expiration(bq, tables[0], datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC))
+    set_expiration(bq, tables[0], dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
     assert list_tables(bq, dataset) == (tables[1], tables[0])
     drop_table(bq, tables[0])
     assert list_tables(bq, dataset) == (tables[1],)

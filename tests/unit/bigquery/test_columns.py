@@ -39,7 +39,7 @@ def test_both_spellings_of_a_type_are_one_type() -> None:
 
 
 def test_an_unknown_type_is_refused_with_the_ones_that_exist() -> None:
-    with pytest.raises(ValueError, match="column c: type RECORD is none of STRING, .*JSON"):
+    with pytest.raises(ValueError, match=r"column c: type RECORD is none of STRING, .*JSON"):
         Column("c", "RECORD")
     with pytest.raises(ValueError, match="mode OPTIONAL is none of NULLABLE"):
         Column("c", "STRING", "OPTIONAL")

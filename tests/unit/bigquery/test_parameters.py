@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 from decimal import Decimal
 
 import pytest
@@ -6,8 +6,8 @@ from google.cloud import bigquery
 
 from libs.bigquery.parameters import Typed, query_parameters
 
-DAY = datetime.date(2026, 1, 2)
-NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+DAY = dt.date(2026, 1, 2)
+NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize(
