@@ -240,7 +240,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return
         principal = await self.access.admit(method, message, context)
         CALLER.set(principal)
-        facts["tenant_id"] = principal.tenant
+        facts.setdefault("tenant_id", principal.tenant)
         if principal.key_id:
             facts["key_id"] = principal.key_id
         if principal.key_expire_time is not None:
