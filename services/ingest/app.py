@@ -1,0 +1,135 @@
+"""The worker's settings and wiring."""
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import Final
+
+from convergence.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
+from convergence.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
+from pydantic_settings import SettingsConfigDict
+
+from libs.bigquery.client import Connection, connect
+from libs.common.app import Host
+from libs.common.channel import open_channel, translated
+from libs.common.errors import NotFound
+from libs.common.identity import Principal, TokenVerifier
+from libs.common.rpc import Scoped
+from libs.common.secret_files import FileSecrets
+from libs.common.secret_manager_secrets import SecretManagerSecrets
+from libs.common.secrets import Secrets, SecretStore
+from libs.common.settings import ServiceSettings
+from services.ingest.bigquery_sink import BigQuerySink
+from services.ingest.ingestion import Ingestion, Task
+from services.ingest.metrics import IngestMetrics
+from services.ingest.servicer import IngestServicer
+from services.ingest.sink import Sink
+from services.ingest.sources.guard import open_http
+from services.ingest.sources.opening import Sources
+
+AUTH: Final = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
+INGEST: Final = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"]
+SCOPES: Final = {f"/{INGEST.full_name}/{method.name}": "" for method in INGEST.methods}
+CALL_SECONDS: Final = 5.0
+
+
+class Settings(ServiceSettings):
+    """Settings of a worker."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_INGEST_")
+
+    auth: str = "127.0.0.1:50052"
+    """Address of the auth service, for the keys that tokens are verified with."""
+    configs: Path = Path("configs")
+    """Directory of the tenants' folders: `file` sources and secret files."""
+    slots: int = 2
+    """Chunks at once."""
+    request_bytes: int = 4 * 1024 * 1024
+    """Size of an append to BigQuery; 2 to 8 MiB."""
+    allow_private_addresses: bool = False
+    """Whether sources may reach loopback and private addresses, and plain HTTP."""
+    secret_manager_project: str = ""
+    """Project of Secret Manager; empty asks only secret files."""
+    secret_manager_address: str = ""
+    """`host:port` of a Secret Manager in plain text; empty means Google's."""
+
+
+class RunOfAnother(NotFound):
+    """Another tenant's run answers as a missing one does."""
+
+    reason = "RUN_NOT_FOUND"
+
+
+def missing(method: str, name: str) -> NotFound:
+    """Return what another tenant's name answers."""
+    del method
+    return RunOfAnother(f"no run {name}", name=name)
+
+
+@contextlib.asynccontextmanager
+async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
+    """Open BigQuery and register the worker; close it all on exit."""
+    bigquery = connect(
+        Connection(
+            project=settings.bigquery_project,
+            location=settings.bigquery_location,
+            rest_endpoint=settings.bigquery_endpoint,
+            storage_endpoint=settings.bigquery_storage_endpoint,
+        )
+    )
+    with contextlib.closing(bigquery):
+        sink = BigQuerySink(bigquery, request_bytes=settings.request_bytes)
+        async with attach_sink(host, settings, sink):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def attach_sink(host: Host, settings: Settings, sink: Sink) -> AsyncGenerator[None]:
+    """Register the worker over a place where rows go."""
+    private = settings.allow_private_addresses
+    with open_http(allow_private_addresses=private) as http:
+        async with open_channel(settings.auth, retried=[AUTH]) as channel:
+            stub = auth_service_pb2_grpc.AuthServiceStub(channel)
+
+            async def fetch_keys() -> Mapping[str, bytes]:
+                with translated():
+                    response = await stub.ListSigningKeys(
+                        auth_service_pb2.ListSigningKeysRequest(), timeout=CALL_SECONDS
+                    )
+                return {key.key_id: key.public_key for key in response.keys}
+
+            verifier = TokenVerifier("ingest", fetch_keys, clock=time.time)
+
+            async def authenticate(metadata: Mapping[str, str], peer: str) -> Principal:
+                del peer
+                return await verifier.authenticate(metadata)
+
+            host.guard(Scoped(authenticate, SCOPES, missing))
+            host.describe([INGEST.full_name])
+            sources = Sources(
+                settings.configs, secrets_of(settings), http, allow_private_addresses=private
+            )
+            servicer = IngestServicer(
+                sources,
+                lambda task: _ingestion(task, sink),
+                IngestMetrics(host.registry),
+                slots=settings.slots,
+                draining=host.draining,
+            )
+            ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(servicer, host.server)
+            yield
+
+
+def _ingestion(task: Task, sink: Sink) -> Ingestion:
+    return Ingestion(task, sink, now=lambda: dt.datetime.now(dt.UTC))
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """Return where tenants' secrets are: files first, then Secret Manager if a project is set."""
+    stores: list[SecretStore] = [FileSecrets(settings.configs)]
+    if settings.secret_manager_project:
+        project, address = settings.secret_manager_project, settings.secret_manager_address
+        stores.append(SecretManagerSecrets(project, address))
+    return Secrets(stores, monotonic=time.monotonic)

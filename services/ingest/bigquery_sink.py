@@ -1,0 +1,44 @@
+"""Streams of BigQuery's Storage Write API: PENDING, one connection each."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from libs.bigquery import streams
+from libs.bigquery.client import BigQuery
+from libs.bigquery.columns import Column, arrow_schema
+from libs.bigquery.ids import TableId
+from libs.common.lineage import PlatformColumn
+
+
+class BigQuerySink:
+    """Opens PENDING streams; commits none."""
+
+    def __init__(self, bigquery: BigQuery, *, request_bytes: int) -> None:
+        self._bq = bigquery
+        self._request_bytes = request_bytes
+
+    def open(self, table: str, columns: Sequence[PlatformColumn]) -> "BigQueryStream":
+        schema = arrow_schema(Column(c.name, c.type, c.mode) for c in columns)
+        name = streams.create_pending(self._bq, TableId.parse(table))
+        appender = streams.Appender(self._bq, name, schema, request_bytes=self._request_bytes)
+        return BigQueryStream(self._bq, name, appender)
+
+
+class BigQueryStream:
+    """One PENDING stream."""
+
+    def __init__(self, bigquery: BigQuery, name: str, appender: streams.Appender) -> None:
+        self._bq = bigquery
+        self._name = name
+        self._appender = appender
+
+    def append(self, rows: pa.Table) -> None:
+        self._appender.append(rows)
+
+    def finish(self) -> tuple[str, int]:
+        self._appender.close()
+        return self._name, streams.finalize(self._bq, self._name)
+
+    def abort(self) -> None:
+        self._appender.abort()

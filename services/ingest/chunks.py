@@ -1,0 +1,102 @@
+"""What a chunk is: a part of an input, named by a hash of what it reads and of the spec."""
+
+import dataclasses
+import hashlib
+import json
+from datetime import datetime
+from typing import TypeAlias
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What `append` counts once. `content_hash` is hexadecimal SHA-256; APIs have none.
+
+    `change_time_nanos` is the last change since 1970; size and change time of APIs are 0.
+    """
+
+    input_id: str
+    content_hash: str = ""
+    size_bytes: int = 0
+    change_time_nanos: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ByteRange:
+    """Bytes [start, end) at record boundaries; `header` as the file has it, empty for NDJSON."""
+
+    start: int
+    end: int
+    first_row_number: int
+    header: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RowGroups:
+    """Row groups [start, end) of a Parquet file."""
+
+    start: int
+    end: int
+    first_row_number: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReportWindow:
+    """A report over [start_time, end_time), UTC."""
+
+    report: str
+    start_time: datetime
+    end_time: datetime
+
+
+Part: TypeAlias = ByteRange | RowGroups | ReportWindow
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A unit of work. `expected_row_count` is None where the source does not say."""
+
+    chunk_id: str
+    input: Input
+    part: Part
+    estimated_bytes: int = 0
+    expected_row_count: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A source, split. Columns are named as the schema has them, extra ones as the source has."""
+
+    chunks: tuple[Chunk, ...]
+    missing_columns: tuple[str, ...] = ()
+    extra_columns: tuple[str, ...] = ()
+
+
+def chunk_id(input_: Input, part: Part, spec_hash: str) -> str:
+    """Return the id of a part: the same content, cut and spec have the same id on every attempt.
+
+    The time of the file's last change is no part of it: a copy is the same content.
+    """
+    facts = {
+        "input": [input_.input_id, input_.content_hash],
+        "part": [type(part).__name__, {k: str(v) for k, v in dataclasses.asdict(part).items()}],
+        "spec": spec_hash,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def chunk_of(
+    input_: Input,
+    part: Part,
+    spec_hash: str,
+    *,
+    estimated_bytes: int = 0,
+    expected_row_count: int | None = None,
+) -> Chunk:
+    """Return a chunk with its id."""
+    return Chunk(
+        chunk_id=chunk_id(input_, part, spec_hash),
+        input=input_,
+        part=part,
+        estimated_bytes=estimated_bytes,
+        expected_row_count=expected_row_count,
+    )

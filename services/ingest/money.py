@@ -1,0 +1,66 @@
+"""Sums of money by where it went: exact, by the source's own text."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from typing import Final
+
+import polars as pl
+
+from services.ingest.casting.types import trimmed
+from services.ingest.columns import TargetColumn
+
+DIGITS: Final = Context(prec=1000)
+"""Wide enough for every number that a cell can hold within its size."""
+
+
+def exact_sum(texts: Iterable[str | None]) -> Decimal:
+    """Return the sum of plain decimal texts; nulls are nothing."""
+    total = Decimal(0)
+    for text in texts:
+        if text is not None:
+            total = DIGITS.add(total, DIGITS.create_decimal(text))
+    return total
+
+
+@dataclasses.dataclass(slots=True)
+class MoneyTally:
+    """Sums of one column over a chunk. `read` is counted before rows are told apart."""
+
+    column: str
+    read: Decimal = Decimal(0)
+    landed: Decimal = Decimal(0)
+    quarantined: Decimal = Decimal(0)
+    unparsable_count: int = 0
+
+    def add(self, plain: pl.Series, cells: pl.Series, lands: pl.Series, typed: pl.Series) -> None:
+        """Count a batch.
+
+        Args:
+            plain: (n,) numbers as plain text, null where the cell is no number.
+            cells: (n,) the source's texts.
+            lands: (n,) which rows land.
+            typed: (n,) the column as it lands.
+        """
+        self.read = DIGITS.add(self.read, exact_sum(plain.drop_nulls()))
+        self.landed = DIGITS.add(self.landed, sum_typed(typed.filter(lands)))
+        lost = ~lands
+        self.quarantined = DIGITS.add(self.quarantined, exact_sum(plain.filter(lost).drop_nulls()))
+        there = pl.select(trimmed(pl.lit(cells))).to_series().is_not_null()
+        self.unparsable_count += int((lost & there & plain.is_null()).sum())
+
+
+def sum_typed(values: pl.Series) -> Decimal:
+    """Return the exact sum of a Decimal column: whole and fraction apart, so that nothing overflows."""
+    found = values.drop_nulls()
+    if not len(found):
+        return Decimal(0)
+    largest = found.abs().max()
+    if isinstance(largest, Decimal) and largest * len(found) < Decimal(10) ** 18:
+        return Decimal(str(found.sum()))
+    return exact_sum(str(value) for value in found.to_list())
+
+
+def tallies(columns: Sequence[TargetColumn]) -> dict[str, MoneyTally]:
+    """Return empty tallies of the money columns."""
+    return {column.name: MoneyTally(column.name) for column in columns if column.money}

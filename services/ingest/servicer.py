@@ -1,0 +1,177 @@
+"""IngestService: places work in slots and threads, and says how it goes."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Final
+
+import structlog
+from convergence.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
+
+from libs.common.errors import InvalidRequest, Unavailable
+from libs.common.parse import Reading
+from libs.common.rpc import Context
+from services.ingest.failures import Cancelled, failed
+from services.ingest.ingestion import Ingestion, Tally, Task
+from services.ingest.messages import (
+    chunk_message,
+    columns_of,
+    failure_message,
+    interval_of,
+    parent_of,
+    result_message,
+    task_of,
+)
+from services.ingest.metrics import IngestMetrics
+from services.ingest.sources.opening import Sources
+from services.ingest.sources.source import Splitting
+
+log = structlog.get_logger()
+
+BEAT_SECONDS: Final = 1.0
+CHUNK_BYTES: Final = 64 * 1024 * 1024
+
+Response = ingest_service_pb2.IngestChunkResponse
+
+
+class WorkerFull(Unavailable):
+    """No slot is free."""
+
+    reason = "WORKER_FULL"
+
+
+class WorkerDraining(Unavailable):
+    """The process was told to end."""
+
+    reason = "WORKER_DRAINING"
+
+
+class StaleEpoch(InvalidRequest):
+    """An orchestrator that is not active any more."""
+
+
+class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
+    """Takes as many chunks at once as it has slots; each works in a thread."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        start: Callable[[Task], Ingestion],
+        metrics: IngestMetrics,
+        *,
+        slots: int,
+        draining: asyncio.Event,
+    ) -> None:
+        self._sources = sources
+        self._start = start
+        self._metrics = metrics
+        self._slots = slots
+        self._draining = draining
+        self._busy = 0
+        self._epoch = 0
+
+    async def PlanChunks(
+        self, request: ingest_service_pb2.PlanChunksRequest, context: Context
+    ) -> ingest_service_pb2.PlanChunksResponse:
+        self._refuse_when_draining()
+        with Reading() as read:
+            parent = read("parent", parent_of, request.parent)
+            columns = read("columns", columns_of, list(request.columns))
+            given = request.HasField("window")
+            window = read("window", interval_of, request.window) if given else None
+            if request.source.WhichOneof("kind") is None:
+                read.refuse("source", "found no kind; allowed are file and openai")
+        splitting = Splitting(
+            columns=columns,
+            window=window,
+            chunk_bytes=request.chunk_bytes or CHUNK_BYTES,
+            spec_hash=request.spec_hash,
+        )
+        source = self._sources.open(parent.tenant, request.source, threading.Event())
+        plan = await asyncio.to_thread(source.plan, splitting)
+        return ingest_service_pb2.PlanChunksResponse(
+            chunks=[chunk_message(chunk) for chunk in plan.chunks],
+            missing_columns=plan.missing_columns,
+            extra_columns=plan.extra_columns,
+        )
+
+    def _refuse_when_draining(self) -> None:
+        if self._draining.is_set():
+            raise WorkerDraining("the worker is draining; place the work elsewhere")
+
+    async def IngestChunk(
+        self, request: ingest_service_pb2.IngestChunkRequest, context: Context
+    ) -> AsyncGenerator[Response]:
+        self._refuse_when_draining()
+        task = task_of(request)
+        if request.epoch < self._epoch:
+            why = (
+                f"found {request.epoch}; allowed is {self._epoch} or higher: a successor is active"
+            )
+            raise StaleEpoch({"epoch": why})
+        if self._busy >= self._slots:
+            raise WorkerFull(f"all {self._slots} slots are busy; place the chunk elsewhere")
+        self._epoch = request.epoch
+        self._busy += 1
+        self._metrics.busy(self._busy)
+        with structlog.contextvars.bound_contextvars(
+            tenant_id=task.tenant, pipeline_id=task.pipeline, run_id=task.run
+        ):
+            try:
+                yield Response(
+                    accepted=ingest_service_pb2.Accepted(
+                        slot_count=self._slots, busy_slot_count=self._busy
+                    )
+                )
+                async for response in self._work(task, request):
+                    yield response
+            finally:
+                self._busy -= 1
+                self._metrics.busy(self._busy)
+
+    async def _work(
+        self, task: Task, request: ingest_service_pb2.IngestChunkRequest
+    ) -> AsyncGenerator[Response]:
+        cancelled = threading.Event()
+        throttled = threading.Event()
+
+        def throttle(on: bool) -> None:
+            (throttled.set if on else throttled.clear)()
+
+        ingestion = self._start(task)
+        source = self._sources.open(task.tenant, request.source, cancelled)
+        thread = asyncio.create_task(asyncio.to_thread(ingestion.run, source, cancelled, throttle))
+        try:
+            while not (await asyncio.wait({thread}, timeout=BEAT_SECONDS))[0]:
+                yield Response(progress=_progress(ingestion.tally, throttled.is_set()))
+            yield self._end(task, thread)
+        finally:
+            cancelled.set()
+            await asyncio.wait({thread})
+            thread.exception()
+
+    def _end(self, task: Task, thread: "asyncio.Task[Tally]") -> Response:
+        try:
+            tally = thread.result()
+        except Cancelled:
+            raise asyncio.CancelledError from None
+        except Exception as error:  # noqa: BLE001 whatever ends a chunk is said
+            said = failed(error)
+            report = log.exception if said.reason == "INTERNAL" else log.warning
+            report("chunk.failed", chunk_id=task.chunk.chunk_id, reason=said.reason)
+            return Response(failure=failure_message(said))
+        self._metrics.done(tally)
+        log.info(
+            "chunk.completed",
+            chunk_id=task.chunk.chunk_id,
+            attempt=task.chunk_attempt,
+            rows=tally.read_row_count,
+            quarantined=tally.quarantined_row_count,
+        )
+        return Response(result=result_message(tally))
+
+
+def _progress(tally: Tally, throttled: bool) -> ingest_service_pb2.Progress:
+    return ingest_service_pb2.Progress(
+        row_count=tally.read_row_count, read_bytes=tally.read_bytes, throttled=throttled
+    )

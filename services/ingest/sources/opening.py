@@ -1,0 +1,86 @@
+"""From a request's source to one that can be read, with its tenant's own secret."""
+
+import datetime as dt
+import threading
+from pathlib import Path
+from typing import Final, Literal
+
+import httpx
+from convergence.ingest.v1 import source_pb2
+
+from libs.common.errors import InvalidRequest
+from libs.common.secrets import Secrets
+from services.ingest.sources.files import Files
+from services.ingest.sources.openai import BUCKETS, OpenAi
+from services.ingest.sources.records import Dialect
+from services.ingest.sources.source import Source
+
+FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
+    source_pb2.FILE_FORMAT_CSV: "csv",
+    source_pb2.FILE_FORMAT_NDJSON: "ndjson",
+    source_pb2.FILE_FORMAT_PARQUET: "parquet",
+}
+
+
+class Sources:
+    """Opens sources of tenants.
+
+    Args:
+        root: Directory of the tenants' folders.
+        secrets: Where secrets are.
+        http: For APIs.
+        allow_private_addresses: Whether the operator lets sources reach private addresses.
+    """
+
+    def __init__(
+        self, root: Path, secrets: Secrets, http: httpx.Client, *, allow_private_addresses: bool
+    ) -> None:
+        self._root = root
+        self._secrets = secrets
+        self._http = http
+        self._allow_private = allow_private_addresses
+
+    def open(self, tenant: str, source: source_pb2.Source, cancelled: threading.Event) -> Source:
+        """Return a source of a tenant. Raises InvalidRequest for options that make no sense."""
+        if source.WhichOneof("kind") == "file":
+            return self._files(tenant, source.file)
+        return self._openai(tenant, source, cancelled)
+
+    def _files(self, tenant: str, options: source_pb2.FileSource) -> Files:
+        if options.format not in FORMATS:
+            raise InvalidRequest(
+                {"source.file.format": "found none; allowed are csv, ndjson, parquet"}
+            )
+        try:
+            dialect = Dialect.parse(options.delimiter, options.quote)
+        except ValueError as error:
+            raise InvalidRequest({"source.file": str(error)}) from error
+        return Files(
+            root=self._root,
+            tenant=tenant,
+            path=options.path,
+            format=FORMATS[options.format],
+            dialect=dialect,
+            null_values=tuple(options.null_values),
+        )
+
+    def _openai(self, tenant: str, source: source_pb2.Source, cancelled: threading.Event) -> OpenAi:
+        options = source.openai
+        unknown = sorted(set(options.reports) - set(BUCKETS))
+        if unknown or not options.reports:
+            found = ", ".join(unknown) or "none"
+            why = f"found {found}; allowed are {', '.join(BUCKETS)}"
+            raise InvalidRequest({"source.openai.reports": why})
+        return OpenAi(
+            base_url=options.base_url,
+            reports=tuple(options.reports),
+            group_by={
+                "usage/completions": tuple(options.usage_group_by),
+                "costs": tuple(options.costs_group_by),
+            },
+            secret=lambda: self._secrets.get(tenant, source.secret),
+            http=self._http,
+            wait=cancelled.wait,
+            now=lambda: dt.datetime.now(dt.UTC),
+            allow_private_addresses=self._allow_private,
+        )

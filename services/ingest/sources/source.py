@@ -1,0 +1,105 @@
+"""The port of sources: how one is split, and how a chunk's rows arrive as texts."""
+
+import dataclasses
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+import polars as pl
+
+from services.ingest.chunks import Chunk, Plan
+from services.ingest.columns import TargetColumn
+
+EXTRA: Final = "extra"
+"""A JSON column of this name takes the fields that a schema does not know."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Moments [start, end) in UTC."""
+
+    start: dt.datetime
+    end: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Splitting:
+    """What a source is split by: the schema, the run's window, and the size of a chunk."""
+
+    columns: tuple[TargetColumn, ...]
+    window: Interval | None
+    chunk_bytes: int
+    spec_hash: str
+
+    @property
+    def keeps_extra(self) -> bool:
+        return keeps_extra(self.columns)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that is no row: why (`RAGGED` or `MALFORMED`), and its text."""
+
+    row_number: int
+    kind: str
+    detail: str
+    raw: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RawBatch:
+    """Rows as the source wrote them.
+
+    rows: (n, c) String columns named as the schema names them; null is an absent value. Schema
+        columns that are not there are null in every row.
+    row_numbers: (n,) Int64, from 0 in the input.
+    raw_rows: Returns rows of this batch, by index, as JSON objects of the source's texts.
+    read_bytes: Bytes of the source that this batch took.
+    empty_days: Days (ISO) of which the source itself says that they have no rows.
+    """
+
+    rows: pl.DataFrame
+    row_numbers: pl.Series
+    raw_rows: Callable[[Sequence[int]], list[str]]
+    rejects: tuple[Reject, ...] = ()
+    read_bytes: int = 0
+    empty_days: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a chunk is read: as which columns, and what tells it to stop or waits for quota.
+
+    throttled: Called with True when a wait for the source's quota begins, with False at its end.
+    """
+
+    columns: tuple[TargetColumn, ...]
+    cancelled: threading.Event
+    throttled: Callable[[bool], None] = lambda _: None
+
+    @property
+    def keeps_extra(self) -> bool:
+        return keeps_extra(self.columns)
+
+
+class Source(Protocol):
+    """A source of a tenant. Both methods block and belong into a thread."""
+
+    def plan(self, splitting: Splitting) -> Plan:
+        """Split the source; raise ServiceError for what can be known to be wrong by now."""
+        ...
+
+    def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
+        """Yield the chunk's rows in order, in batches of bounded size.
+
+        Raises:
+            ServiceError: the source failed; Delayed ones may pass.
+            Cancelled: `reading.cancelled` was set.
+        """
+        ...
+
+
+def keeps_extra(columns: Sequence[TargetColumn]) -> bool:
+    """Return whether the schema has the JSON column that takes unknown fields."""
+    return any(c.name == EXTRA and c.type == "JSON" for c in columns)
