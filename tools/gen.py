@@ -22,7 +22,10 @@ def generate(target: Path) -> None:
             "grpc_tools.protoc",
             f"-I{ROOT / 'protos'}",
             f"--plugin=protoc-gen-mypy_grpc={plugin}",
-            *(f"--{output}_out={'quiet:' if output == 'mypy_grpc' else ''}{target}" for output in outputs),
+            *(
+                f"--{output}_out={'quiet:' if output == 'mypy_grpc' else ''}{target}"
+                for output in outputs
+            ),
             *protos,
         ],
         check=True,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -85,7 +85,7 @@ class Connection:
                 answer = await asyncio.wait_for(call.read(), SILENCE_SECONDS)
                 if answer is grpc.aio.EOF:
                     return
-                yield answer
+                yield cast("Response", answer)
         except TimeoutError as error:
             text = f"{self.address} sent nothing for {SILENCE_SECONDS:g} s"
             raise errors.Unavailable(text) from error
@@ -113,7 +113,7 @@ async def pages(
 def _open(where: Address) -> grpc.aio.Channel:
     config = json.dumps({"methodConfig": [{"name": repeatable(), "retryPolicy": RETRY}]})
     options = (*OPTIONS, ("grpc.service_config", config))
-    traced = aio_client_interceptors()
+    traced = aio_client_interceptors()  # type: ignore[no-untyped-call]
     if not where.tls:
         return grpc.aio.insecure_channel(where.target, options=options, interceptors=traced)
     credentials = grpc.ssl_channel_credentials()

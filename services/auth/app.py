@@ -112,6 +112,7 @@ async def attach_stores(
     key_store: KeyStore,
     tenant_store: TenantStore,
     signing_key_store: SigningKeyStore,
+    promise_seconds: float = PROMISE_SECONDS,
 ) -> AsyncGenerator[None]:
     """Register auth on `host` over the stores given; its loops end with the server."""
     directory = Directory(
@@ -119,7 +120,7 @@ async def attach_stores(
         tenant_store,
         clock=time.monotonic,
         refresh_seconds=settings.refresh_seconds,
-        promise_seconds=PROMISE_SECONDS,
+        promise_seconds=promise_seconds,
     )
     signing_keys = SigningKeys(signing_key_store, clock=time.monotonic)
     authentication = Authentication(

@@ -6,6 +6,7 @@ from libs.common.names import RunName
 from libs.common.parse import Reading
 from libs.common.rpc import Context
 from services.auth.authentication import Authentication, Caller
+from services.auth.peers import host_of
 from services.auth.run_authority import RunAuthority
 from services.auth.tenants import Limits
 from services.auth.tokens import checked_audiences
@@ -24,7 +25,7 @@ class AuthServicer(pb_grpc.AuthServiceServicer):
         with Reading() as read:
             (audience,) = read("audience", checked_audiences, [request.audience])
         identity = await self._authentication.identify(
-            request.api_key, audience=audience, peer=request.peer
+            request.api_key, audience=audience, peer=host_of(request.peer)
         )
         response = pb.AuthenticateResponse(
             principal=_principal(identity.caller),

@@ -13,7 +13,7 @@ from libs.client.cli.session import Session, connected
 SPANS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[timedelta]):
     """A span such as `30m`, `12h` or `7d`."""
 
     name = "span"

@@ -74,11 +74,11 @@ def receipt(done: Receipt) -> Iterator[RenderableType]:
         rows = [(one.column, one.read, one.landed, one.quarantined, one.outdated) for one in done.money]
         yield table(rows, *names, right=names[1:])
     if done.restatement.money:
-        names = ("restated", "before", "now", "change")
+        columns = ("restated", "before", "now", "change")
         changes = [
             (one.column, one.old, one.new, signed(one.change)) for one in done.restatement.money
         ]
-        yield table(changes, *names, right=names[1:])
+        yield table(changes, *columns, right=columns[1:])
 
 
 def signed(text: str) -> str:

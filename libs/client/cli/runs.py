@@ -74,7 +74,7 @@ def list_(session: Session, pipeline: str | None, states: tuple[str, ...], limit
       convergence runs list --state HELD --state FAILED
     """
     parent = session.pipeline(pipeline) if pipeline else session.tenant()
-    wanted = [RunState.Value(f"RUN_STATE_{state.upper()}") for state in states]
+    wanted = [getattr(RunState, f"RUN_STATE_{state.upper()}") for state in states]
     with session.client() as client:
         found = client.runs.list(str(parent), states=wanted, limit=limit)
     if session.json:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -16,7 +16,7 @@ from libs.client.cli.profiles import Profile, ProfileUnusable, resolve
 from libs.common import errors
 from libs.common.names import PipelineName, RunName, TenantName
 
-Params = ParamSpec("Params")
+Name = TypeVar("Name")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,22 +64,18 @@ class Session:
         return _parsed(RunName.parse, f"{self.pipeline(pipeline)}/runs/{run}")
 
 
-def connected(
-    command: Callable[Concatenate[Session, Params], int | None],
-) -> Callable[Params, None]:
+def connected(command: Callable[..., int]) -> Callable[..., None]:
     """Give a command the options that all share and a Session; turn failures into a text and a status."""
 
     @functools.wraps(command)
-    def run(*args: Params.args, **kwargs: Params.kwargs) -> None:
-        options: dict[str, Any] = kwargs
-        names = ("address", "tenant", "profile")
-        given = {name: options.pop(name) for name in names}
+    def run(**options: Any) -> None:
+        given = {name: options.pop(name) for name in ("address", "tenant", "profile")}
         chosen = options.pop("output")
         try:
-            profile = resolve(os.environ, **given)
+            session = Session(profile=resolve(os.environ, **given), format=chosen)
         except ProfileUnusable as error:
             raise click.UsageError(str(error)) from error
-        sys.exit(answered(lambda: command(Session(profile=profile, format=chosen), *args, **kwargs), chosen))
+        sys.exit(answered(lambda: command(session, **options), chosen))
 
     for option in reversed(OPTIONS):
         run = option(run)
@@ -94,10 +90,10 @@ OPTIONS = (
 )
 
 
-def answered(work: Callable[[], int | None], chosen: str) -> int:
+def answered(work: Callable[[], int], chosen: str) -> int:
     """Return the exit status of `work`; say what failed on standard error."""
     try:
-        return work() or 0
+        return work()
     except errors.ServiceError as error:
         said = failures.refusal(error)
     except OSError as error:
@@ -106,7 +102,7 @@ def answered(work: Callable[[], int | None], chosen: str) -> int:
     return said.status
 
 
-def date_option(text: str) -> click.Option | Callable[[Any], Any]:
+def date_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option `--date`."""
     return click.option("--date", "window_time", metavar="YYYY-MM-DD", callback=_day, help=text)
 
@@ -121,7 +117,7 @@ def _day(context: click.Context, option: click.Parameter, text: str | None) -> d
         raise click.BadParameter(f"found {text!r}; allowed is YYYY-MM-DD, e.g. 2026-11-20") from None
 
 
-def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+def _parsed(parse: Callable[[str], Name], text: str) -> Name:
     try:
         return parse(text)
     except ValueError as error:

@@ -1,6 +1,7 @@
 """`convergence tenants`: the customers of the platform."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,7 +43,7 @@ def create(
     no_key: bool,
     calls_per_second: float,
     live_runs: int,
-    **fields: str,
+    **fields: Any,
 ) -> int:
     """Create a tenant, lay out its files and make its first key.
 
@@ -53,7 +54,7 @@ def create(
       convergence tenants create acme_corp
       convergence tenants create acme_corp --configs /srv/configs --bigquery-location EU
     """
-    wanted = Tenant(**fields)  # type: ignore[arg-type]
+    wanted = Tenant(**fields)
     if calls_per_second or live_runs:
         limits = TenantLimits(calls_per_second=calls_per_second, live_run_count=live_runs)
         wanted.limits.CopyFrom(limits)

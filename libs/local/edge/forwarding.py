@@ -1,7 +1,7 @@
 """Forwards calls of all four shapes as raw messages, through one stream-to-stream path."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
@@ -21,6 +21,8 @@ UNREACHABLE: Final[dict[Upstream, str]] = {
 }
 
 Channels = Mapping[Upstream, grpc.aio.Channel]
+RawCall: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
+RawMethod: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
@@ -40,7 +42,11 @@ class Forwarder(grpc.GenericRpcHandler):
         async def forward(requests: AsyncIterator[bytes], context: Context) -> None:
             await _forward(channel, upstream, method, requests, context)
 
-        return grpc.stream_stream_rpc_method_handler(forward)  # type: ignore[arg-type]
+        return grpc.stream_stream_rpc_method_handler(forward)
+
+
+def _raw(channel: grpc.aio.Channel, method: str) -> "RawMethod":
+    return channel.stream_stream(method)
 
 
 async def _forward(
@@ -50,7 +56,7 @@ async def _forward(
     requests: AsyncIterator[bytes],
     context: Context,
 ) -> None:
-    call = channel.stream_stream(method)(
+    call: RawCall = _raw(channel, method)(
         requests, metadata=_onwards(context), timeout=context.time_remaining()
     )
     try:

@@ -42,7 +42,7 @@ class EdgeHealth(health_pb2_grpc.HealthServicer):
             last = status
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _status(self, service: str) -> Status.ServingStatus:
+    async def _status(self, service: str) -> int:
         if service == "liveness":
             return Status.SERVING
         wanted = self._stubs if not service else {owner(f"/{service}/"): None}

@@ -4,7 +4,7 @@ import asyncio
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -35,7 +35,7 @@ async def _ask(process: Process) -> str:
 async def _ask_grpc(address: str) -> str:
     options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
     async with grpc.aio.insecure_channel(address, options=options) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = await stub.Check(
                 health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS

@@ -173,12 +173,15 @@ class BigQueryTransforms:
         columns: Sequence[Column],
         alias: str,
     ) -> str:
-        types = {column.name: column.type for column in columns}
+        types = {column.name.lower(): column.type for column in columns}
         renamed = dict(transform.scope)
         raw_types = self._scope_types(run, scope)
         return " AND ".join(
             sql.transform_member(
-                f"{alias}{sql.name(renamed[raw])}", types[renamed[raw]], raw_types[raw], vals
+                f"{alias}{sql.name(renamed[raw])}",
+                types[renamed[raw].lower()],
+                raw_types[raw],
+                vals,
             )
             for raw, vals in scope
         )

@@ -33,7 +33,9 @@ class Warehouse:
         self.client.create_table(table, timeout=CALL_SECONDS, retry=None)
         return f"{self.dataset}.{name}"
 
-    def run(self, sql: str, **parameters: Any) -> bigquery.QueryJob:
+    def run(
+        self, sql: str, *, seconds: float = CALL_SECONDS, **parameters: Any
+    ) -> bigquery.QueryJob:
         """Run one statement; `{d}` stands for the dataset. Parameters are (type, value)."""
         bound = [_parameter(name, *given) for name, given in parameters.items()]
         config = bigquery.QueryJobConfig(query_parameters=bound)
@@ -42,15 +44,15 @@ class Warehouse:
             job_config=config,
             retry=None,
             job_retry=None,
-            timeout=CALL_SECONDS,
+            timeout=seconds,
         )
-        job.result(retry=None, timeout=CALL_SECONDS)
+        job.result(retry=None, timeout=seconds)
         return job
 
-    def rows(self, sql: str, **parameters: Any) -> list[Row]:
+    def rows(self, sql: str, *, seconds: float = CALL_SECONDS, **parameters: Any) -> list[Row]:
         """Return a query's rows as tuples."""
-        job = self.run(sql, **parameters)
-        return [tuple(row.values()) for row in job.result(retry=None, timeout=CALL_SECONDS)]
+        job = self.run(sql, seconds=seconds, **parameters)
+        return [tuple(row.values()) for row in job.result(retry=None, timeout=seconds)]
 
     def types(self, name: str) -> dict[str, str]:
         """Return the types that the table's columns are listed with."""
