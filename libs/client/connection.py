@@ -3,17 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import grpc
 import grpc.aio
+from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
+from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
-from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
-from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
 from libs.client.addresses import Address
 from libs.common import errors
 from libs.common.channel import OPTIONS, RETRY, from_status

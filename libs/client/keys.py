@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from google.protobuf.duration_pb2 import Duration
-
 from convergence.auth.v1 import api_key_service_pb2 as pb
 from convergence.auth.v1.api_key_pb2 import ApiKey
 from convergence.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
+from google.protobuf.duration_pb2 import Duration
+
 from libs.client.connection import Connection, pages
 
 

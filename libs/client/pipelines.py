@@ -6,6 +6,7 @@ from datetime import datetime
 from convergence.orchestrator.v1 import pipeline_service_pb2 as pb
 from convergence.orchestrator.v1.pipeline_pb2 import Pipeline
 from convergence.orchestrator.v1.pipeline_service_pb2_grpc import PipelineServiceStub
+
 from libs.client.connection import Connection, pages
 
 

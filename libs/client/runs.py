@@ -17,6 +17,7 @@ from convergence.orchestrator.v1.run_pb2 import (
     RunState,
 )
 from convergence.orchestrator.v1.run_service_pb2_grpc import RunServiceStub
+
 from libs.client.connection import Connection, pages
 from libs.common import errors
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from google.protobuf.field_mask_pb2 import FieldMask
-
 from convergence.auth.v1 import tenant_service_pb2 as pb
 from convergence.auth.v1.tenant_pb2 import Tenant, TenantState
 from convergence.auth.v1.tenant_service_pb2_grpc import TenantServiceStub
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from libs.client.connection import Connection, pages
 
 

@@ -33,7 +33,8 @@ SCOPES: Final[Mapping[str, str]] = {
 
 class AuthAccess:
     """Methods for the mesh pass (network policy and IssueRunToken's own credential guard them);
-    those of the edge need an API key."""
+    those of the edge need an API key.
+    """
 
     def __init__(
         self,

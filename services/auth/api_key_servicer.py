@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from google.protobuf.duration_pb2 import Duration
 
 from convergence.auth.v1 import api_key_pb2
 from convergence.auth.v1 import api_key_service_pb2 as pb
 from convergence.auth.v1 import api_key_service_pb2_grpc as pb_grpc
+from google.protobuf.duration_pb2 import Duration
+
 from libs.common.identity import caller
 from libs.common.names import PLATFORM, ApiKeyName, TenantName
 from libs.common.paging import Page

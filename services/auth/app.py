@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import pydantic
-from pydantic_settings import SettingsConfigDict
-
 from convergence.auth.v1 import (
     api_key_service_pb2_grpc,
     auth_service_pb2_grpc,
     tenant_service_pb2_grpc,
 )
+from pydantic_settings import SettingsConfigDict
+
 from libs.bigquery.client import Connection, connect
 from libs.common.app import Host
 from libs.common.limits import RateLimiter

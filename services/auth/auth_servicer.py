@@ -2,6 +2,7 @@
 
 from convergence.auth.v1 import auth_service_pb2 as pb
 from convergence.auth.v1 import auth_service_pb2_grpc as pb_grpc
+
 from libs.common.names import RunName
 from libs.common.parse import Reading
 from libs.common.rpc import Context

@@ -7,6 +7,7 @@ from typing import Any, Final
 from convergence.auth.v1 import tenant_pb2
 from convergence.auth.v1 import tenant_service_pb2 as pb
 from convergence.auth.v1 import tenant_service_pb2_grpc as pb_grpc
+
 from libs.common.names import TENANT_ID, TenantName, checked
 from libs.common.paging import Page
 from libs.common.parse import Reading, moment

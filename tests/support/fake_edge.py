@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-
 from convergence.auth.v1 import api_key_service_pb2 as keys_pb
 from convergence.auth.v1 import api_key_service_pb2_grpc as keys_grpc
 from convergence.auth.v1 import tenant_service_pb2 as tenants_pb
@@ -19,6 +18,7 @@ from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 from convergence.orchestrator.v1 import run_service_pb2_grpc as runs_grpc
 from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteMode
 from convergence.orchestrator.v1.run_pb2 import Run, RunEvent, RunState
+
 from libs.common import errors
 from libs.common.rpc import to_status
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from convergence.common.v1.failure_pb2 import FailureKind
 from convergence.orchestrator.v1.run_pb2 import Run, RunEvent, RunState
+
 from libs.client.cli.output import moment
 from libs.client.cli.receipts import window_text
 

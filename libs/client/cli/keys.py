@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import click
-
 from convergence.auth.v1.api_key_pb2 import ApiKey
+
 from libs.client import NewKey
 from libs.client.cli import output
 from libs.client.cli.session import Session, connected

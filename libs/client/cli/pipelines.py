@@ -3,8 +3,8 @@
 from datetime import datetime
 
 import click
-
 from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteMode
+
 from libs.client.cli import output
 from libs.client.cli.failures import WRONG_ARGUMENTS
 from libs.client.cli.receipts import scope_text, window_text

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 
+from convergence.orchestrator.v1.run_pb2 import Receipt, Run, RunState, ScopeValues, Window
 from rich.console import RenderableType
 
-from convergence.orchestrator.v1.run_pb2 import Receipt, Run, RunState, ScopeValues, Window
 from libs.client.cli.output import day, facts, moment, short_state, table
 
 

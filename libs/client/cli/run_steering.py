@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
+from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from google.protobuf.message import Message
 
-from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from libs.client.cli import output
 from libs.client.cli.receipts import state_of
 from libs.client.cli.session import Session, connected

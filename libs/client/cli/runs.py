@@ -3,8 +3,8 @@
 from datetime import datetime
 
 import click
-
 from convergence.orchestrator.v1.run_pb2 import Run, RunState
+
 from libs.client import Client
 from libs.client.cli import output, run_steering
 from libs.client.cli.explaining import explain as explained

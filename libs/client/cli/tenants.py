@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from convergence.auth.v1.tenant_pb2 import Tenant, TenantLimits, TenantState
+
 from libs.client import Client, NewKey, config_tree
 from libs.client.cli import output
 from libs.client.cli.session import Session, connected

@@ -3,10 +3,10 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from libs.client.cli.failures import FAILED_RUN
 from libs.client.cli.receipts import state_of
 

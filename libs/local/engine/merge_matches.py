@@ -53,7 +53,7 @@ def ambiguous(sql: str) -> str | None:
     Positional parameters cannot be counted out of their order, so such statements are not asked.
     """
     merge = parsed_merge(sql)
-    if merge is None or merge.find(exp.Placeholder) and "?" in sql:
+    if merge is None or (merge.find(exp.Placeholder) and "?" in sql):
         return None
     conditions = [_condition(when) for when in merge.args["whens"].expressions if _by_both(when)]
     if not conditions:

@@ -12,13 +12,13 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
 from convergence.auth.v1 import (
     api_key_service_pb2_grpc,
     auth_service_pb2_grpc,
     tenant_service_pb2_grpc,
 )
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from libs.common.app import Host, hosted
 from libs.common.channel import from_status, open_channel
 from libs.common.errors import ServiceError
@@ -81,7 +81,7 @@ class Served:
         answer = await stub.Check(health_pb2.HealthCheckRequest())
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
-    async def settled(self) -> "Served":
+    async def settled(self) -> Served:
         """Return once the tables were read, or found missing."""
         async with asyncio.timeout(5):
             while not await self.serving():

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from convergence.auth.v1 import auth_service_pb2 as pb
+
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.identity import TokenVerifier
 from services.auth import keys

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-
 from convergence.orchestrator.v1.run_pb2 import RunState
+
 from libs.client import AsyncClient, Client
 from libs.common import errors
 from tests.support.fake_edge import FakeKeys, FakeRuns, serving

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from convergence.common.v1.failure_pb2 import Failure, FailureKind
 from convergence.orchestrator.v1.pipeline_pb2 import FileError
 from convergence.orchestrator.v1.run_pb2 import Money, MoneyChange, Receipt, Run, RunState
+
 from libs.client.cli import main
 from libs.common import errors
 from tests.support.fake_edge import FakeKeys, FakePipelines, FakeRuns, FakeTenants, serving

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
 
 import pytest
 
 from tests.integration.engine.claims import CLAIMS
 from tests.integration.engine.warehouse import Warehouse
-from tests.support.engine import ROOT, start_engine
+from tests.support.engine import start_engine
 
 
 @pytest.mark.parametrize("fix", CLAIMS)

@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-
 from convergence.auth.v1 import auth_service_pb2 as auth_pb
 from convergence.auth.v1.auth_service_pb2_grpc import AuthServiceStub
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
 from libs.client import AsyncClient
 from libs.common import errors
 from libs.local.edge.routes import Upstream

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - one case a line
+
 """A small tenant whose files are right, to be broken one at a time."""
 
 import json

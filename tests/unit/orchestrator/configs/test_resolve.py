@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - one case a line
+
 """Every mistake in a tenant's files is named by file, line and field, with what is allowed."""
 
 import pytest

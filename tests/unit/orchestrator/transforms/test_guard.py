@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - one case a line
+
 """A transform is one SELECT over its own tenant's tables, or it is refused with a reason."""
 
 import pytest
