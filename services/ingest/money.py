@@ -2,25 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal
-from typing import Final
+from decimal import Decimal
 
 import polars as pl
 
+from libs.common.money import total
 from services.ingest.casting.types import trimmed
 from services.ingest.columns import TargetColumn
-
-DIGITS: Final = Context(prec=1000)
-"""Wide enough for every number that a cell can hold within its size."""
 
 
 def exact_sum(texts: Iterable[str | None]) -> Decimal:
     """Return the sum of plain decimal texts; nulls are nothing."""
-    total = Decimal(0)
-    for text in texts:
-        if text is not None:
-            total = DIGITS.add(total, DIGITS.create_decimal(text))
-    return total
+    return total(Decimal(text) for text in texts if text is not None)
 
 
 @dataclasses.dataclass(slots=True)
@@ -42,10 +35,10 @@ class MoneyTally:
             lands: (n,) which rows land.
             typed: (n,) the column as it lands.
         """
-        self.read = DIGITS.add(self.read, exact_sum(plain.drop_nulls()))
-        self.landed = DIGITS.add(self.landed, sum_typed(typed.filter(lands)))
+        self.read = total((self.read, exact_sum(plain)))
+        self.landed = total((self.landed, sum_typed(typed.filter(lands))))
         lost = ~lands
-        self.quarantined = DIGITS.add(self.quarantined, exact_sum(plain.filter(lost).drop_nulls()))
+        self.quarantined = total((self.quarantined, exact_sum(plain.filter(lost))))
         there = pl.select(trimmed(pl.lit(cells))).to_series().is_not_null()
         self.unparsable_count += int((lost & there & plain.is_null()).sum())
 

@@ -16,6 +16,7 @@ from services.ingest.sources.records import Dialect, Records, find_records
 from services.ingest.sources.source import EXTRA, RawBatch, Reading, Reject, Splitting
 
 BLOCK: Final = 16 * 1024 * 1024
+SMALLEST_BLOCK: Final = 4096
 LONGEST_RECORD: Final = 64 * 1024 * 1024
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -72,7 +73,8 @@ class CsvFile:
         self, input_: Input, begin: int, chunk_bytes: int, header: tuple[str, ...]
     ) -> Iterator[tuple[ByteRange, int]]:
         start, first, count, position = begin, 0, 0, begin
-        for records, _ in self._blocks(begin, input_.size_bytes, input_.input_id):
+        step = max(SMALLEST_BLOCK, min(BLOCK, chunk_bytes))
+        for records, _ in self._blocks(begin, input_.size_bytes, input_.input_id, step):
             count += records.count
             position += records.complete_bytes
             if position - start >= chunk_bytes:
@@ -81,13 +83,15 @@ class CsvFile:
         if count:
             yield _range(start, position, first, header), count
 
-    def _blocks(self, start: int, end: int, name: str) -> Iterator[tuple[Records, bytes]]:
+    def _blocks(
+        self, start: int, end: int, name: str, step: int = BLOCK
+    ) -> Iterator[tuple[Records, bytes]]:
         """Yield blocks of whole records, and where the records in them are."""
         with self._path.open("rb") as file:
             file.seek(start)
             left, rest = end - start, b""
             while left > 0:
-                data = file.read(min(BLOCK, left))
+                data = file.read(min(step, left))
                 left -= len(data)
                 if not data:
                     break

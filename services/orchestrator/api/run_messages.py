@@ -7,6 +7,7 @@ from convergence.common.v1 import failure_pb2
 from convergence.orchestrator.v1 import run_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
+from libs.common.money import difference
 from services.orchestrator.conductor.ingesting import Live
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import Receipt, receipt_of
@@ -131,7 +132,10 @@ def _restatement(restatement: r.Restatement) -> run_pb2.Restatement:
         new_row_count=restatement.new_row_count,
         money=[
             run_pb2.MoneyChange(
-                column=c.column, old=f"{c.old:f}", new=f"{c.new:f}", change=f"{c.new - c.old:f}"
+                column=c.column,
+                old=f"{c.old:f}",
+                new=f"{c.new:f}",
+                change=f"{difference(c.new, c.old):f}",
             )
             for c in restatement.money
         ],

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from libs.common.errors import FailedPrecondition, ServiceError
+from libs.common.money import total
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import money_totals
@@ -102,7 +103,7 @@ def check_read_counts(run: Run) -> None:
                 chunk=chunk.chunk_id,
             )
         for money in done.money:
-            if money.read != money.landed + money.quarantined:
+            if money.read != total((money.landed, money.quarantined)):
                 raise AuditMismatch(
                     f"chunk {chunk.chunk_id}: {money.column} read {money.read:f}, landed "
                     f"{money.landed:f}, quarantined {money.quarantined:f}",

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 
+from libs.common.money import total
 from libs.common.names import RunName
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.runs import records as r
@@ -106,7 +107,7 @@ def direct_streams(run: Run) -> tuple[str, ...]:
 
 def _summed(run: Run, counts: dict[str, Counted]) -> tuple[tuple[str, Decimal], ...]:
     return tuple(
-        (column, sum((counted.money[i] for counted in counts.values()), Decimal(0)))
+        (column, total(counted.money[i] for counted in counts.values()))
         for i, column in enumerate(money_columns(run.spec.columns))
     )
 

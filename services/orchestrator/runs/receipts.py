@@ -4,6 +4,7 @@ import dataclasses
 from datetime import timedelta
 from decimal import Decimal
 
+from libs.common.money import total
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -57,9 +58,9 @@ def money_totals(run: Run) -> list[r.Money]:
 def _add(one: r.Money, other: r.Money) -> r.Money:
     return r.Money(
         column=one.column,
-        read=one.read + other.read,
-        landed=one.landed + other.landed,
-        quarantined=one.quarantined + other.quarantined,
+        read=total((one.read, other.read)),
+        landed=total((one.landed, other.landed)),
+        quarantined=total((one.quarantined, other.quarantined)),
         unparsable_count=one.unparsable_count + other.unparsable_count,
     )
 
