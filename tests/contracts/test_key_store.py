@@ -37,7 +37,7 @@ KEY = KeyRecord(
     key_id="k1",
     create_time=START,
     created_by="tenants/-/apiKeys/root",
-    description="it's \"one\" \\ key\n",
+    description='it\'s "one" \\ key\n',
     scopes=frozenset({"runs:read", "tenant:admin"}),
     expire_time=LATER,
 )
@@ -146,7 +146,9 @@ async def test_writing_about_a_key_that_is_not_there_changes_nothing(key_store: 
     assert await stored(key_store) == {}
 
 
-async def test_a_tenant_comes_back_as_it_went_and_the_first_of_an_id_stands(tenant_store: TenantStore) -> None:
+async def test_a_tenant_comes_back_as_it_went_and_the_first_of_an_id_stands(
+    tenant_store: TenantStore,
+) -> None:
     assert await tenant_store.insert(ACME) == ACME
     assert await tenant_store.insert(PLAIN) == PLAIN
     assert await tenant_store.insert(dataclasses.replace(ACME, display_name="Other")) == ACME
@@ -157,7 +159,9 @@ async def test_a_tenant_comes_back_as_it_went_and_the_first_of_an_id_stands(tena
 async def test_of_two_confusable_tenants_only_the_first_is_kept(
     tenant_store: TenantStore, first: str, second: str
 ) -> None:
-    await tenant_store.insert(dataclasses.replace(PLAIN, tenant_id=first, state=TenantState.DELETED))
+    await tenant_store.insert(
+        dataclasses.replace(PLAIN, tenant_id=first, state=TenantState.DELETED)
+    )
     with pytest.raises(TenantIdConfusable) as error:
         await tenant_store.insert(dataclasses.replace(PLAIN, tenant_id=second))
     assert error.value.metadata == {"tenant": second, "other": first}
@@ -173,7 +177,11 @@ async def test_an_underscore_in_an_id_is_no_wildcard(tenant_store: TenantStore) 
 async def test_a_swap_replaces_every_field_and_may_be_repeated(tenant_store: TenantStore) -> None:
     await tenant_store.insert(ACME)
     new = dataclasses.replace(
-        PLAIN, tenant_id="acme", state=TenantState.SUSPENDED, update_time=LATER, bigquery_project="other-project"
+        PLAIN,
+        tenant_id="acme",
+        state=TenantState.SUSPENDED,
+        update_time=LATER,
+        bigquery_project="other-project",
     )
     await tenant_store.swap(ACME, new)
     await tenant_store.swap(ACME, new)
@@ -186,7 +194,9 @@ async def test_of_two_racing_swaps_exactly_one_wins(tenant_store: TenantStore) -
         dataclasses.replace(ACME, display_name=name, update_time=START + timedelta(seconds=number))
         for number, name in enumerate(("A", "B"), start=1)
     ]
-    results = await asyncio.gather(*(tenant_store.swap(ACME, new) for new in moves), return_exceptions=True)
+    results = await asyncio.gather(
+        *(tenant_store.swap(ACME, new) for new in moves), return_exceptions=True
+    )
     assert [type(result) for result in results if result] == [TenantStale]
     assert (await tenant_store.read())[0] in moves
 
@@ -214,7 +224,9 @@ async def test_without_bigquery_the_keys_are_unavailable() -> None:
         await BigQueryKeyStore(bq, read_seconds=0.5).read()
 
 
-async def test_a_row_of_six_columns_is_a_key_and_a_broken_row_is_left_out(warehouse: BigQuery) -> None:
+async def test_a_row_of_six_columns_is_a_key_and_a_broken_row_is_left_out(
+    warehouse: BigQuery,
+) -> None:
     client: bigquery.Client = warehouse.rest
     insert = (
         "INSERT INTO metadata.api_keys (api_key_hash, tenant_id, created_at, created_by, is_active, description)"
@@ -246,7 +258,9 @@ async def test_metadata_tables_are_made_once_and_keep_their_columns(warehouse: B
         assert missing_columns(table, found) == ()
 
 
-async def test_a_missing_column_is_added_and_a_retyped_one_is_refused_by_name(warehouse: BigQuery) -> None:
+async def test_a_missing_column_is_added_and_a_retyped_one_is_refused_by_name(
+    warehouse: BigQuery,
+) -> None:
     client = warehouse.rest
     metadata = BigQueryMetadata(warehouse)
     client.delete_table("metadata.api_keys")
@@ -265,5 +279,7 @@ async def test_a_missing_column_is_added_and_a_retyped_one_is_refused_by_name(wa
     fields[4] = bigquery.SchemaField("is_active", "STRING", mode="REQUIRED")
     client.create_table(bigquery.Table("local.metadata.api_keys", schema=fields))
     _, found = await metadata.ensure(API_KEYS)
-    with pytest.raises(SchemaChanged, match="is_active of metadata.api_keys is STRING and must be BOOL"):
+    with pytest.raises(
+        SchemaChanged, match=r"is_active of metadata\.api_keys is STRING and must be BOOL"
+    ):
         missing_columns(API_KEYS, found)

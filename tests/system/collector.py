@@ -59,7 +59,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def started(cls) -> Iterator["Collector"]:
         server = grpc.server(futures.ThreadPoolExecutor(4))
         made = cls()
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(made, server)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(made, server)  # type: ignore[no-untyped-call]
         made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
         try:

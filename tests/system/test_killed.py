@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from convergence.orchestrator.v1.run_pb2 import RunState
+from convergence.orchestrator.v1.run_pb2 import Run, RunState
 
 from libs.client import AsyncClient
 from libs.common import errors
@@ -40,7 +40,7 @@ async def _until_some_chunks_are_done(client: AsyncClient, name: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _wait(client: AsyncClient, name: str):  # type: ignore[no-untyped-def]
+async def _wait(client: AsyncClient, name: str) -> Run:
     """Wait for a run while the edge may be away for seconds."""
     async with asyncio.timeout(90):
         while True:

@@ -4,17 +4,20 @@ import asyncio
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
 import grpc
 import pytest
+from convergence.orchestrator.v1 import run_service_pb2, run_service_pb2_grpc
 from convergence.orchestrator.v1.run_pb2 import Run, RunState
 
 from libs.client import AsyncClient
 from libs.common import errors
 from libs.common.money import total as money_total
 from tests.support.eventually import eventually
+from tests.system.collector import Span
 from tests.system.meshes import RunningMesh, finished, write_rows
 
 BILL_TOTAL = Decimal("20.52022672899")
@@ -219,8 +222,6 @@ async def test_calls_without_a_key_are_refused_with_a_reason(mesh: RunningMesh) 
 
 
 async def test_the_same_request_id_with_other_content_is_refused(mesh: RunningMesh) -> None:
-    from convergence.orchestrator.v1 import run_service_pb2, run_service_pb2_grpc
-
     request_id = str(uuid.uuid4())
     parent = "tenants/acme_corp/pipelines/p_focus_billing"
     metadata = (("x-api-key", mesh.keys["acme_corp"]),)
@@ -265,9 +266,9 @@ async def test_one_trace_goes_from_the_call_to_bigquery_and_every_line_of_a_run_
     assert {line["trace_id"] for line in own} == {run.trace_id}
 
 
-def _root(by_id: dict[str, object], span: object) -> object:
-    while span.parent_id in by_id:  # type: ignore[attr-defined]
-        span = by_id[span.parent_id]  # type: ignore[attr-defined]
+def _root(by_id: Mapping[str, Span], span: Span) -> Span:
+    while span.parent_id in by_id:
+        span = by_id[span.parent_id]
     return span
 
 
