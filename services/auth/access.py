@@ -32,8 +32,9 @@ SCOPES: Final[Mapping[str, str]] = {
 
 
 class AuthAccess:
-    """Methods for the mesh pass (network policy and IssueRunToken's own credential guard them);
-    those of the edge need an API key.
+    """Lets calls of the mesh pass, and asks those of the edge for an API key.
+
+    Network policy and IssueRunToken's own credential guard the methods for the mesh.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class AuthAccess:
 
 def missing(method: str, name: str) -> ServiceError:
     """Return the answer about a resource of another tenant: the same as about one that is not there."""
+    del method
     if "/apiKeys/" in name:
         text = f"no API key {name}; list the tenant's keys"
         return NotFound(text, reason="API_KEY_NOT_FOUND", name=name)

@@ -26,18 +26,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         done = asyncio.run(_initialise(settings, replace_key=asked.replace_key))
     except Unavailable as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return UNREACHABLE
     except (ServiceError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return REFUSED
-    print(json.dumps(as_json(done)) if asked.output == "json" else "\n".join(as_lines(done)))
+    text = json.dumps(as_json(done)) if asked.output == "json" else "\n".join(as_lines(done))
+    sys.stdout.write(f"{text}\n")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.auth.admin_init", description=__doc__)
-    parser.add_argument("--replace-key", action="store_true", help="make a new platform key and revoke the old")
+    parser.add_argument(
+        "--replace-key", action="store_true", help="make a new platform key and revoke the old"
+    )
     parser.add_argument("--output", choices=("table", "json"), default="table")
     return parser
 

@@ -36,7 +36,9 @@ class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
             if asked.HasField("expire_time"):
                 expire_time = read("api_key.expire_time", moment, asked.expire_time)
         with Reading() as read:
-            scopes = read("api_key.scopes", lambda names: keys.checked_scopes(names, tenant), asked.scopes)
+            scopes = read(
+                "api_key.scopes", lambda names: keys.checked_scopes(names, tenant), asked.scopes
+            )
         new = await self._admin.create(
             tenant,
             description=description,
@@ -95,9 +97,7 @@ class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
 
 def _holder() -> Holder:
     principal = caller()
-    return Holder(
-        name=str(ApiKeyName(principal.tenant, principal.key_id)), scopes=principal.scopes
-    )
+    return Holder(name=str(ApiKeyName(principal.tenant, principal.key_id)), scopes=principal.scopes)
 
 
 def _tenant_of_parent(text: str) -> str:

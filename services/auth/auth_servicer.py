@@ -51,9 +51,7 @@ class AuthServicer(pb_grpc.AuthServiceServicer):
         self, request: pb.ListSigningKeysRequest, context: Context
     ) -> pb.ListSigningKeysResponse:
         signer = await self._authentication.signer()
-        keys = [
-            pb.SigningKey(key_id=key.key_id, public_key=key.raw) for key in signer.public_keys
-        ]
+        keys = [pb.SigningKey(key_id=key.key_id, public_key=key.raw) for key in signer.public_keys]
         return pb.ListSigningKeysResponse(keys=keys)
 
 

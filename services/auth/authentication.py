@@ -175,7 +175,9 @@ class Authentication:
         try:
             tenant = await self._directory.add_tenant(fresh)
         except Unavailable as error:
-            raise AuthUnavailable(f"tenant {tenant_id} cannot be registered now: {error}") from error
+            raise AuthUnavailable(
+                f"tenant {tenant_id} cannot be registered now: {error}"
+            ) from error
         log.info("tenant.registered", tenant_id=tenant_id)
         return tenant
 

@@ -31,7 +31,9 @@ class BigQueryTenantStore:
         standing = {found.tenant_id: found for found in await self.read()}
         refuse_confusable(tenant.tenant_id, standing)
         if tenant.tenant_id not in standing:
-            raise TenantNotFound(tenant.tenant_id, "its row in metadata.tenants cannot be read: correct it")
+            raise TenantNotFound(
+                tenant.tenant_id, "its row in metadata.tenants cannot be read: correct it"
+            )
         return standing[tenant.tenant_id]
 
     async def swap(self, old: Tenant, new: Tenant) -> None:
@@ -41,7 +43,10 @@ class BigQueryTenantStore:
         count = await self._table.run(
             f"UPDATE {self._table.sql} SET {sets} "
             "WHERE tenant_id = @tenant_id AND update_time IN (@old_time, @update_time)",
-            {**{name: value for name, value in row.items() if name != "create_time"}, "old_time": old.update_time},
+            {
+                **{name: value for name, value in row.items() if name != "create_time"},
+                "old_time": old.update_time,
+            },
         )
         if count:
             return

@@ -168,7 +168,9 @@ class Directory:
             if self._failure is not None or self._snapshot is None:
                 log.info("key_table.read", key_count=len(keys), tenant_count=len(tenants))
             for digest in repeated:
-                log.warning("key.repeated", key_id=keys[digest].key_id, tenant_id=keys[digest].tenant)
+                log.warning(
+                    "key.repeated", key_id=keys[digest].key_id, tenant_id=keys[digest].tenant
+                )
             self._failure = None
             self._snapshot = Snapshot(keys=keys, tenants=tenants, read_at=began)
 

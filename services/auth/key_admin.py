@@ -89,7 +89,9 @@ class KeyAdmin:
         found = (await self._directory.ready()).keys_of(tenant)
         return sorted(found, key=lambda key: (key.create_time or EPOCH, key.key_id), reverse=True)
 
-    async def rotate(self, name: ApiKeyName, overlap: timedelta, holder: Holder) -> tuple[NewKey, KeyRecord]:
+    async def rotate(
+        self, name: ApiKeyName, overlap: timedelta, holder: Holder
+    ) -> tuple[NewKey, KeyRecord]:
         """Make a key like `name` and let that one end after `overlap`; return both.
 
         The new key lives as long as the old one was meant to, counted from now.

@@ -9,8 +9,10 @@ from services.auth.keys import KeyRecord
 
 
 class KeyStore(Protocol):
-    """The key table. Each write is one statement, repeatable, and touches only the fields it names,
-    so that a key revoked by SQL in the meantime stays revoked.
+    """The key table.
+
+    Each write is one statement, repeatable, and touches only the fields it names, so that a key
+    revoked by SQL in the meantime stays revoked.
     """
 
     async def read(self) -> Sequence[KeyRecord]:

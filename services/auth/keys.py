@@ -155,7 +155,9 @@ def new_secret(tenant: str, bits: int | None = None) -> str:
 def new_key_id(bits: int | None = None) -> str:
     """Return an id for a key: `k` and 12 characters of `[0-9a-z]`, of 60 random bits unless given."""
     number = secrets.randbits(60) if bits is None else bits
-    return "k" + "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> 5 * i & 31] for i in range(12))
+    return "k" + "".join(
+        "0123456789abcdefghjkmnpqrstvwxyz"[number >> 5 * i & 31] for i in range(12)
+    )
 
 
 def derived_key_id(digest: str) -> str:
@@ -189,7 +191,9 @@ def _refuse_typos(text: str) -> None:
             f"the API key does not end in {length} letters and digits after its last `_`: copy it again"
         )
     if checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
-        raise ApiKeyMalformed("the checksum of the API key is wrong: it was mistyped, copy it again")
+        raise ApiKeyMalformed(
+            "the checksum of the API key is wrong: it was mistyped, copy it again"
+        )
 
 
 def parse_scopes(text: str | None, tenant: str) -> frozenset[str]:

@@ -28,7 +28,9 @@ def bearer(authorization: str) -> str:
     """Return the credential of an `authorization` header; raise CredentialMissing or IdentityTokenInvalid."""
     scheme, _, credential = authorization.partition(" ")
     if not authorization:
-        raise CredentialMissing("no `authorization` came with the call; send `Bearer` and the orchestrator's key")
+        raise CredentialMissing(
+            "no `authorization` came with the call; send `Bearer` and the orchestrator's key"
+        )
     if scheme.lower() != "bearer" or not credential:
         raise IdentityTokenInvalid("`authorization` is not `Bearer` and a key")
     return credential

@@ -1,6 +1,6 @@
 """TenantService: translates, and decides nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,7 +34,9 @@ class TenantServicer(pb_grpc.TenantServiceServicer):
         tenant = Tenant(tenant_id=tenant_id, create_time=now, update_time=now, **fields)
         return pb.CreateTenantResponse(tenant=_tenant(await self._admin.create(tenant)))
 
-    async def GetTenant(self, request: pb.GetTenantRequest, context: Context) -> pb.GetTenantResponse:
+    async def GetTenant(
+        self, request: pb.GetTenantRequest, context: Context
+    ) -> pb.GetTenantResponse:
         with Reading() as read:
             name = read("name", TenantName.parse, request.name)
         return pb.GetTenantResponse(tenant=_tenant(await self._admin.get(name.tenant)))
@@ -76,7 +78,7 @@ def _tenant_id(text: str) -> str:
 
 
 def _state(value: int) -> TenantState:
-    states = {
+    states: dict[int, TenantState] = {
         tenant_pb2.TENANT_STATE_ACTIVE: TenantState.ACTIVE,
         tenant_pb2.TENANT_STATE_SUSPENDED: TenantState.SUSPENDED,
     }
@@ -117,7 +119,7 @@ FIELDS: Final[dict[str, Callable[[Any], object]]] = {
 CHANGEABLE: Final = tuple(field for field in FIELDS if field != "bigquery_location")
 
 
-def _mask(paths: list[str]) -> list[str]:
+def _mask(paths: Sequence[str]) -> list[str]:
     if not paths or (wrong := sorted(set(paths) - set(CHANGEABLE))):
         found = ", ".join(wrong) if paths else "nothing"
         raise ValueError(f"found {found}; allowed are {', '.join(CHANGEABLE)}")
@@ -128,7 +130,7 @@ def _tenant(tenant: Tenant) -> tenant_pb2.Tenant:
     return tenant_pb2.Tenant(
         name=str(TenantName(tenant.tenant_id)),
         display_name=tenant.display_name,
-        state=tenant_pb2.TenantState.Value(f"TENANT_STATE_{tenant.state.name}"),
+        state=f"TENANT_STATE_{tenant.state.name}",
         bigquery_project=tenant.bigquery_project,
         bigquery_location=tenant.bigquery_location,
         service_account=tenant.service_account,

@@ -41,7 +41,9 @@ SOURCE_PREFIX: Final = re.compile(r"(?:gs|s3)://[a-z0-9][a-z0-9._-]{1,221}/(?:[^
 class TenantNotFound(NotFound):
     reason = "TENANT_NOT_FOUND"
 
-    def __init__(self, tenant: str, advice: str = "create it with `convergence tenants create`") -> None:
+    def __init__(
+        self, tenant: str, advice: str = "create it with `convergence tenants create`"
+    ) -> None:
         super().__init__(f"no tenant {tenant}; {advice}", name=f"tenants/{tenant}")
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 from convergence.auth.v1 import (
     api_key_service_pb2_grpc,
     auth_service_pb2_grpc,
@@ -20,8 +19,7 @@ from convergence.auth.v1 import (
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from libs.common.app import Host, hosted
-from libs.common.channel import from_status, open_channel
-from libs.common.errors import ServiceError
+from libs.common.channel import open_channel
 from libs.common.names import PLATFORM
 from services.auth import keys
 from services.auth.app import Settings, attach_stores
@@ -49,7 +47,9 @@ WIDGETS = Tenant(tenant_id="widgets", create_time=NOW, update_time=NOW)
 
 def record(secret: str, tenant: str, **fields: Any) -> KeyRecord:
     digest = keys.digest_of(secret)
-    plain = KeyRecord(digest=digest, tenant=tenant, key_id=keys.derived_key_id(digest), create_time=NOW)
+    plain = KeyRecord(
+        digest=digest, tenant=tenant, key_id=keys.derived_key_id(digest), create_time=NOW
+    )
     return dataclasses.replace(plain, **fields)
 
 
@@ -77,7 +77,7 @@ class Served:
         return api_key_service_pb2_grpc.ApiKeyServiceStub(self.channel)
 
     async def serving(self) -> bool:
-        stub = health_pb2_grpc.HealthStub(self.channel)
+        stub: Any = health_pb2_grpc.HealthStub(self.channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest())
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
@@ -112,16 +112,18 @@ async def served(
     def attach(host: Host, given: Settings) -> contextlib.AbstractAsyncContextManager[None]:
         return attach_stores(host, given, promise_seconds=promise_seconds, **stores)  # type: ignore[arg-type]
 
-    async with hosted("auth", configured, attach) as (host, address):
-        async with open_channel(address) as channel:
-            yield Served(
-                keys=stores["key_store"],  # type: ignore[arg-type]
-                tenants=stores["tenant_store"],  # type: ignore[arg-type]
-                signing=stores["signing_key_store"],  # type: ignore[arg-type]
-                host=host,
-                channel=channel,
-                address=address,
-            )
+    async with (
+        hosted("auth", configured, attach) as (host, address),
+        open_channel(address) as channel,
+    ):
+        yield Served(
+            keys=stores["key_store"],  # type: ignore[arg-type]
+            tenants=stores["tenant_store"],  # type: ignore[arg-type]
+            signing=stores["signing_key_store"],  # type: ignore[arg-type]
+            host=host,
+            channel=channel,
+            address=address,
+        )
 
 
 def standing() -> tuple[KeyRecord, ...]:
@@ -136,28 +138,3 @@ def standing() -> tuple[KeyRecord, ...]:
 def key(secret: str) -> tuple[tuple[str, str], ...]:
     """Return the metadata of a call with a key."""
     return (("x-api-key", secret),)
-
-
-@dataclasses.dataclass(slots=True)
-class Refusal:
-    """What a refused call carried."""
-
-    error: ServiceError = dataclasses.field(default_factory=lambda: ServiceError("none"))
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        return self.error.metadata
-
-    @property
-    def fields(self) -> list[str]:
-        return sorted(getattr(self.error, "violations", {}))
-
-
-@contextlib.contextmanager
-def refused(code: str, reason: str) -> Generator[Refusal]:
-    """Expect the block's call to fail with this code and reason."""
-    refusal = Refusal()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        yield refusal
-    refusal.error = from_status(caught.value)
-    assert (caught.value.code().name, refusal.error.reason) == (code, reason), caught.value.details()

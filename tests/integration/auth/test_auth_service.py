@@ -25,10 +25,10 @@ from tests.integration.auth.serving import (
     ROOT,
     Served,
     record,
-    refused,
     served,
     standing,
 )
+from tests.support.refusals import refused
 
 RUN = "tenants/acme/pipelines/p/runs/r"
 ENDED = keys.new_secret("acme")
@@ -50,7 +50,9 @@ async def auth(tmp_path: Path) -> AsyncGenerator[Served]:
         yield await running.settled()
 
 
-def asking(secret: str, audience: str = "orchestrator", peer: str = "ipv4:10.0.0.1:5") -> pb.AuthenticateRequest:
+def asking(
+    secret: str, audience: str = "orchestrator", peer: str = "ipv4:10.0.0.1:5"
+) -> pb.AuthenticateRequest:
     return pb.AuthenticateRequest(api_key=secret, audience=audience, peer=peer)
 
 
@@ -66,7 +68,11 @@ async def test_a_key_is_answered_with_a_principal_and_a_token_that_verifies(auth
     answer = await auth.auth.Authenticate(asking(ADMIN))
     principal = answer.principal
     assert (principal.tenant, list(principal.scopes)) == ("acme", ["runs:read", "tenant:admin"])
-    assert (principal.calls_per_second, principal.call_burst, principal.live_run_count) == (1000, 2000, 3)
+    assert (principal.calls_per_second, principal.call_burst, principal.live_run_count) == (
+        1000,
+        2000,
+        3,
+    )
     assert 0 < answer.cache_ttl.ToTimedelta().total_seconds() <= 20
     assert not answer.HasField("key_expire_time")
     verified = await verifier(auth, "orchestrator").verify(answer.identity_token)
@@ -77,7 +83,9 @@ async def test_a_key_is_answered_with_a_principal_and_a_token_that_verifies(auth
 
 async def test_a_key_that_ends_says_when(auth: Served) -> None:
     answer = await auth.auth.Authenticate(asking(ENDING))
-    assert answer.key_expire_time.ToDatetime() == (NOW + timedelta(seconds=100)).replace(tzinfo=None)
+    assert answer.key_expire_time.ToDatetime() == (NOW + timedelta(seconds=100)).replace(
+        tzinfo=None
+    )
     assert answer.expire_time.seconds <= answer.key_expire_time.seconds
 
 
@@ -96,6 +104,7 @@ async def test_a_platform_key_has_the_tenant_of_the_platform(auth: Served) -> No
         (ENDED, "API_KEY_EXPIRED", {"keyId", "expireTime"}),
         (REVOKED, "API_KEY_REVOKED", {"keyId"}),
     ],
+    ids=["empty", "long", "mistyped", "unknown", "ended", "revoked"],
 )
 async def test_a_bad_key_is_unauthenticated_by_its_own_reason(
     auth: Served, secret: str, reason: str, facts: set[str]
@@ -124,7 +133,9 @@ async def test_a_suspended_tenant_is_refused(tmp_path: Path) -> None:
             await issue(auth)
 
 
-async def test_a_row_made_by_hand_registers_its_tenant_once_there_is_a_folder(tmp_path: Path) -> None:
+async def test_a_row_made_by_hand_registers_its_tenant_once_there_is_a_folder(
+    tmp_path: Path,
+) -> None:
     hand = [record(f"{HAND} {tenant}", tenant) for tenant in ("gadgets", "acme_corp", "gone")]
     gone = dataclasses.replace(ACME, tenant_id="gone", state=TenantState.DELETED)
     async with served(
@@ -145,7 +156,9 @@ async def test_a_row_made_by_hand_registers_its_tenant_once_there_is_a_folder(tm
             await auth.auth.Authenticate(asking(f"{HAND} gone"))
 
 
-async def test_an_address_that_fails_too_often_waits_and_its_port_does_not_matter(auth: Served) -> None:
+async def test_an_address_that_fails_too_often_waits_and_its_port_does_not_matter(
+    auth: Served,
+) -> None:
     for port in range(30):
         with refused("UNAUTHENTICATED", "API_KEY_MALFORMED"):
             await auth.auth.Authenticate(asking("", peer=f"ipv4:10.9.9.9:{port}"))
@@ -156,7 +169,9 @@ async def test_an_address_that_fails_too_often_waits_and_its_port_does_not_matte
     assert await auth.auth.Authenticate(asking(ADMIN, peer="ipv4:10.9.9.9:99"))
 
 
-async def test_while_bigquery_is_down_nothing_is_known_and_it_recovers_by_itself(tmp_path: Path) -> None:
+async def test_while_bigquery_is_down_nothing_is_known_and_it_recovers_by_itself(
+    tmp_path: Path,
+) -> None:
     store = MemoryKeyStore(*standing())
     store.fail_with = DOWN
     async with served(tmp_path, key_store=store) as auth:
@@ -194,7 +209,9 @@ async def test_before_init_every_call_but_health_names_the_command(tmp_path: Pat
 
 async def test_a_signing_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
     signing = MemorySigningKeyStore()
-    signing.fail_with = FailedPrecondition("exposed", reason="SIGNING_KEY_UNUSABLE", path="p", mode="0644")
+    signing.fail_with = FailedPrecondition(
+        "exposed", reason="SIGNING_KEY_UNUSABLE", path="p", mode="0644"
+    )
     async with served(tmp_path, signing=signing) as auth:
         await auth.settled()
         for call in (auth.auth.Authenticate(asking(ADMIN)), issue(auth), listing(auth)):
@@ -234,8 +251,11 @@ async def test_the_orchestrator_gets_a_token_bound_to_its_run(auth: Served) -> N
         (f"Basic {CREDENTIAL}", "IDENTITY_TOKEN_INVALID"),
         (f"Bearer {READER}", "IDENTITY_TOKEN_INVALID"),
     ],
+    ids=["none", "wrong", "basic", "an API key"],
 )
-async def test_nobody_else_gets_tokens_of_runs(auth: Served, authorization: str, reason: str) -> None:
+async def test_nobody_else_gets_tokens_of_runs(
+    auth: Served, authorization: str, reason: str
+) -> None:
     with refused("UNAUTHENTICATED", reason):
         await issue(auth, authorization=authorization)
 

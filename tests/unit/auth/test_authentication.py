@@ -5,6 +5,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import jwt
 import pytest
@@ -45,7 +46,9 @@ RUN = RunName("acme", "p", "r")
 
 def record(secret: str, tenant: str = "acme", **fields: object) -> KeyRecord:
     digest = keys.digest_of(secret)
-    plain = KeyRecord(digest=digest, tenant=tenant, key_id=keys.derived_key_id(digest), create_time=START)
+    plain = KeyRecord(
+        digest=digest, tenant=tenant, key_id=keys.derived_key_id(digest), create_time=START
+    )
     return dataclasses.replace(plain, **fields)  # type: ignore[arg-type]
 
 
@@ -60,18 +63,23 @@ class Counted:
 class Auth:
     """An authentication over stores in memory; `folders` are the config folders."""
 
-    def __init__(self, *records: KeyRecord, tenants: tuple[Tenant, ...] = (ACME,), failures: Failures | None = None) -> None:
+    def __init__(
+        self,
+        *records: KeyRecord,
+        tenants: tuple[Tenant, ...] = (ACME,),
+        failures: Failures | None = None,
+    ) -> None:
         self.time = VirtualTime()
         self.keys = MemoryKeyStore(*records)
         self.tenants = MemoryTenantStore(*tenants)
         self.signing = MemorySigningKeyStore(SigningKey.generate())
         self.metrics = Counted()
         self.folders: set[str] = set()
-        time = {"clock": self.time.clock, "sleep": self.time.sleep}
-        self.directory = Directory(self.keys, self.tenants, **time)
+        clock, sleep = self.time.clock, self.time.sleep
+        self.directory = Directory(self.keys, self.tenants, clock=clock, sleep=sleep)
         self.it = Authentication(
             self.directory,
-            SigningKeys(self.signing, **time),
+            SigningKeys(self.signing, clock=clock, sleep=sleep),
             self.metrics,
             clock=self.time.clock,
             now=self.time.now,
@@ -94,7 +102,11 @@ async def test_a_known_key_is_answered_from_memory_with_a_token_for_the_asker() 
     auth = await ready(record(SECRET, scopes=frozenset({"runs:read"})))
     identity = await auth.it.identify(SECRET, audience="orchestrator", peer=PEER)
     claims = jwt.decode(identity.token.text, options={"verify_signature": False})
-    assert (claims["sub"], claims["aud"], claims["scopes"]) == ("acme", ["orchestrator"], ["runs:read"])
+    assert (claims["sub"], claims["aud"], claims["scopes"]) == (
+        "acme",
+        ["orchestrator"],
+        ["runs:read"],
+    )
     assert identity.caller.tenant == ACME
     assert identity.cache_seconds == 20.0
     assert auth.keys.reads == 1
@@ -137,7 +149,9 @@ async def test_a_platform_key_needs_no_tenant() -> None:
         ({"expire_time": START}, ApiKeyExpired),
     ],
 )
-async def test_an_ended_key_is_refused_by_its_own_reason(fields: dict[str, object], refusal: type[Exception]) -> None:
+async def test_an_ended_key_is_refused_by_its_own_reason(
+    fields: dict[str, Any], refusal: type[Exception]
+) -> None:
     auth = await ready(record(SECRET, **fields))
     with pytest.raises(refusal):
         await auth.call()
@@ -216,9 +230,12 @@ async def test_a_tenant_that_cannot_be_registered_now_is_no_ones_fault() -> None
 
 
 @pytest.mark.parametrize(
-    ("state", "refusal"), [(TenantState.SUSPENDED, TenantSuspended), (TenantState.DELETED, TenantDeleted)]
+    ("state", "refusal"),
+    [(TenantState.SUSPENDED, TenantSuspended), (TenantState.DELETED, TenantDeleted)],
 )
-async def test_a_tenant_that_is_not_active_may_not_call(state: TenantState, refusal: type[Exception]) -> None:
+async def test_a_tenant_that_is_not_active_may_not_call(
+    state: TenantState, refusal: type[Exception]
+) -> None:
     auth = await ready(record(SECRET), tenants=(dataclasses.replace(ACME, state=state),))
     with pytest.raises(refusal):
         await auth.call()
@@ -258,7 +275,7 @@ async def test_before_init_every_call_names_the_command_and_after_it_the_next_wo
         lambda: it.identify(SECRET, audience="auth", peer=PEER),
         lambda: it.call(SECRET, peer=PEER),
         lambda: it.run_token(RUN, frozenset({"ingest"})),
-        lambda: it.signer(),
+        it.signer,
     ]
     for call in calls:
         with pytest.raises(FailedPrecondition) as error:
@@ -273,7 +290,11 @@ async def test_a_run_token_is_bound_to_its_run() -> None:
     auth = await ready()
     token = await auth.it.run_token(RUN, frozenset({"ingest", "quality"}))
     claims = jwt.decode(token.text, options={"verify_signature": False})
-    assert (claims["sub"], claims["run"], claims["aud"]) == ("acme", str(RUN), ["ingest", "quality"])
+    assert (claims["sub"], claims["run"], claims["aud"]) == (
+        "acme",
+        str(RUN),
+        ["ingest", "quality"],
+    )
 
 
 async def test_a_run_of_no_tenant_gets_no_token() -> None:
@@ -292,10 +313,15 @@ async def test_uses_are_written_in_one_go_and_kept_while_the_store_is_down() -> 
     await auth.call(HAND)
     await auth.it.write_uses()
     uses = {key.digest: key.last_use_time for key in await auth.keys.read()}
-    assert uses == {keys.digest_of(SECRET): START, keys.digest_of(HAND): START + timedelta(seconds=5)}
+    assert uses == {
+        keys.digest_of(SECRET): START,
+        keys.digest_of(HAND): START + timedelta(seconds=5),
+    }
 
 
-async def test_a_signing_key_that_cannot_be_read_again_keeps_signing_but_an_exposed_one_does_not() -> None:
+async def test_a_signing_key_that_cannot_be_read_again_keeps_signing_but_an_exposed_one_does_not() -> (
+    None
+):
     auth = await ready()
     store = MemorySigningKeyStore(SigningKey.generate())
     signing = SigningKeys(store, clock=auth.time.clock, sleep=auth.time.sleep)

@@ -53,8 +53,12 @@ async def test_a_reading_serves_until_the_promise_is_over_and_no_longer() -> Non
     assert directory.serving
 
 
-@pytest.mark.parametrize(("age", "expected"), [(0.0, 20.0), (39.0, 20.0), (50.0, 10.0), (60.0, 0.0), (70.0, 0.0)])
-async def test_an_answer_and_its_caching_together_never_break_the_promise(age: float, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("age", "expected"), [(0.0, 20.0), (39.0, 20.0), (50.0, 10.0), (60.0, 0.0), (70.0, 0.0)]
+)
+async def test_an_answer_and_its_caching_together_never_break_the_promise(
+    age: float, expected: float
+) -> None:
     time = VirtualTime()
     directory = directory_over(MemoryKeyStore(KEY), time)
     await directory.refresh()

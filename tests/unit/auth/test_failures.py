@@ -37,7 +37,11 @@ def test_memory_is_bounded_and_the_oldest_gives_way() -> None:
     for number in range(3):
         failures.note_unknown(f"d{number}", 0.0)
         failures.admit(f"peer{number}", 0.0)
-    assert [failures.lately_unknown(f"d{number}", 1.0) for number in range(3)] == [False, True, True]
+    assert [failures.lately_unknown(f"d{number}", 1.0) for number in range(3)] == [
+        False,
+        True,
+        True,
+    ]
     failures.admit("peer0", 0.0)
     with pytest.raises(AuthenticationThrottled):
         failures.admit("peer2", 0.0)

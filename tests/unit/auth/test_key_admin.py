@@ -32,7 +32,9 @@ class Admin:
         )
         self.it = KeyAdmin(self.directory, now=self.time.now)
 
-    async def create(self, tenant: str = "acme", holder: Holder = ADMIN, **fields: object) -> NewKey:
+    async def create(
+        self, tenant: str = "acme", holder: Holder = ADMIN, **fields: object
+    ) -> NewKey:
         asked = {"description": "d", "scopes": keys.DEFAULT_SCOPES, "expire_time": None, **fields}
         return await self.it.create(tenant, holder=holder, **asked)  # type: ignore[arg-type]
 
@@ -98,7 +100,9 @@ async def test_rotation_lets_both_keys_work_for_the_overlap() -> None:
     }
 
 
-async def test_rotation_never_prolongs_a_key_and_its_successor_lives_as_long_as_it_was_meant_to() -> None:
+async def test_rotation_never_prolongs_a_key_and_its_successor_lives_as_long_as_it_was_meant_to() -> (
+    None
+):
     admin = await ready()
     old = (await admin.create(expire_time=START + timedelta(hours=10))).key
     admin.time.pass_(9 * 3600)

@@ -34,7 +34,9 @@ def test_a_key_has_the_same_form_whatever_its_bits(tenant: str, bits: int) -> No
 
 
 def test_the_key_of_known_bits_is_this_one() -> None:
-    assert keys.new_secret("acme", 0) == "cvg_acme_" + "0" * 43 + keys.checksum("cvg_acme_" + "0" * 43)
+    assert keys.new_secret("acme", 0) == "cvg_acme_" + "0" * 43 + keys.checksum(
+        "cvg_acme_" + "0" * 43
+    )
     assert keys.new_secret("acme", 61)[:52] == "cvg_acme_" + "0" * 42 + "z"
 
 
@@ -68,7 +70,9 @@ def test_two_swapped_neighbours_are_caught() -> None:
                 keys.digest_of(swapped)
 
 
-@pytest.mark.parametrize("text", ["", "cvg_", "cvg_acme_short", "cvg_acme_" + "é" * 49, "x" * 257, "é" * 129])
+@pytest.mark.parametrize(
+    "text", ["", "cvg_", "cvg_acme_short", "cvg_acme_" + "é" * 49, "x" * 257, "é" * 129]
+)
 def test_what_cannot_be_a_key_is_refused_with_advice(text: str) -> None:
     with pytest.raises(ApiKeyMalformed, match="key"):
         keys.digest_of(text)

@@ -34,7 +34,9 @@ def test_the_port_of_a_peer_does_not_count(peer: str, host: str) -> None:
         ("unix:", "198.51.100.7", "unix:"),
     ],
 )
-def test_only_a_trusted_proxy_says_for_whom_it_calls(peer: str, forwarded: str, expected: str) -> None:
+def test_only_a_trusted_proxy_says_for_whom_it_calls(
+    peer: str, forwarded: str, expected: str
+) -> None:
     assert address_of(peer, forwarded, TRUSTED) == expected
 
 

@@ -60,7 +60,10 @@ def test_the_six_columns_are_enough() -> None:
         description="seed",
         scopes=keys.DEFAULT_SCOPES,
     )
-    assert key_of({**SEED, **dict.fromkeys(["key_id", "scopes", "expires_at", "superseded_by"])}) == key
+    assert (
+        key_of({**SEED, **dict.fromkeys(["key_id", "scopes", "expires_at", "superseded_by"])})
+        == key
+    )
 
 
 @pytest.mark.parametrize("value", [False, None])
@@ -74,9 +77,16 @@ def test_a_hash_in_capitals_is_the_same_hash() -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("api_key_hash", "my-key"), ("api_key_hash", None), ("tenant_id", "Acme"), ("tenant_id", None)],
+    [
+        ("api_key_hash", "my-key"),
+        ("api_key_hash", None),
+        ("tenant_id", "Acme"),
+        ("tenant_id", None),
+    ],
 )
-def test_a_row_that_is_no_key_is_named_without_showing_what_may_be_a_secret(column: str, value: object) -> None:
+def test_a_row_that_is_no_key_is_named_without_showing_what_may_be_a_secret(
+    column: str, value: object
+) -> None:
     with pytest.raises(ValueError, match=column) as error:
         key_of({**SEED, column: value})
     assert "my-key" not in str(error.value)
@@ -86,7 +96,9 @@ def test_admin_of_the_platform_cannot_be_inserted_for_a_tenant() -> None:
     assert key_of({**SEED, "scopes": "platform:admin runs:read"}).scopes == {"runs:read"}
 
 
-@pytest.mark.parametrize("key", [FULL, dataclasses.replace(FULL, superseded_by="", scopes=frozenset())])
+@pytest.mark.parametrize(
+    "key", [FULL, dataclasses.replace(FULL, superseded_by="", scopes=frozenset())]
+)
 def test_a_key_comes_back_as_it_went(key: KeyRecord) -> None:
     row = row_of_key(key)
     assert tuple(row) == tuple(column.name for column in API_KEYS.columns)
@@ -104,7 +116,9 @@ def test_a_tenant_row_of_nulls_means_the_platforms_defaults() -> None:
     assert tenant_of(row) == Tenant(tenant_id="acme", create_time=START, update_time=START)
 
 
-@pytest.mark.parametrize("change", [{"tenant_id": "-"}, {"state": "sleeping"}, {"update_time": None}])
+@pytest.mark.parametrize(
+    "change", [{"tenant_id": "-"}, {"state": "sleeping"}, {"update_time": None}]
+)
 def test_a_row_that_is_no_tenant_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"tenant_id|sleeping|update_time"):
         tenant_of({**row_of_tenant(ACME), **change})

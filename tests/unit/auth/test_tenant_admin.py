@@ -31,7 +31,9 @@ class Admin:
         self.time = VirtualTime()
         self.keys = MemoryKeyStore(KEY)
         self.tenants = MemoryTenantStore(*tenants)
-        self.directory = Directory(self.keys, self.tenants, clock=self.time.clock, sleep=self.time.sleep)
+        self.directory = Directory(
+            self.keys, self.tenants, clock=self.time.clock, sleep=self.time.sleep
+        )
         self.it = TenantAdmin(self.directory, now=self.time.now)
 
 
@@ -44,7 +46,9 @@ async def ready(*tenants: Tenant) -> Admin:
 async def test_creating_twice_with_the_same_content_returns_the_first() -> None:
     admin = await ready()
     assert await admin.it.create(ACME) == ACME
-    later = dataclasses.replace(ACME, create_time=START + timedelta(days=1), update_time=START + timedelta(days=1))
+    later = dataclasses.replace(
+        ACME, create_time=START + timedelta(days=1), update_time=START + timedelta(days=1)
+    )
     assert await admin.it.create(later) == ACME
 
 
@@ -91,13 +95,17 @@ async def test_after_a_race_lost_to_another_replica_the_next_try_sees_its_change
     await admin.tenants.swap(ACME, theirs)
     with pytest.raises(TenantStale):
         await admin.it.update("acme", {"display_name": "O"}, expected_update_time=None)
-    assert (await admin.it.update("acme", {"display_name": "O"}, expected_update_time=None)).display_name == "O"
+    assert (
+        await admin.it.update("acme", {"display_name": "O"}, expected_update_time=None)
+    ).display_name == "O"
 
 
 async def test_suspending_and_resuming() -> None:
     admin = await ready(ACME)
     for state in (TenantState.SUSPENDED, TenantState.ACTIVE):
-        assert (await admin.it.update("acme", {"state": state}, expected_update_time=None)).state is state
+        assert (
+            await admin.it.update("acme", {"state": state}, expected_update_time=None)
+        ).state is state
 
 
 async def test_deleting_revokes_the_keys_and_leaves_a_tombstone_and_repeats() -> None:
@@ -135,5 +143,11 @@ async def test_a_tenant_of_another_replica_is_found() -> None:
 
 
 async def test_tenants_are_listed_by_id() -> None:
-    admin = await ready(*(dataclasses.replace(ACME, tenant_id=name) for name in ("zeta", "alpha", "mid")))
-    assert [tenant.tenant_id for tenant in await admin.it.list(show_deleted=False)] == ["alpha", "mid", "zeta"]
+    admin = await ready(
+        *(dataclasses.replace(ACME, tenant_id=name) for name in ("zeta", "alpha", "mid"))
+    )
+    assert [tenant.tenant_id for tenant in await admin.it.list(show_deleted=False)] == [
+        "alpha",
+        "mid",
+        "zeta",
+    ]

@@ -33,7 +33,9 @@ ACME = Tenant(tenant_id="acme", create_time=NOON, update_time=NOON)
         ("a_b", "a_b_c", True),
     ],
 )
-def test_an_id_followed_by_an_underscore_can_be_confused(one: str, other: str, expected: bool) -> None:
+def test_an_id_followed_by_an_underscore_can_be_confused(
+    one: str, other: str, expected: bool
+) -> None:
     assert tenants.confusable(one, other) is expected
 
 
@@ -50,7 +52,10 @@ def test_only_listed_moves_are_allowed(state: TenantState, target: TenantState) 
     if target is state:
         assert tenant.to(target, at=LATER) is tenant
     elif target in NEXT[state]:
-        assert (tenant.to(target, at=LATER).state, tenant.to(target, at=LATER).update_time) == (target, LATER)
+        assert (tenant.to(target, at=LATER).state, tenant.to(target, at=LATER).update_time) == (
+            target,
+            LATER,
+        )
     else:
         with pytest.raises(TenantDeleted):
             tenant.to(target, at=LATER)
@@ -71,7 +76,11 @@ def test_only_an_active_tenant_may_call() -> None:
 
 def test_what_differs_between_two_tenants_is_named() -> None:
     other = Tenant(
-        tenant_id="acme", create_time=LATER, update_time=LATER, display_name="A", limits=Limits(call_burst=1)
+        tenant_id="acme",
+        create_time=LATER,
+        update_time=LATER,
+        display_name="A",
+        limits=Limits(call_burst=1),
     )
     assert tenants.differing(ACME, other) == ("display_name", "limits")
     assert tenants.differing(ACME, ACME) == ()
@@ -83,7 +92,16 @@ def test_prefixes_of_object_stores_are_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "gs://bucket", "gs://bucket/a", "file:///etc/", "https://x/", "gs://b*/a/", "gs://bucket/../x/"]
+    "text",
+    [
+        "",
+        "gs://bucket",
+        "gs://bucket/a",
+        "file:///etc/",
+        "https://x/",
+        "gs://b*/a/",
+        "gs://bucket/../x/",
+    ],
 )
 def test_other_prefixes_are_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="allowed is a value such as gs://bucket/prefix/"):
@@ -92,7 +110,12 @@ def test_other_prefixes_are_refused_by_name(text: str) -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [Limits(calls_per_second=-1), Limits(calls_per_second=float("inf")), Limits(calls_per_second=float("nan")), Limits(call_burst=-1)],
+    [
+        Limits(calls_per_second=-1),
+        Limits(calls_per_second=float("inf")),
+        Limits(calls_per_second=float("nan")),
+        Limits(call_burst=-1),
+    ],
 )
 def test_limits_are_finite_and_not_negative(limits: Limits) -> None:
     with pytest.raises(ValueError, match="allowed are 0"):
@@ -103,7 +126,11 @@ def test_texts_of_google_are_checked() -> None:
     account = "loader@my-project.iam.gserviceaccount.com"
     assert tenants.checked_optional(account, tenants.SERVICE_ACCOUNT, "x") == account
     assert tenants.checked_optional("", tenants.PROJECT, "x") == ""
-    for text, pattern in [("me@gmail.com", tenants.SERVICE_ACCOUNT), ("UPPER", tenants.PROJECT), ("e u", tenants.LOCATION)]:
+    for text, pattern in [
+        ("me@gmail.com", tenants.SERVICE_ACCOUNT),
+        ("UPPER", tenants.PROJECT),
+        ("e u", tenants.LOCATION),
+    ]:
         with pytest.raises(ValueError, match="such as example"):
             tenants.checked_optional(text, pattern, "example")
 

@@ -21,7 +21,11 @@ def claims_of(text: str, signer: Signer, audience: str = "ingest") -> dict[str, 
         algorithms=["EdDSA"],
         audience=audience,
         issuer=ISSUER,
-        options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "aud", "iss", "sub", "jti"]},
+        options={
+            "verify_exp": False,
+            "verify_iat": False,
+            "require": ["exp", "iat", "aud", "iss", "sub", "jti"],
+        },
     )
 
 
@@ -74,7 +78,11 @@ def test_the_first_key_signs_and_all_are_published() -> None:
     signer = Signer.parse(old.pem() + b"\n" + new.pem())
     assert [key.key_id for key in signer.public_keys] == [old.key_id, new.key_id]
     token = signer.sign(tenant="acme", audiences=["ingest"], scopes=[], now=START)
-    assert jwt.get_unverified_header(token.text) == {"alg": "EdDSA", "typ": "JWT", "kid": old.key_id}
+    assert jwt.get_unverified_header(token.text) == {
+        "alg": "EdDSA",
+        "typ": "JWT",
+        "kid": old.key_id,
+    }
 
 
 def test_what_is_no_ed25519_key_is_refused() -> None:

@@ -71,6 +71,9 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def monotonic(self) -> float:
+        return self.now.timestamp()
+
     async def sleep(self, seconds: float) -> None:
         """Short waits pass at once; a hold waits for `advance`."""
         if seconds < 600:
@@ -115,7 +118,7 @@ class World:
             warehouse=self.warehouse,
             dispatcher=Dispatcher(
                 self.workers,
-                monotonic=lambda: self.clock.now.timestamp(),
+                monotonic=self.clock.monotonic,
                 sleep=self.clock.sleep,
             ),
             judge=self.judge,

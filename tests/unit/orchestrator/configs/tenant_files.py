@@ -1,4 +1,3 @@
-
 """A small tenant whose files are right, to be broken one at a time."""
 
 import json

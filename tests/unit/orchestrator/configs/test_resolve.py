@@ -1,4 +1,3 @@
-
 """Every mistake in a tenant's files is named by file, line and field, with what is allowed."""
 
 import pytest

@@ -1,4 +1,3 @@
-
 """A transform is one SELECT over its own tenant's tables, or it is refused with a reason."""
 
 import pytest
