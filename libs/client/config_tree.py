@@ -26,7 +26,7 @@ def lay_out(configs: Path, tenant_id: str) -> list[Path]:
             written.append(target)
     secrets = folder / SECRETS
     secrets.mkdir(mode=PRIVATE, exist_ok=True)
-    os.chmod(secrets, PRIVATE)
+    secrets.chmod(PRIVATE)
     ignored = secrets / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n")
@@ -39,7 +39,7 @@ def write_secret(configs: Path, tenant_id: str, name: str, text: str) -> Path:
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     file = folder / f"{name}.txt"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "w") as opened:
+    with os.fdopen(descriptor, "w") as opened:
         os.fchmod(opened.fileno(), 0o600)
         opened.write(text)
     return file

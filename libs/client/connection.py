@@ -117,9 +117,7 @@ def _open(where: Address) -> grpc.aio.Channel:
     if not where.tls:
         return grpc.aio.insecure_channel(where.target, options=options, interceptors=traced)
     credentials = grpc.ssl_channel_credentials()
-    return grpc.aio.secure_channel(
-        where.target, credentials, options=options, interceptors=traced
-    )
+    return grpc.aio.secure_channel(where.target, credentials, options=options, interceptors=traced)
 
 
 def _kind(error: grpc.aio.AioRpcError, address: str) -> errors.ServiceError:

@@ -193,9 +193,7 @@ class AsyncRuns:
         """Return rows of the run `parent` that were not published; `limit=None` returns all."""
 
         async def fetch(token: str, size: int) -> tuple[Iterable[QuarantinedRow], str]:
-            request = pb.ListQuarantinedRowsRequest(
-                parent=parent, page_size=size, page_token=token
-            )
+            request = pb.ListQuarantinedRowsRequest(parent=parent, page_size=size, page_token=token)
             page = await self._connection.call(self._stub.ListQuarantinedRows, request)
             return page.rows, page.next_page_token
 

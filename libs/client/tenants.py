@@ -48,7 +48,9 @@ class AsyncTenants:
 
     async def suspend(self, name: str) -> Tenant:
         """Stop the tenant: it starts nothing, and its runs before publishing are cancelled."""
-        return await self.update(Tenant(name=name, state=TenantState.TENANT_STATE_SUSPENDED), "state")
+        return await self.update(
+            Tenant(name=name, state=TenantState.TENANT_STATE_SUSPENDED), "state"
+        )
 
     async def resume(self, name: str) -> Tenant:
         """Let a suspended tenant go on."""

@@ -17,12 +17,20 @@ from convergence.orchestrator.v1 import pipeline_service_pb2_grpc as pipelines_g
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 from convergence.orchestrator.v1 import run_service_pb2_grpc as runs_grpc
 from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteMode
-from convergence.orchestrator.v1.run_pb2 import Run, RunEvent, RunState
+from convergence.orchestrator.v1.run_pb2 import (
+    QuarantinedRow,
+    Run,
+    RunEvent,
+    RunResult,
+    RunState,
+    ScopeValues,
+)
 
 from libs.common import errors
 from libs.common.rpc import to_status
 
 Context = grpc.aio.ServicerContext[Any, Any]
+SECRET = "cvg_acme_corp_shownonce"
 SERVER_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1))
 
 
@@ -36,8 +44,9 @@ async def refuse(context: Context, error: errors.ServiceError) -> None:
 class FakeRuns(runs_grpc.RunServiceServicer):
     """Runs that go through the states it was given, one a watch message.
 
-    Dials: `failures` are raised by the next calls of any method, one each; `cut_after` ends a watch
-    after so many messages; `refusal` is raised by CreateRun for ever.
+    Dials: `failures` are raised by the next calls of any method, one each; `refusal` by every call;
+    `cut_after` ends a watch after so many messages; `results` and `quarantined` are what the
+    lists hold; `final` is what the run has in its last state.
     """
 
     def __init__(self, *states: RunState) -> None:
@@ -49,17 +58,23 @@ class FakeRuns(runs_grpc.RunServiceServicer):
         self.metadata: list[dict[str, Any]] = []
         self.known: dict[str, Run] = {}
         self.final = Run()
+        self.listed: list[Run] = []
+        self.events = [
+            RunEvent(position=7, event_type="run.failed", summary="the source answered 401")
+        ]
+        self.results: list[RunResult] = []
+        self.quarantined: list[QuarantinedRow] = []
 
     async def _seen(self, request: Any, context: Context) -> None:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata() or ()))
         if self.failures:
             await refuse(context, self.failures.pop(0))
+        if self.refusal:
+            await refuse(context, self.refusal)
 
     async def CreateRun(self, request: runs_pb.CreateRunRequest, context: Context) -> Any:
         await self._seen(request, context)
-        if self.refusal:
-            await refuse(context, self.refusal)
         run = Run(name=f"{request.parent}/runs/r1", state=self.states[0], attempt=1)
         return runs_pb.CreateRunResponse(run=self.known.setdefault(request.request_id, run))
 
@@ -73,6 +88,8 @@ class FakeRuns(runs_grpc.RunServiceServicer):
 
     async def ListRuns(self, request: runs_pb.ListRunsRequest, context: Context) -> Any:
         await self._seen(request, context)
+        if self.listed:
+            return runs_pb.ListRunsResponse(runs=self.listed)
         first = int(request.page_token or 0)
         after = min(first + min(request.page_size, 2), 5)
         names = [f"{request.parent}/pipelines/p/runs/r{n}" for n in range(first, after)]
@@ -91,16 +108,51 @@ class FakeRuns(runs_grpc.RunServiceServicer):
             run = self._at(request.name, index)
             yield runs_pb.WatchRunResponse(run=run, cursor=str(index + 1))
 
-    async def ListRunEvents(self, request: Any, context: Context) -> Any:
+    async def WatchRuns(
+        self, request: runs_pb.WatchRunsRequest, context: Context
+    ) -> AsyncIterator[runs_pb.WatchRunsResponse]:
         await self._seen(request, context)
-        summary = "the source answered 401"
-        event = RunEvent(position=7, event_type="run.failed", summary=summary)
-        return runs_pb.ListRunEventsResponse(events=[event])
+        for index in range(int(request.cursor or 0), len(self.states)):
+            yield runs_pb.WatchRunsResponse(cursor=str(index))
+            run = self._at(f"{request.parent}/pipelines/p/runs/r1", index)
+            yield runs_pb.WatchRunsResponse(run=run, cursor=str(index + 1))
+
+    async def ListRunEvents(self, request: runs_pb.ListRunEventsRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        return runs_pb.ListRunEventsResponse(events=self.events)
+
+    async def ListRunResults(self, request: runs_pb.ListRunResultsRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        return runs_pb.ListRunResultsResponse(results=self.results)
+
+    async def ListQuarantinedRows(
+        self, request: runs_pb.ListQuarantinedRowsRequest, context: Context
+    ) -> Any:
+        await self._seen(request, context)
+        rows = self.quarantined[: request.page_size]
+        return runs_pb.ListQuarantinedRowsResponse(rows=rows)
 
     async def CancelRun(self, request: runs_pb.CancelRunRequest, context: Context) -> Any:
         await self._seen(request, context)
         run = Run(name=request.name, state=RunState.RUN_STATE_CANCELLING)
         return runs_pb.CancelRunResponse(run=run)
+
+    async def RetryRun(self, request: runs_pb.RetryRunRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        run = Run(name=request.name, state=RunState.RUN_STATE_PLANNING, attempt=2)
+        return runs_pb.RetryRunResponse(run=run)
+
+    async def ApproveRun(self, request: runs_pb.ApproveRunRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        run = Run(name=request.name, state=RunState.RUN_STATE_PUBLISHING)
+        return runs_pb.ApproveRunResponse(run=run)
+
+    async def DiscardRun(self, request: runs_pb.DiscardRunRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        run = Run(
+            name=request.name, state=RunState.RUN_STATE_CANCELLED, cancel_reason=request.reason
+        )
+        return runs_pb.DiscardRunResponse(run=run)
 
     def _at(self, name: str, index: int) -> Run:
         run = Run(name=name, attempt=1)
@@ -117,19 +169,46 @@ class FakePipelines(pipelines_grpc.PipelineServiceServicer):
     def __init__(self, *found: FileError) -> None:
         self.errors = found
 
-    async def ListPipelines(self, request: Any, context: Context) -> Any:
+    async def GetPipeline(self, request: pipelines_pb.GetPipelineRequest, context: Context) -> Any:
+        if not request.name.endswith("/p_focus_billing"):
+            text = f"there is no {request.name}"
+            missing = errors.NotFound(text, reason="PIPELINE_NOT_FOUND", name=request.name)
+            await refuse(context, missing)
+        return pipelines_pb.GetPipelineResponse(pipeline=self._one(request.name))
+
+    async def ListPipelines(
+        self, request: pipelines_pb.ListPipelinesRequest, context: Context
+    ) -> Any:
         del context
-        one = Pipeline(
-            name=f"{request.parent}/pipelines/p_focus_billing",
+        one = self._one(f"{request.parent}/pipelines/p_focus_billing")
+        return pipelines_pb.ListPipelinesResponse(pipelines=[one])
+
+    async def ValidatePipeline(
+        self, request: pipelines_pb.ValidatePipelineRequest, context: Context
+    ) -> Any:
+        del request, context
+        return pipelines_pb.ValidatePipelineResponse(errors=self.errors, spec_hash="0" * 64)
+
+    async def PlanRun(self, request: pipelines_pb.PlanRunRequest, context: Context) -> Any:
+        del request, context
+        return pipelines_pb.PlanRunResponse(
+            scope=[ScopeValues(column="_source", values=["bills/focus_sample.csv"])],
+            chunk_count=1,
+            estimated_bytes=2_531_007,
+            inputs=["bills/focus_sample.csv"],
+            target_table="acme_corp_raw_focus.bills",
+            extra_columns=["x_unknown"],
+        )
+
+    def _one(self, name: str) -> Pipeline:
+        return Pipeline(
+            name=name,
+            source="focus_files",
             source_kind="file",
             target_table="acme_corp_raw_focus.bills",
             write_mode=WriteMode.WRITE_MODE_APPEND,
+            errors=self.errors,
         )
-        return pipelines_pb.ListPipelinesResponse(pipelines=[one])
-
-    async def ValidatePipeline(self, request: Any, context: Context) -> Any:
-        del request, context
-        return pipelines_pb.ValidatePipelineResponse(errors=self.errors, spec_hash="0" * 64)
 
 
 class FakeTenants(tenants_grpc.TenantServiceServicer):
@@ -138,7 +217,7 @@ class FakeTenants(tenants_grpc.TenantServiceServicer):
     def __init__(self) -> None:
         self.created: dict[str, Tenant] = {}
 
-    async def CreateTenant(self, request: Any, context: Context) -> Any:
+    async def CreateTenant(self, request: tenants_pb.CreateTenantRequest, context: Context) -> Any:
         del context
         made = Tenant()
         made.CopyFrom(request.tenant)
@@ -147,26 +226,94 @@ class FakeTenants(tenants_grpc.TenantServiceServicer):
         found = self.created.setdefault(request.tenant_id, made)
         return tenants_pb.CreateTenantResponse(tenant=found)
 
+    async def GetTenant(self, request: tenants_pb.GetTenantRequest, context: Context) -> Any:
+        tenant = await self._found(request.name, context)
+        return tenants_pb.GetTenantResponse(tenant=tenant)
+
+    async def ListTenants(self, request: tenants_pb.ListTenantsRequest, context: Context) -> Any:
+        del context
+        gone = TenantState.TENANT_STATE_DELETED
+        found = [
+            tenant
+            for _, tenant in sorted(self.created.items())
+            if request.show_deleted or tenant.state != gone
+        ]
+        return tenants_pb.ListTenantsResponse(tenants=found)
+
+    async def UpdateTenant(self, request: tenants_pb.UpdateTenantRequest, context: Context) -> Any:
+        tenant = await self._found(request.tenant.name, context)
+        request.update_mask.MergeMessage(request.tenant, tenant)
+        return tenants_pb.UpdateTenantResponse(tenant=tenant)
+
+    async def DeleteTenant(self, request: tenants_pb.DeleteTenantRequest, context: Context) -> Any:
+        tenant = await self._found(request.name, context)
+        tenant.state = TenantState.TENANT_STATE_DELETED
+        return tenants_pb.DeleteTenantResponse(tenant=tenant)
+
+    async def _found(self, name: str, context: Context) -> Tenant:
+        tenant = self.created.get(name.removeprefix("tenants/"))
+        if tenant is None:
+            text = f"there is no {name}"
+            await refuse(context, errors.NotFound(text, reason="TENANT_NOT_FOUND", name=name))
+            raise AssertionError
+        return tenant
+
 
 class FakeKeys(keys_grpc.ApiKeyServiceServicer):
     """Keys in memory; `lost_replies` answers are lost after their effect."""
 
     def __init__(self) -> None:
         self.created: list[ApiKey] = []
+        self.requests: list[Any] = []
         self.lost_replies = 0
 
-    async def CreateApiKey(self, request: Any, context: Context) -> Any:
-        key = ApiKey(name=f"{request.parent}/apiKeys/k{len(self.created)}", active=True)
+    async def CreateApiKey(self, request: keys_pb.CreateApiKeyRequest, context: Context) -> Any:
+        key = self._made(request.parent, request.api_key)
+        await self._reply(request, context)
+        return keys_pb.CreateApiKeyResponse(api_key=key, secret=SECRET)
+
+    async def ListApiKeys(self, request: keys_pb.ListApiKeysRequest, context: Context) -> Any:
+        await self._reply(request, context)
+        mine = [key for key in self.created if key.name.startswith(request.parent)]
+        return keys_pb.ListApiKeysResponse(api_keys=mine[: request.page_size])
+
+    async def RotateApiKey(self, request: keys_pb.RotateApiKeyRequest, context: Context) -> Any:
+        old = await self._found(request.name, context)
+        key = self._made(request.name.partition("/apiKeys/")[0], old)
+        old.superseded_by = key.name
+        old.expire_time.FromJsonString("2026-11-25T00:00:00Z")
+        await self._reply(request, context)
+        return keys_pb.RotateApiKeyResponse(api_key=key, secret=SECRET, superseded=old)
+
+    async def RevokeApiKey(self, request: keys_pb.RevokeApiKeyRequest, context: Context) -> Any:
+        key = await self._found(request.name, context)
+        key.active = False
+        await self._reply(request, context)
+        return keys_pb.RevokeApiKeyResponse(api_key=key)
+
+    def _made(self, parent: str, like: ApiKey) -> ApiKey:
+        key = ApiKey(
+            name=f"{parent}/apiKeys/k{len(self.created)}",
+            description=like.description,
+            scopes=like.scopes,
+            active=True,
+        )
         self.created.append(key)
+        return key
+
+    async def _found(self, name: str, context: Context) -> ApiKey:
+        for key in self.created:
+            if key.name == name:
+                return key
+        text = f"there is no {name}"
+        await refuse(context, errors.NotFound(text, reason="API_KEY_NOT_FOUND", name=name))
+        raise AssertionError
+
+    async def _reply(self, request: Any, context: Context) -> None:
+        self.requests.append(request)
         if self.lost_replies:
             self.lost_replies -= 1
             await refuse(context, errors.Unavailable("lost"))
-        return keys_pb.CreateApiKeyResponse(api_key=key, secret="cvg_acme_corp_shownonce")
-
-    async def ListApiKeys(self, request: Any, context: Context) -> Any:
-        del context
-        mine = [key for key in self.created if key.name.startswith(request.parent)]
-        return keys_pb.ListApiKeysResponse(api_keys=mine[: request.page_size])
 
 
 @contextlib.asynccontextmanager

@@ -26,7 +26,13 @@ def admin() -> None:
 
 @admin.command()
 @click.option("--replace-key", is_flag=True, help="Revoke the platform key and make another.")
-@click.option("--state", type=click.Path(path_type=Path), default=Path(".convergence"), show_default=True, help="State of the local mesh, where one is up.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=Path(".convergence"),
+    show_default=True,
+    help="State of the local mesh, where one is up.",
+)
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def init(replace_key: bool, state: Path, output: str) -> None:
     """Create the metadata tables, the signing key and the first platform key, shown this once.

@@ -44,7 +44,11 @@ def _what(run: Run) -> str:
     about = window_text(run.window)
     subject = f"Run {run.name}" + (f" for {about}" if about else "")
     told = TOLD.get(run.state)
-    return f"{subject} {told(run)}" if told else f"{subject} is in a state that this client does not know."
+    return (
+        f"{subject} {told(run)}"
+        if told
+        else f"{subject} is in a state that this client does not know."
+    )
 
 
 def _succeeded(run: Run) -> str:
@@ -71,10 +75,16 @@ def _cancelled(run: Run) -> str:
     return f"was cancelled{because}"
 
 
+def _superseded(_run: Run) -> str:
+    return "was superseded: newer looks at all it covers are published."
+
+
 def _live(text: str) -> Callable[[Run], str]:
     def told(run: Run) -> str:
         done = run.progress
-        chunks = f" ({done.done_chunk_count} of {done.chunk_count} chunks)" if done.chunk_count else ""
+        chunks = (
+            f" ({done.done_chunk_count} of {done.chunk_count} chunks)" if done.chunk_count else ""
+        )
         return text + chunks + "."
 
     return told
@@ -90,10 +100,12 @@ TOLD: Final[dict[int, Callable[[Run], str]]] = {
     RunState.RUN_STATE_CANCELLING: _live("is being stopped"),
     RunState.RUN_STATE_SUCCEEDED: _succeeded,
     RunState.RUN_STATE_FAILED: _failed,
-    RunState.RUN_STATE_TRANSFORM_FAILED: lambda run: f"is published, but a transform {_failed(run)}",
+    RunState.RUN_STATE_TRANSFORM_FAILED: lambda run: (
+        f"is published, but a transform {_failed(run)}"
+    ),
     RunState.RUN_STATE_HELD: _held,
     RunState.RUN_STATE_CANCELLED: _cancelled,
-    RunState.RUN_STATE_SUPERSEDED: lambda run: "was superseded: newer looks at all it covers are published.",
+    RunState.RUN_STATE_SUPERSEDED: _superseded,
 }
 
 
@@ -102,7 +114,9 @@ def _safety(run: Run) -> str:
         case RunState.RUN_STATE_SUCCEEDED:
             return "Data is safe: readers saw all of the run's rows at once."
         case RunState.RUN_STATE_TRANSFORM_FAILED:
-            return "Data is safe: the rows are published, and what the transform writes is as it was."
+            return (
+                "Data is safe: the rows are published, and what the transform writes is as it was."
+            )
         case RunState.RUN_STATE_PUBLISHING | RunState.RUN_STATE_TRANSFORMING:
             return "Data is safe: readers see all of the run's rows or none."
         case RunState.RUN_STATE_FAILED if not run.failure.data_safe:

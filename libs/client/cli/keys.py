@@ -40,7 +40,12 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--description", default="", help="What the key is for.")
-@click.option("--scope", "scopes", multiple=True, help="What it may do (repeatable): runs:read, runs:write, pipelines:read, tenant:admin, platform:admin. Without: the first three.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    help="What it may do (repeatable): runs:read, runs:write, pipelines:read, tenant:admin, platform:admin. Without: the first three.",
+)
 @click.option("--expires-in", type=Span(), help="When it ends, e.g. 90d; without: never.")
 @click.option("--platform", is_flag=True, help="A key of the platform, not of a tenant.")
 @connected
@@ -99,7 +104,11 @@ def list_(session: Session, platform: bool) -> int:
 
 @keys.command()
 @click.argument("name", metavar="KEY")
-@click.option("--overlap", type=Span(), help="How long the old key still works; a day if left out, 0m ends it now.")
+@click.option(
+    "--overlap",
+    type=Span(),
+    help="How long the old key still works; a day if left out, 0m ends it now.",
+)
 @connected
 def rotate(session: Session, name: str, overlap: timedelta | None) -> int:
     """Make a key like KEY and let KEY end after an overlap.

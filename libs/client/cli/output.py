@@ -49,7 +49,12 @@ def table(
 def facts(pairs: Mapping[str, str], *, title: str | None = None) -> Table:
     """Return names and values, those that are empty left out."""
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        show_header=False,
     )
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")

@@ -37,7 +37,13 @@ def list_(session: Session) -> int:
         output.print_json([output.plain(pipeline) for pipeline in found])
         return 0
     rows = [
-        (one.name, one.source_kind, one.target_table, _mode(one), f"{len(one.errors)} errors" if one.errors else "ok")
+        (
+            one.name,
+            one.source_kind,
+            one.target_table,
+            _mode(one),
+            f"{len(one.errors)} errors" if one.errors else "ok",
+        )
         for one in found
     ]
     output.console().print(output.table(rows, "pipeline", "source", "target", "write", "files"))
@@ -64,7 +70,8 @@ def get(session: Session, pipeline: str) -> int:
         "pipeline": found.name,
         "source": f"{found.source} ({found.source_kind})",
         "target": found.target_table,
-        "write": _mode(found) + (f" by {', '.join(found.scope_columns)}" if found.scope_columns else ""),
+        "write": _mode(found)
+        + (f" by {', '.join(found.scope_columns)}" if found.scope_columns else ""),
         "suite": found.suite,
         "transforms": ", ".join(found.transforms),
         "window": found.window_grain or "deliveries",
@@ -139,4 +146,7 @@ def _mode(pipeline: Pipeline) -> str:
 def _error_lines(error: FileError) -> list[str]:
     where = error.file + (f":{error.line}" if error.line else "")
     told = [("found", error.found), ("allowed", error.allowed), ("do", error.advice)]
-    return [f"{where}: {error.field or 'file'}", *(f"  {name}: {text}" for name, text in told if text)]
+    return [
+        f"{where}: {error.field or 'file'}",
+        *(f"  {name}: {text}" for name, text in told if text),
+    ]

@@ -1,7 +1,6 @@
 """Where the command line finds its address, key and tenant: options, environment, profile file."""
 
 import dataclasses
-import os
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -107,7 +106,7 @@ def _checked(file: Path, name: str, profile: Mapping[str, object]) -> dict[str, 
 
 
 def _private(file: Path) -> None:
-    mode = stat.S_IMODE(os.stat(file).st_mode)
+    mode = stat.S_IMODE(file.stat().st_mode)
     if mode & 0o077:
         raise ProfileUnusable(
             f"{file} holds a key and has mode {mode:04o}, so others can read it; run chmod 600 {file}"

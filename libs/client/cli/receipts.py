@@ -61,7 +61,8 @@ def receipt(done: Receipt) -> Iterator[RenderableType]:
             "quality": f"{done.expectation_count - failed} of {done.expectation_count} expectations met",
             "left out": "\n".join(map(scope_text, done.left_out)),
             "transforms": "\n".join(
-                f"{one.transform} → {one.target_table}, {one.row_count:,} rows" for one in done.transforms
+                f"{one.transform} → {one.target_table}, {one.row_count:,} rows"
+                for one in done.transforms
             ),
             "restated": _restated(done),
             "took": f"{done.duration.ToTimedelta().total_seconds():.2f} s, {done.chunk_count} chunks"
@@ -71,7 +72,9 @@ def receipt(done: Receipt) -> Iterator[RenderableType]:
     )
     if done.money:
         names = ("money", "read", "published", "quarantined", "outdated")
-        rows = [(one.column, one.read, one.landed, one.quarantined, one.outdated) for one in done.money]
+        rows = [
+            (one.column, one.read, one.landed, one.quarantined, one.outdated) for one in done.money
+        ]
         yield table(rows, *names, right=names[1:])
     if done.restatement.money:
         columns = ("restated", "before", "now", "change")

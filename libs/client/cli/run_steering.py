@@ -60,7 +60,9 @@ def results(session: Session, run: str, limit: int) -> int:
             one.severity,
             one.expectation_type,
             one.column,
-            one.observed_value if one.HasField("observed_value") else f"{one.unexpected_count:,} of {one.element_count:,}",
+            one.observed_value
+            if one.HasField("observed_value")
+            else f"{one.unexpected_count:,} of {one.element_count:,}",
             ", ".join(one.unexpected_samples[:3]),
         )
         for one in found
@@ -110,7 +112,11 @@ def cancel(session: Session, run: str, reason: str) -> int:
 
 @click.command()
 @click.argument("run")
-@click.option("--failed-attempt", default=0, help="The attempt that you saw fail; a repeat with it changes nothing.")
+@click.option(
+    "--failed-attempt",
+    default=0,
+    help="The attempt that you saw fail; a repeat with it changes nothing.",
+)
 @connected
 def retry(session: Session, run: str, failed_attempt: int) -> int:
     """Go on with a failed run from where it stopped.
@@ -120,7 +126,9 @@ def retry(session: Session, run: str, failed_attempt: int) -> int:
       convergence runs retry p_openai_daily/r_20261120
     """
     with session.client() as client:
-        return _moved(session, client.runs.retry(str(session.run(run)), failed_attempt=failed_attempt))
+        return _moved(
+            session, client.runs.retry(str(session.run(run)), failed_attempt=failed_attempt)
+        )
 
 
 @click.command()

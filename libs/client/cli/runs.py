@@ -12,7 +12,11 @@ from libs.client.cli.receipts import shown, state_of, window_text
 from libs.client.cli.session import Session, connected, date_option
 from libs.client.cli.watching import exit_status, progress
 
-STATES = [output.short_state(name) for name in RunState.keys() if not name.endswith("_UNSPECIFIED")]
+STATES = [
+    output.short_state(name)
+    for name in RunState.DESCRIPTOR.values_by_name
+    if not name.endswith("_UNSPECIFIED")
+]
 
 
 @click.group()
@@ -32,9 +36,16 @@ def runs() -> None:
 @runs.command()
 @click.argument("pipeline")
 @date_option("A day that the run is for; the newest that is over if left out.")
-@click.option("--reload", is_flag=True, help="Read inputs again that were published before (append).")
+@click.option(
+    "--reload", is_flag=True, help="Read inputs again that were published before (append)."
+)
 @click.option("--request-id", metavar="UUID", help="Repeating it starts no second run.")
-@click.option("--watch/--detach", default=True, show_default=True, help="Follow the run to its end, or return at once.")
+@click.option(
+    "--watch/--detach",
+    default=True,
+    show_default=True,
+    help="Follow the run to its end, or return at once.",
+)
 @connected
 def start(
     session: Session,
@@ -63,7 +74,13 @@ def start(
 
 @runs.command("list")
 @click.option("--pipeline", help="Only runs of this pipeline.")
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES, case_sensitive=False), help="Only runs in this state (repeatable).")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only runs in this state (repeatable).",
+)
 @click.option("--limit", default=50, show_default=True, help="How many at most.")
 @connected
 def list_(session: Session, pipeline: str | None, states: tuple[str, ...], limit: int) -> int:
@@ -81,7 +98,13 @@ def list_(session: Session, pipeline: str | None, states: tuple[str, ...], limit
         output.print_json([output.plain(run) for run in found])
         return 0
     rows = [
-        (run.name, state_of(run), window_text(run.window), output.moment(run.create_time), f"{run.receipt.landed_row_count:,}")
+        (
+            run.name,
+            state_of(run),
+            window_text(run.window),
+            output.moment(run.create_time),
+            f"{run.receipt.landed_row_count:,}",
+        )
         for run in found
     ]
     columns = ("run", "state", "window", "created", "rows")

@@ -84,9 +84,13 @@ def connected(command: Callable[..., int]) -> Callable[..., None]:
 
 OPTIONS = (
     click.option("--tenant", metavar="ID", help="Tenant, where names leave it out."),
-    click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True),
+    click.option(
+        "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+    ),
     click.option("--address", metavar="HOST:PORT", help="Edge to call. [CONVERGENCE_ADDRESS]"),
-    click.option("--profile", metavar="NAME", help="Profile of profiles.toml. [CONVERGENCE_PROFILE]"),
+    click.option(
+        "--profile", metavar="NAME", help="Profile of profiles.toml. [CONVERGENCE_PROFILE]"
+    ),
 )
 
 
@@ -114,7 +118,9 @@ def _day(context: click.Context, option: click.Parameter, text: str | None) -> d
     try:
         return output.parse_day(text)
     except ValueError:
-        raise click.BadParameter(f"found {text!r}; allowed is YYYY-MM-DD, e.g. 2026-11-20") from None
+        raise click.BadParameter(
+            f"found {text!r}; allowed is YYYY-MM-DD, e.g. 2026-11-20"
+        ) from None
 
 
 def _parsed(parse: Callable[[str], Name], text: str) -> Name:

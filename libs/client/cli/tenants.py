@@ -25,13 +25,34 @@ def tenants() -> None:
 @tenants.command()
 @click.argument("tenant_id", metavar="ID")
 @click.option("--display-name", default="", help="What people call the tenant.")
-@click.option("--bigquery-project", default="", help="Project of its datasets; the platform's if left out.")
-@click.option("--bigquery-location", default="", help="Where its data stays, for ever; the platform's if left out.")
-@click.option("--service-account", default="", help="Account that its BigQuery work and sources act as.")
-@click.option("--source-prefix", "source_prefixes", multiple=True, help="URI that its sources may read (repeatable).")
-@click.option("--calls-per-second", type=float, default=0.0, help="Rate limit; 0 is the platform's.")
+@click.option(
+    "--bigquery-project", default="", help="Project of its datasets; the platform's if left out."
+)
+@click.option(
+    "--bigquery-location",
+    default="",
+    help="Where its data stays, for ever; the platform's if left out.",
+)
+@click.option(
+    "--service-account", default="", help="Account that its BigQuery work and sources act as."
+)
+@click.option(
+    "--source-prefix",
+    "source_prefixes",
+    multiple=True,
+    help="URI that its sources may read (repeatable).",
+)
+@click.option(
+    "--calls-per-second", type=float, default=0.0, help="Rate limit; 0 is the platform's."
+)
 @click.option("--live-runs", type=int, default=0, help="Live runs at once; 0 is the platform's.")
-@click.option("--configs", type=click.Path(file_okay=False, path_type=Path), default=Path("configs"), show_default=True, help="Where to lay out its files.")
+@click.option(
+    "--configs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("configs"),
+    show_default=True,
+    help="Where to lay out its files.",
+)
 @click.option("--no-files", is_flag=True, help="Lay out no files.")
 @click.option("--no-key", is_flag=True, help="Make no key.")
 @connected
@@ -89,9 +110,13 @@ def _show_created(tenant: Tenant, written: list[Path], key: NewKey | None, folde
     if written:
         console.print(f"{len(written)} example files in {folder}: read them, then fill secrets/")
     if key:
-        console.print(f"key {key.key.name}, shown this once:\n\n  export CONVERGENCE_API_KEY={key.secret}\n")
+        console.print(
+            f"key {key.key.name}, shown this once:\n\n  export CONVERGENCE_API_KEY={key.secret}\n"
+        )
     else:
-        console.print("it has keys: `convergence keys list` shows them, `keys create` makes another")
+        console.print(
+            "it has keys: `convergence keys list` shows them, `keys create` makes another"
+        )
 
 
 @tenants.command("list")

@@ -34,6 +34,7 @@ class EdgeHealth(health_pb2_grpc.HealthServicer):
     async def Watch(  # noqa: N802
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        del context
         last = None
         while True:
             status = await self._status(request.service)

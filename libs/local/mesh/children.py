@@ -51,7 +51,12 @@ class Child:
             pause = PAUSES[min(failures, len(PAUSES)) - 1]
             self._note("process.died", process=self.plan.name, how=_how(code), again_in=pause)
             at = time.strftime("%H:%M:%S")
-            self._know(phase="waiting", identity=None, last_exit=f"{_how(code)} at {at}", restarts=self.known.restarts + 1)
+            self._know(
+                phase="waiting",
+                identity=None,
+                last_exit=f"{_how(code)} at {at}",
+                restarts=self.known.restarts + 1,
+            )
             await self._pause(pause)
         self._know(phase="stopped", identity=None)
 
@@ -69,7 +74,7 @@ class Child:
         await self._end()
 
     async def _once(self) -> int:
-        with open(self.known.log, "ab") as log:
+        with Path(self.known.log).open("ab") as log:  # noqa: ASYNC230  (appending to a local file)
             self._process = await asyncio.create_subprocess_exec(
                 *self.plan.command,
                 env={**os.environ, **self.plan.settings, **SHARED, "PYTHONPATH": import_path()},

@@ -26,8 +26,17 @@ NOT_STARTED: Final = 1
 NOT_SERVING: Final = 1
 FOLDER: Final = ".convergence"
 
-STATE = click.option("--state", "folder", type=click.Path(file_okay=False, path_type=Path), default=FOLDER, show_default=True, help="Folder that holds everything of the mesh.")
-OUTPUT = click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+STATE = click.option(
+    "--state",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="Folder that holds everything of the mesh.",
+)
+OUTPUT = click.option(
+    "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
 
 
 @click.group()
@@ -44,13 +53,36 @@ def local() -> None:
 
 @local.command()
 @STATE
-@click.option("--configs", type=click.Path(file_okay=False, path_type=Path), default="configs", show_default=True, help="Folder with one folder of files per tenant.")
-@click.option("--port", type=click.IntRange(0, 65535), default=50051, show_default=True, help="Port of the edge; 0 takes any.")
+@click.option(
+    "--configs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="configs",
+    show_default=True,
+    help="Folder with one folder of files per tenant.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=50051,
+    show_default=True,
+    help="Port of the edge; 0 takes any.",
+)
 @click.option("--dev", is_flag=True, help="Restart a service when its code changes.")
-@click.option("--init", is_flag=True, help="Run `admin init` too; it shows the platform key of a new mesh, once.")
-@click.option("--detach/--foreground", default=True, show_default=True, help="Return once everything serves, or stay until Ctrl-C.")
+@click.option(
+    "--init",
+    is_flag=True,
+    help="Run `admin init` too; it shows the platform key of a new mesh, once.",
+)
+@click.option(
+    "--detach/--foreground",
+    default=True,
+    show_default=True,
+    help="Return once everything serves, or stay until Ctrl-C.",
+)
 @OUTPUT
-def up(folder: Path, configs: Path, port: int, dev: bool, init: bool, detach: bool, output: str) -> None:
+def up(
+    folder: Path, configs: Path, port: int, dev: bool, init: bool, detach: bool, output: str
+) -> None:
     """Start the mesh and wait until every health check serves.
 
     Everything it keeps is below --state. A process that dies is started again, which its
@@ -67,8 +99,14 @@ def up(folder: Path, configs: Path, port: int, dev: bool, init: bool, detach: bo
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
     try:
-        with console.status("starting") if console.is_terminal else contextlib.nullcontext() as status:
-            state = lifecycle.start(wish, seen=lambda known, health: _progress(status, known, health))
+        with (
+            console.status("starting")
+            if console.is_terminal
+            else contextlib.nullcontext() as status
+        ):
+            state = lifecycle.start(
+                wish, seen=lambda known, health: _progress(status, known, health)
+            )
     except (AlreadyUp, lifecycle.NotStarted) as error:
         _refuse(str(error), output)
     took = time.monotonic() - began
@@ -148,7 +186,11 @@ def reset(folder: Path, yes: bool) -> None:
 def _progress(status: Any, state: State, health: Mapping[str, str]) -> None:
     if status is not None:
         waiting = [name for name, answer in health.items() if answer != SERVING]
-        again = [f"{one.name} was started again ({one.last_exit})" for one in state.processes if one.restarts]
+        again = [
+            f"{one.name} was started again ({one.last_exit})"
+            for one in state.processes
+            if one.restarts
+        ]
         status.update("; ".join([f"waiting for {', '.join(waiting) or 'nothing'}", *again]))
 
 
@@ -235,7 +277,9 @@ def _table(state: State, health: Mapping[str, str]) -> Table:
         made.add_column(column, no_wrap=True)
     for one in state.processes:
         pid = str(one.identity.pid) if one.identity else one.phase
-        ended = f" (started again {one.restarts} times, last {one.last_exit})" if one.restarts else ""
+        ended = (
+            f" (started again {one.restarts} times, last {one.last_exit})" if one.restarts else ""
+        )
         addresses = ", ".join(f"{use} {at}" for use, at in one.addresses.items())
         made.add_row(one.name, pid, health.get(one.name, "") + ended, addresses, one.log)
     return made

@@ -37,9 +37,7 @@ async def _ask_grpc(address: str) -> str:
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
-            answer = await stub.Check(
-                health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS
-            )
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
         except grpc.aio.AioRpcError:
             return UNREACHABLE
     return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)

@@ -75,7 +75,9 @@ def stop(folder: Path) -> list[str]:
     state = State.read(folder)
     if state is None:
         return []
-    running = {one.name: one.identity for one in state.processes if one.identity and one.identity.alive()}
+    running = {
+        one.name: one.identity for one in state.processes if one.identity and one.identity.alive()
+    }
     if state.supervisor.signal(signal.SIGTERM) and not _gone([state.supervisor], STOP_SECONDS):
         state.supervisor.signal(signal.SIGKILL)
     for names in STOP_ORDER:
@@ -140,7 +142,9 @@ def _give_up_on(state: State, health: Mapping[str, str], *, late: bool) -> None:
         if health[process.name] != SERVING and (hopeless or late):
             how = process.last_exit or f"runs but is {health[process.name]}"
             said = tail(process.log)
-            raise NotStarted(f"{process.name} does not serve ({how}); its log {process.log} ends:\n{said}")
+            raise NotStarted(
+                f"{process.name} does not serve ({how}); its log {process.log} ends:\n{said}"
+            )
 
 
 def _ended(folder: Path) -> str:

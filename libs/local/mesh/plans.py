@@ -94,7 +94,9 @@ def _service(name: str, at: Mapping[str, str], own: Mapping[str, str]) -> Plan:
     return Plan(
         name=name,
         command=(sys.executable, "-P", "-m", f"services.{service}"),
-        settings={f"CONVERGENCE_{service.upper()}_{field}": value for field, value in fields.items()},
+        settings={
+            f"CONVERGENCE_{service.upper()}_{field}": value for field, value in fields.items()
+        },
         addresses=at,
         code=(f"services/{service}", "libs/common", "libs/bigquery", "libs/metadata", "gen"),
     )

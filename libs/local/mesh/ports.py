@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +54,7 @@ def holder(port: int) -> str:
     inodes = set(_listening(port))
     for link in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
         with contextlib.suppress(OSError):
-            if os.readlink(link) in inodes:
+            if str(link.readlink()) in inodes:
                 process = link.parent.parent
                 return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return ""

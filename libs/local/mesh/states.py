@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -70,7 +69,7 @@ class State:
         file = Path(self.folder) / FILE
         draft = file.with_suffix(".new")
         draft.write_text(json.dumps(dataclasses.asdict(self), indent=2))
-        os.replace(draft, file)
+        draft.replace(file)
 
     def alive(self) -> bool:
         """Whether its supervisor runs."""
@@ -86,7 +85,9 @@ class State:
     def addresses(self) -> dict[str, str]:
         """Return every address by name: `edge`, `bigquery_rest`, `auth`, `auth_admin` and so on."""
         return {
-            process.name if use == "grpc" and process.name != "bigquery" else f"{process.name}_{use}": at
+            process.name
+            if use == "grpc" and process.name != "bigquery"
+            else f"{process.name}_{use}": at
             for process in self.processes
             for use, at in process.addresses.items()
         }

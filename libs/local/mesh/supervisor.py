@@ -118,5 +118,5 @@ def _prepare(mesh: Mesh) -> None:
     credential = mesh.folder / "keys" / "orchestrator_credential"
     if not credential.exists():
         descriptor = os.open(credential, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w") as file:
             file.write(os.urandom(32).hex())

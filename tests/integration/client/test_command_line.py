@@ -19,7 +19,9 @@ Command = Callable[..., "tuple[int, str, str]"]
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Command:
     """Run `convergence ...` as a user would, and return status, output and errors."""
     monkeypatch.setenv("CONVERGENCE_API_KEY", KEY)
     monkeypatch.setenv("CONVERGENCE_PROFILES", str(tmp_path / "none.toml"))
@@ -44,11 +46,27 @@ async def _with(command: Command, *arguments: str, **fakes: object) -> tuple[int
 
 
 def _receipt() -> Run:
-    money = Money(column="BilledCost", read="20.52022672899", landed="20.5", quarantined="0.02022672899", outdated="0")
-    done = Receipt(chunk_count=2, read_row_count=1000, landed_row_count=999, quarantined_row_count=1, money=[money], expectation_count=7, failed_expectation_count=1)
+    money = Money(
+        column="BilledCost",
+        read="20.52022672899",
+        landed="20.5",
+        quarantined="0.02022672899",
+        outdated="0",
+    )
+    done = Receipt(
+        chunk_count=2,
+        read_row_count=1000,
+        landed_row_count=999,
+        quarantined_row_count=1,
+        money=[money],
+        expectation_count=7,
+        failed_expectation_count=1,
+    )
     done.restatement.old_row_count = 900
     done.restatement.new_row_count = 999
-    done.restatement.money.append(MoneyChange(column="BilledCost", old="20", new="20.5", change="0.5"))
+    done.restatement.money.append(
+        MoneyChange(column="BilledCost", old="20", new="20.5", change="0.5")
+    )
     return Run(receipt=done)
 
 
@@ -58,7 +76,12 @@ async def test_a_run_that_is_published_exits_0_and_shows_its_receipt(command: Co
     status, out, err = await _with(command, "runs", "start", "p_focus_billing", runs=runs)
     assert status == 0
     assert runs.requests[0].parent == "tenants/acme_corp/pipelines/p_focus_billing"
-    for fact in ("SUCCEEDED", "1,000 read, 999 published, 1 quarantined", "20.52022672899", "6 of 7"):
+    for fact in (
+        "SUCCEEDED",
+        "1,000 read, 999 published, 1 quarantined",
+        "20.52022672899",
+        "6 of 7",
+    ):
         assert fact in out
     assert "900 rows replaced by 999" in out
     assert "+0.5" in out
@@ -69,8 +92,10 @@ async def test_a_run_that_is_published_exits_0_and_shows_its_receipt(command: Co
     ("state", "status"),
     [("HELD", 1), ("FAILED", 1), ("TRANSFORM_FAILED", 1), ("CANCELLED", 1), ("SUPERSEDED", 0)],
 )
-async def test_how_a_run_ended_is_the_exit_status(command: Command, state: str, status: int) -> None:
-    runs = FakeRuns(RunState.RUN_STATE_PENDING, RunState.Value(f"RUN_STATE_{state}"))
+async def test_how_a_run_ended_is_the_exit_status(
+    command: Command, state: str, status: int
+) -> None:
+    runs = FakeRuns(RunState.RUN_STATE_PENDING, getattr(RunState, f"RUN_STATE_{state}"))
     found, out, _ = await _with(command, "runs", "start", "p", "--output", "json", runs=runs)
     assert found == status
     assert json.loads(out)["state"] == f"RUN_STATE_{state}"
@@ -153,7 +178,12 @@ async def test_wrong_arguments_exit_2_before_anything_is_called(
 
 async def test_a_pipeline_with_errors_names_file_field_found_and_allowed(command: Command) -> None:
     wrong = FileError(
-        file="acme_corp/pipelines/p.yml", line=7, field="write.mode", found="'apend'", allowed="append, replace, merge", advice="did you mean append?"
+        file="acme_corp/pipelines/p.yml",
+        line=7,
+        field="write.mode",
+        found="'apend'",
+        allowed="append, replace, merge",
+        advice="did you mean append?",
     )
     fakes = FakePipelines(wrong)
     status, out, _ = await _with(command, "pipelines", "validate", "p", pipelines=fakes)
@@ -207,5 +237,11 @@ async def test_a_failed_run_is_explained(command: Command) -> None:
     name = "tenants/acme_corp/pipelines/p/runs/r1"
     status, out, _ = await _with(command, "runs", "explain", name, runs=runs)
     assert status == 0
-    for part in ("401", "The source is at fault", "Data is safe", "secrets/openai_api_key.txt", f"runs retry {name}"):
+    for part in (
+        "401",
+        "The source is at fault",
+        "Data is safe",
+        "secrets/openai_api_key.txt",
+        f"runs retry {name}",
+    ):
         assert part in out

@@ -33,7 +33,7 @@ class Shapes(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         name = str(details.method).removeprefix(SHAPES)
-        handlers = {
+        handlers: dict[str, Any] = {
             "Unary": grpc.unary_unary_rpc_method_handler(self._unary),
             "Down": grpc.unary_stream_rpc_method_handler(self._down),
             "Up": grpc.stream_unary_rpc_method_handler(self._up),
@@ -64,9 +64,7 @@ class Shapes(grpc.GenericRpcHandler):
         del context
         return str(sum([len(request) async for request in requests])).encode()
 
-    async def _both(
-        self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[bytes]:
+    async def _both(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         del context
         async for request in requests:
             yield request.upper()
@@ -102,21 +100,43 @@ async def channel(shapes: Shapes) -> AsyncGenerator[grpc.aio.Channel]:
         yield opened
 
 
+def _unary(
+    channel: grpc.aio.Channel, name: str
+) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+    return channel.unary_unary(name if "/" in name else SHAPES + name)
+
+
+def _down(
+    channel: grpc.aio.Channel, name: str
+) -> "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]":
+    return channel.unary_stream(SHAPES + name)
+
+
+def _up(channel: grpc.aio.Channel, name: str) -> "grpc.aio.StreamUnaryMultiCallable[bytes, bytes]":
+    return channel.stream_unary(SHAPES + name)
+
+
+def _both(
+    channel: grpc.aio.Channel, name: str
+) -> "grpc.aio.StreamStreamMultiCallable[bytes, bytes]":
+    return channel.stream_stream(SHAPES + name)
+
+
 async def _said(*texts: bytes) -> AsyncIterator[bytes]:
     for text in texts:
         yield text
 
 
 async def test_all_four_shapes_pass_through(channel: grpc.aio.Channel) -> None:
-    assert await channel.unary_unary(SHAPES + "Unary")(b"abc") == b"cba"
-    assert [x async for x in channel.unary_stream(SHAPES + "Down")(b"abc")] == [b"a", b"b", b"c"]
-    assert await channel.stream_unary(SHAPES + "Up")(_said(b"a", b"bc")) == b"abc"
-    both = channel.stream_stream(SHAPES + "Both")(_said(b"a", b"b"))
+    assert await _unary(channel, "Unary")(b"abc") == b"cba"
+    assert [x async for x in _down(channel, "Down")(b"abc")] == [b"a", b"b", b"c"]
+    assert await _up(channel, "Up")(_said(b"a", b"bc")) == b"abc"
+    both = _both(channel, "Both")(_said(b"a", b"b"))
     assert [x async for x in both] == [b"A", b"B"]
 
 
 async def test_a_stream_answers_before_its_requests_end(channel: grpc.aio.Channel) -> None:
-    call = channel.stream_stream(SHAPES + "Both")()
+    call = _both(channel, "Both")()
     await call.write(b"one")
     assert await asyncio.wait_for(call.read(), 5) == b"ONE"
     await call.write(b"two")
@@ -129,7 +149,7 @@ async def test_metadata_and_deadline_pass_in_both_directions(
     channel: grpc.aio.Channel, shapes: Shapes
 ) -> None:
     metadata = (("x-api-key", "k"), ("traceparent", "00-1"), ("raw-bin", b"\x01"))
-    call = channel.unary_unary(SHAPES + "Unary")(b"", timeout=30, metadata=metadata)
+    call = _unary(channel, "Unary")(b"", timeout=30, metadata=metadata)
     await call
     assert dict(await call.initial_metadata())["begun"] == "yes"
     ended = dict(await call.trailing_metadata())
@@ -142,13 +162,13 @@ async def test_metadata_and_deadline_pass_in_both_directions(
 
 async def test_a_message_of_20_mib_passes(channel: grpc.aio.Channel) -> None:
     big = bytes(20 * 1024**2)
-    assert await channel.stream_unary(SHAPES + "Size")(_said(big)) == str(len(big)).encode()
+    assert await _up(channel, "Size")(_said(big)) == str(len(big)).encode()
 
 
 async def test_a_cancelled_call_is_cancelled_behind_the_edge(
     channel: grpc.aio.Channel, shapes: Shapes
 ) -> None:
-    call = channel.unary_unary(SHAPES + "Hang")(b"")
+    call = _unary(channel, "Hang")(b"")
     await asyncio.wait_for(shapes.begun.wait(), 5)
     assert call.cancel()
     await asyncio.wait_for(shapes.cancelled.wait(), 5)
@@ -158,7 +178,7 @@ async def test_a_deadline_ends_the_call_behind_the_edge_too(
     channel: grpc.aio.Channel, shapes: Shapes
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as error:
-        await channel.unary_unary(SHAPES + "Hang")(b"", timeout=0.2)
+        await _unary(channel, "Hang")(b"", timeout=0.2)
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await asyncio.wait_for(shapes.cancelled.wait(), 5)
 
@@ -166,7 +186,7 @@ async def test_a_deadline_ends_the_call_behind_the_edge_too(
 async def test_a_failure_in_mid_stream_keeps_code_text_and_details(
     channel: grpc.aio.Channel,
 ) -> None:
-    call = channel.unary_stream(SHAPES + "Fail")(b"x")
+    call = _down(channel, "Fail")(b"x")
     assert await call.read() == b"x"
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await call.read()
@@ -180,7 +200,7 @@ async def test_what_is_for_the_inside_is_unknown_at_the_edge(
     channel: grpc.aio.Channel, method: str
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as error:
-        await channel.unary_unary(f"/convergence.auth.v1.AuthService/{method}")(b"")
+        await _unary(channel, f"/convergence.auth.v1.AuthService/{method}")(b"")
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await AuthServiceStub(channel).Authenticate(auth_pb.AuthenticateRequest(api_key="k"))
@@ -230,7 +250,7 @@ async def test_the_edge_serves_only_while_everything_behind_it_does() -> None:
             stack.push_async_callback(server.stop, None)
         port = await stack.enter_async_context(edge("127.0.0.1:0", addresses))
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        stub = health_pb2_grpc.HealthStub(await stack.enter_async_context(channel))
+        stub: Any = health_pb2_grpc.HealthStub(await stack.enter_async_context(channel))
 
         async def asked(service: str) -> str:
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))

@@ -60,7 +60,9 @@ async def test_a_process_that_is_killed_is_started_again_and_says_so(tmp_path: P
         assert "killed by SIGKILL" in again.process("auth").last_exit
         state = await _until(tmp_path, lambda state: state.process("auth").phase == "running")
         assert state.process("auth").identity != first
-    events = [json.loads(line) for line in (tmp_path / "logs" / "mesh.log").read_text().splitlines()]
+    events = [
+        json.loads(line) for line in (tmp_path / "logs" / "mesh.log").read_text().splitlines()
+    ]
     assert [event["message"] for event in events] == [
         "process.started",
         "process.died",
@@ -74,7 +76,9 @@ async def test_pauses_grow_while_a_process_keeps_dying(tmp_path: Path) -> None:
     async with _running(tmp_path, _plan("auth", "raise SystemExit(3)")):
         state = await _until(tmp_path, lambda state: state.process("auth").restarts >= 3)
         assert "exited with status 3" in state.process("auth").last_exit
-    events = [json.loads(line) for line in (tmp_path / "logs" / "mesh.log").read_text().splitlines()]
+    events = [
+        json.loads(line) for line in (tmp_path / "logs" / "mesh.log").read_text().splitlines()
+    ]
     pauses = [event["again_in"] for event in events if event["message"] == "process.died"]
     assert pauses[:3] == [0.2, 0.5, 1.0]
 

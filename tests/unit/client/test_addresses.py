@@ -18,9 +18,7 @@ from libs.client.addresses import Address
         ("http://orchestrator:50051", "orchestrator:50051", False),
     ],
 )
-def test_only_loopback_and_http_are_called_in_plain_text(
-    text: str, target: str, tls: bool
-) -> None:
+def test_only_loopback_and_http_are_called_in_plain_text(text: str, target: str, tls: bool) -> None:
     assert Address.parse(text) == Address(target=target, tls=tls)
 
 

@@ -80,7 +80,9 @@ def test_an_unknown_profile_is_refused_with_those_known(environment: dict[str, s
 def test_an_unknown_field_is_refused_with_those_allowed(environment: dict[str, str]) -> None:
     file = Path(environment["CONVERGENCE_PROFILES"])
     file.write_text('default = "x"\n[profiles.x]\naddres = "y"\n')
-    with pytest.raises(ProfileUnusable, match=r"profiles\.x\.addres is 'y'; allowed are texts addr"):
+    with pytest.raises(
+        ProfileUnusable, match=r"profiles\.x\.addres is 'y'; allowed are texts addr"
+    ):
         resolve(environment)
 
 

@@ -57,9 +57,12 @@ def test_a_pid_that_was_given_to_another_process_is_never_signalled() -> None:
 
 
 def test_a_folder_has_one_mesh_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path / "state"), pytest.raises(AlreadyUp, match="already up.*local down"):
-        with locked(tmp_path / "state"):
-            pass
+    with (
+        locked(tmp_path / "state"),
+        pytest.raises(AlreadyUp, match=r"already up.*local down"),
+        locked(tmp_path / "state"),
+    ):
+        pass
     with locked(tmp_path / "state"):
         pass
 
