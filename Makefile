@@ -61,7 +61,7 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: setup ## mypy, strict
-	$(BIN)/mypy libs services tests
+	$(BIN)/mypy libs services tests bench tools
 
 test: setup ## Every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q

@@ -1,0 +1,1 @@
+"""Measures what the documents state, and writes it to `bench/results/`."""
