@@ -15,7 +15,12 @@ LONGEST: Final = 64 * 1024
 
 
 class FileSecrets:
-    """`{root}/{tenant}/secrets/{name}` or `{name}.txt`: a plain file that only its owner may read."""
+    """`{root}/{tenant}/secrets/{name}` or `{name}.txt`: a plain file that only its owner may read.
+
+    It is read anew each time, so that a corrected secret is used at once.
+    """
+
+    keep_seconds: Final = 0.0
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -22,6 +22,8 @@ class SecretManagerSecrets:
         address: `host:port` of a server in plain text; empty means Google's.
     """
 
+    keep_seconds: Final = 120.0
+
     def __init__(self, project: str, address: str = "") -> None:
         self._project = project
         self._address = address

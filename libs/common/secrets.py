@@ -2,11 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from libs.common.errors import FailedPrecondition, Unavailable
-
-CACHE_SECONDS: Final = 120.0
 
 
 class SecretNotFound(FailedPrecondition):
@@ -52,6 +50,10 @@ class SecretText:
 class SecretStore(Protocol):
     """A place that secrets come from. Calls may block: use a thread."""
 
+    @property
+    def keep_seconds(self) -> float:
+        """How long a secret may be used before it is asked for again; 0 where asking is cheap."""
+
     def find(self, tenant: str, name: str) -> SecretText | None:
         """Return a secret, None if this place does not have it.
 
@@ -65,25 +67,31 @@ class SecretStore(Protocol):
 
 
 class Secrets:
-    """Stores in order, the first that has a secret gives it; kept for two minutes."""
+    """Stores in order, the first that has a secret gives it; each says how long it may be kept."""
 
     def __init__(self, stores: Sequence[SecretStore], *, monotonic: Callable[[], float]) -> None:
         self._stores = stores
         self._monotonic = monotonic
-        self._known: dict[tuple[str, str], tuple[SecretText, float]] = {}
+        self._known: dict[tuple[SecretStore, str, str], tuple[SecretText, float]] = {}
 
     def get(self, tenant: str, name: str) -> SecretText:
         """Return a secret of a tenant. Raises SecretNotFound, SecretNotPrivate, Unavailable."""
-        known, until = self._known.get((tenant, name), (None, 0.0))
-        if known is not None and until > self._monotonic():
-            return known
         for store in self._stores:
-            found = store.find(tenant, name)
+            found = self._kept(store, tenant, name) or self._asked(store, tenant, name)
             if found is not None:
-                self._known[tenant, name] = found, self._monotonic() + CACHE_SECONDS
                 return found
         places = " nor ".join(store.describe(tenant, name) for store in self._stores)
-        raise SecretNotFound(
-            f"secret {name} of {tenant} is not there: neither {places}; create one of them",
-            secret=name,
-        )
+        missing = "neither in" if len(self._stores) > 1 else "not in"
+        text = f"secret {name} of {tenant} is {missing} {places}; create it there"
+        raise SecretNotFound(text, secret=name)
+
+    def _kept(self, store: SecretStore, tenant: str, name: str) -> SecretText | None:
+        known, until = self._known.get((store, tenant, name), (None, 0.0))
+        return known if until > self._monotonic() else None
+
+    def _asked(self, store: SecretStore, tenant: str, name: str) -> SecretText | None:
+        found = store.find(tenant, name)
+        if found is not None and store.keep_seconds:
+            until = self._monotonic() + store.keep_seconds
+            self._known[store, tenant, name] = found, until
+        return found
