@@ -25,8 +25,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 DOMAIN: Final = "convergence.internal"
 DETAILS: Final = "grpc-status-details-bin"
 MOST_VIOLATIONS: Final = 20
-LONGEST_VIOLATION: Final = 500
 MOST_DETAIL_BYTES: Final = 4096
+MOST_MESSAGE_BYTES: Final = 1024
+MOST_VIOLATION_BYTES: Final = 500
+MOST_FACT_BYTES: Final = 256
 
 CODES: Final[dict[type[errors.ServiceError], grpc.StatusCode]] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -38,21 +40,24 @@ CODES: Final[dict[type[errors.ServiceError], grpc.StatusCode]] = {
     errors.Conflict: grpc.StatusCode.ABORTED,
     errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
-    errors.ServiceError: grpc.StatusCode.INTERNAL,
 }
+"""A ServiceError of none of these is an internal error, as any other exception is."""
 
+UNKNOWN: Final = grpc.StatusCode.UNKNOWN
 OPEN: Final = ("/grpc.health.", "/grpc.reflection.")
 """Services that need no caller."""
 
 
 def to_status(error: errors.ServiceError) -> tuple[grpc.StatusCode, status_pb2.Status]:
-    """Return the code of `error` and its status with details, below 4 KiB."""
+    """Return the code of `error`, which is of a kind in CODES, and its details, below 4 KiB."""
     code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    facts = {key: _cut(value, MOST_FACT_BYTES) for key, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=facts)
     violations = getattr(error, "violations", {})
     for most in (MOST_VIOLATIONS, 8, 3, 1):
         details = [info, *_violations(violations, most), *_delay(error)]
-        status = status_pb2.Status(code=code.value[0], message=str(error)[:1024])
+        message = _cut(str(error), MOST_MESSAGE_BYTES)
+        status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             status.details.add().Pack(detail)
         if status.ByteSize() <= MOST_DETAIL_BYTES:
@@ -65,7 +70,9 @@ def _violations(violations: Mapping[str, str], most: int) -> list[Message]:
         return []
     bad = error_details_pb2.BadRequest()
     for field, why in list(violations.items())[:most]:
-        bad.field_violations.add(field=field, description=why[:LONGEST_VIOLATION])
+        bad.field_violations.add(
+            field=_cut(field, MOST_FACT_BYTES), description=_cut(why, MOST_VIOLATION_BYTES)
+        )
     if (left := len(violations) - most) > 0:
         bad.field_violations.add(field="…", description=f"{left} more are left out")
     return [bad]
@@ -80,9 +87,17 @@ def _delay(error: errors.ServiceError) -> list[Message]:
     if isinstance(error, errors.QuotaExceeded):
         quota = error_details_pb2.QuotaFailure()
         subject = error.metadata.get("tenant") or error.metadata.get("peer", "")
-        quota.violations.add(subject=subject, description=str(error)[:LONGEST_VIOLATION])
+        description = _cut(str(error), MOST_VIOLATION_BYTES)
+        quota.violations.add(subject=_cut(subject, MOST_FACT_BYTES), description=description)
         details.append(quota)
     return details
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    raw = text.encode(errors="replace")
+    if len(raw) <= most_bytes:
+        return raw.decode()
+    return raw[: most_bytes - 3].decode(errors="ignore") + "…"
 
 
 class Access(Protocol):
@@ -211,11 +226,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             await self._admit(method, request, context, facts)
             yield
-        except errors.ServiceError as error:
+        except tuple(CODES) as error:
             code, status = to_status(error)
             facts["reason"] = error.reason
-            if code is grpc.StatusCode.INTERNAL:
-                log.exception("rpc.failed", **facts)
             trailing = ((DETAILS, status.SerializeToString()),)
             await context.abort(code, status.message, trailing)
         except (asyncio.CancelledError, GeneratorExit):
@@ -235,12 +248,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, request: Any, context: Context, facts: dict[str, object]
     ) -> None:
         message = request if isinstance(request, Message) else None
-        facts.update(_names(resource_of(message)))
+        about = _names(resource_of(message))
+        facts.update(about)
+        # Every call has a task, and so a context, of its own: nothing needs to be unbound.
+        structlog.contextvars.bind_contextvars(**about)
         if self.access is None:
             return
         principal = await self.access.admit(method, message, context)
         CALLER.set(principal)
         facts.setdefault("tenant_id", principal.tenant)
+        structlog.contextvars.bind_contextvars(tenant_id=facts["tenant_id"])
         if principal.key_id:
             facts["key_id"] = principal.key_id
         if principal.key_expire_time is not None:
@@ -265,5 +282,5 @@ def _names(name: str) -> dict[str, object]:
 
 
 def _code_of(context: Context) -> grpc.StatusCode:
-    code = context.code()
-    return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+    found = context.code()
+    return next((code for code in grpc.StatusCode if found in {code, code.value[0]}), UNKNOWN)
