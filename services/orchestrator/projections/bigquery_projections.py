@@ -15,6 +15,7 @@ from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
 from libs.bigquery.ids import TableId
 from libs.common.errors import ServiceError
+from libs.common.names import RunName
 from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, MetadataTable
 from services.orchestrator.journal.history import History
 from services.orchestrator.runs.receipts import Receipt, receipt_of
@@ -35,6 +36,8 @@ class BigQueryProjections:
     def __init__(self, bigquery: BigQuery, history: History) -> None:
         self._bq = bigquery
         self._history = history
+        self._judged: dict[RunName, int] = {}
+        """Audit of each open run whose results are written already."""
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Write every run that changed, for ever; a BigQuery that is away is waited for."""
@@ -69,10 +72,15 @@ class BigQueryProjections:
     async def write(self, runs: Sequence[Run]) -> None:
         """Write the runs and the results of those that were audited; may be repeated."""
         await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
-        results = [row for run in runs for row in result_rows(run)]
+        audited = [run for run in runs if run.audit_position != self._judged.get(run.name, 0)]
+        results = [row for run in audited for row in result_rows(run)]
         for i in range(0, len(results), BATCH):
             part = results[i : i + BATCH]
             await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), part)
+        for run in runs:
+            self._judged[run.name] = run.audit_position
+            if run.resting:
+                del self._judged[run.name]
 
     async def _merge(self, table: MetadataTable, key: Sequence[str], rows: Sequence[Row]) -> None:
         if rows:
@@ -175,8 +183,8 @@ def result_rows(run: Run) -> list[dict[str, object]]:
             "unexpected_count": result.unexpected_count,
             "missing_count": result.missing_count,
             "observed_value": result.observed_value,
-            "evaluate_time": run.update_time,
-            "position": run.position,
+            "evaluate_time": run.audit_time,
+            "position": run.audit_position,
         }
         for result in run.audited.results
     ]

@@ -47,6 +47,8 @@ class Run:
     landed: dict[str, r.Landed] = dataclasses.field(default_factory=dict)
     """Completed chunks by id. Never changed in place."""
     audited: r.RunAudited | None = None
+    audit_position: int = 0
+    audit_time: datetime | None = None
     held: r.RunHeld | None = None
     publishing: r.RunPublishing | None = None
     published: r.RunPublished | None = None
@@ -54,6 +56,8 @@ class Run:
     transform_jobs: tuple[r.TransformStarted, ...] = ()
     failure: r.Failure | None = None
     cancel: r.RunCancelling | r.RunCancelled | None = None
+    reread: bool = False
+    """Whether chunks that were done once are read again: rows of their first try may lie about."""
     failed_attempt: int = 0
     """The attempt that RetryRun left behind; a repeat that names it changes nothing."""
 
@@ -106,8 +110,15 @@ def _completed(run: Run, _: r.Record, detail: r.ChunkCompleted) -> Run:
 def _lost(run: Run, record: r.Record, detail: r.ChunksLost) -> Run:
     kept = {key: value for key, value in run.landed.items() if key not in detail.chunk_ids}
     if run.state is RunState.INGESTING:
-        return dataclasses.replace(run, landed=kept)
-    return _to(run, RunState.INGESTING, record, landed=kept, publishing=None, audited=None)
+        return dataclasses.replace(run, landed=kept, reread=True)
+    changes = {"landed": kept, "publishing": None, "audited": None, "reread": True}
+    return _to(run, RunState.INGESTING, record, **changes)
+
+
+def _audited(run: Run, record: r.Record, detail: r.RunAudited) -> Run:
+    return dataclasses.replace(
+        run, audited=detail, audit_position=record.position, audit_time=record.time
+    )
 
 
 def _publishing(run: Run, record: r.Record, detail: r.RunPublishing) -> Run:
@@ -135,10 +146,11 @@ def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
         if detail.spec:
             changes["spec"] = PipelineSpec.model_validate_json(detail.spec)
         return _to(run, RunState.TRANSFORMING, record, **changes)
+    changes |= {"audited": None, "held": None, "publishing": None}
     if detail.replan or run.plan is None:
-        changes |= {"plan": None, "snapshot": None, "landed": {}}
-        return _to(run, RunState.PLANNING, record, audited=None, **changes)
-    return _to(run, RunState.INGESTING, record, audited=None, **changes)
+        changes |= {"plan": None, "snapshot": None, "landed": {}, "reread": True}
+        return _to(run, RunState.PLANNING, record, **changes)
+    return _to(run, RunState.INGESTING, record, **changes)
 
 
 _FOLD: Final[dict[type[r.Part], Callable[[Run, r.Record, r.Part], Run]]] = {
@@ -147,7 +159,7 @@ _FOLD: Final[dict[type[r.Part], Callable[[Run, r.Record, r.Part], Run]]] = {
     r.ChunkCompleted: _completed,  # type: ignore[dict-item]
     r.ChunksLost: _lost,  # type: ignore[dict-item]
     r.RunIngested: lambda run, rec, _: _to(run, RunState.AUDITING, rec),
-    r.RunAudited: lambda run, _, d: dataclasses.replace(run, audited=d),  # type: ignore[arg-type]
+    r.RunAudited: _audited,  # type: ignore[dict-item]
     r.RunHeld: lambda run, rec, d: _to(run, RunState.HELD, rec, held=d),
     r.RunPublishing: _publishing,  # type: ignore[dict-item]
     r.RunPublished: lambda run, rec, d: _to(run, RunState.TRANSFORMING, rec, published=d),

@@ -83,7 +83,7 @@ class BigQueryTransforms:
         await self._do(
             jobs.run_once,
             statement,
-            job_id=f"{job_id}-stage-{run.position}",
+            job_id=job_id,
             parameters=scope_parameters(scope, self._scope_types(run, scope)),
             timeout=SECONDS,
         )

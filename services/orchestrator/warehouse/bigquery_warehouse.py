@@ -207,21 +207,24 @@ class BigQueryWarehouse:
     async def _partitions(
         self, run: Run, scope: Scope, reloaded: tuple[str, ...]
     ) -> tuple[str | None, ...]:
-        """Partitions of staged rows and of the rows that they replace."""
+        """Days of the partitions of staged rows and of the rows that they replace."""
         column = run.spec.target.partition_by
         if scope and scope[0][0] == column:
             return scope[0][1]
-        found = await self._read(sql.partitions(self._staging(run).sql, column, "TRUE"))
-        owned = f"_pipeline_id = {sql.text(run.name.pipeline)}"
+        type_ = sql.column_type(run.spec, column)
+        found = await self._read(sql.partitions(self._staging(run).sql, column, type_, "TRUE"))
+        replaced = ""
         if scope:
-            old = sql.partitions(self._target(run.spec).sql, column, sql.in_scope(run.spec, scope))
-            found += await self._read(old)
+            replaced = sql.in_scope(run.spec, scope)
         elif reloaded:
-            old_where = f"{owned} AND {sql.one_of('_source', reloaded, 'STRING')}"
-            found += await self._read(sql.partitions(self._target(run.spec).sql, column, old_where))
-        values = {x["partition_value"] for x in found}
-        texts = sorted(str(value) for value in values if value is not None)
-        return (*texts, None) if None in values else tuple(texts)
+            owned = f"_pipeline_id = {sql.text(run.name.pipeline)}"
+            replaced = f"{owned} AND {sql.one_of('_source', reloaded, 'STRING')}"
+        if replaced:
+            target = self._target(run.spec).sql
+            found += await self._read(sql.partitions(target, column, type_, replaced))
+        days = {row["partition_day"] for row in found}
+        texts = sorted(str(day) for day in days if day is not None)
+        return (*texts, None) if None in days else tuple(texts)
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         await self._job(run, publishing.statement, publishing.job_id)

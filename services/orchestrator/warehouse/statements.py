@@ -5,7 +5,9 @@ a repeat finds its own rows by (`_run_id`, `_chunk_id`, `_row_number`) and chang
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from libs.common.lineage import LINEAGE, MONEY_TYPES, PlatformColumn, base_type, target_columns
@@ -93,9 +95,10 @@ def in_scope(spec: PipelineSpec, scope: Scope) -> str:
     return " AND ".join(parts)
 
 
-def partitions(table: str, column: str, where: str) -> str:
-    """Distinct partition values, as text: partition_value. NULL stands for the NULL partition."""
-    return f"SELECT DISTINCT CAST({name(column)} AS STRING) AS partition_value FROM {table} WHERE {where}"
+def partitions(table: str, column: str, type_: str, where: str) -> str:
+    """Distinct daily partitions, as `YYYY-MM-DD`: partition_day. NULL stands for the NULL partition."""
+    day = name(column) if base_type(type_) == "DATE" else f"DATE({name(column)})"
+    return f"SELECT DISTINCT CAST({day} AS STRING) AS partition_day FROM {table} WHERE {where}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,7 @@ class Publishing:
     reloaded: tuple[str, ...] = ()
     """`append` with reload: inputs whose older rows are deleted."""
     partitions: tuple[str | None, ...] = ()
-    """Values of the partition column that old and new rows have, as text."""
+    """Days of the partitions that old and new rows are in; None is the NULL partition."""
 
 
 def publish(spec: PipelineSpec, what: Publishing) -> str:
@@ -141,12 +144,30 @@ def _owned(spec: PipelineSpec, what: Publishing) -> str:
     return ""
 
 
-def _pruned(spec: PipelineSpec, values: Sequence[str | None]) -> str:
+def _pruned(spec: PipelineSpec, days: Sequence[str | None]) -> str:
+    """Condition on the target's partition column that holds in `days` only, for pruning."""
     column = f"t.{name(spec.target.partition_by)}"
-    type_ = column_type(spec, spec.target.partition_by)
-    known = [value for value in values if value is not None]
-    condition = one_of(column, known, type_) if known else "FALSE"
-    return f"({condition} OR {column} IS NULL)" if None in values else condition
+    type_ = base_type(column_type(spec, spec.target.partition_by))
+    known = [day for day in days if day is not None]
+    terms = [] if days else ["FALSE"]
+    if known and type_ == "DATE":
+        terms = [one_of(column, known, type_)]
+    elif known:
+        terms = [
+            f"{column} >= {type_} '{first}' AND {column} < {type_} '{after}'"
+            for first, after in _spans(known)
+        ]
+    if None in days:
+        terms.append(f"{column} IS NULL")
+    return terms[0] if len(terms) == 1 else "(" + " OR ".join(terms) + ")"
+
+
+def _spans(days: Iterable[str]) -> Iterator[tuple[dt.date, dt.date]]:
+    """Return days that follow one another as pairs (first, day after the last)."""
+    found = sorted({dt.date.fromisoformat(day) for day in days})
+    for _, run in itertools.groupby(enumerate(found), lambda at: at[1].toordinal() - at[0]):
+        span = [day for _, day in run]
+        yield span[0], span[-1] + dt.timedelta(days=1)
 
 
 def _merge(
