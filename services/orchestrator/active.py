@@ -11,7 +11,7 @@ from services.orchestrator.api.watches import Watches
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
-from services.orchestrator.elections.elections import Election
+from services.orchestrator.elections.elections import Election, Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import Journal
 from services.orchestrator.runs.ledger import Ledger
@@ -59,7 +59,7 @@ class Seat:
     def active(self) -> Active:
         """Return the active orchestrator. Raises NotActive, NOT_INITIALIZED, WAREHOUSE_UNAVAILABLE."""
         if self._active is None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)
         return self._active
 
     def refuse(self, error: ServiceError) -> None:
@@ -84,7 +84,7 @@ async def lead(
     Raises whatever ends the leadership: the process ends then and is started again.
     """
     term = await election.win()
-    records, stream = await _open(seat, journal, term.epoch, term.predecessor)
+    records, stream = await _open(seat, journal, term)
     await election.announce(stream)
     history = open_history(term.epoch)
     history.load(records)
@@ -108,13 +108,11 @@ async def lead(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _open(
-    seat: Seat, journal: Journal, epoch: int, predecessor: str
-) -> tuple[list[Record], str]:
+async def _open(seat: Seat, journal: Journal, term: Term) -> tuple[list[Record], str]:
     """Open the journal; before `admin init`, and while BigQuery is away, wait and say so."""
     while True:
         try:
-            return await journal.open(epoch, predecessor)
+            return await journal.open(term)
         except (FailedPrecondition, Unavailable) as error:
             seat.refuse(error)
             log.warning("leadership.delayed", reason=error.reason, cause=str(error))

@@ -9,8 +9,10 @@ class Term:
     """A leadership: its epoch, and the journal stream of the one before."""
 
     epoch: int
-    predecessor: str
+    predecessor: str = ""
     """Stream to seal before the journal is read; empty if there was none."""
+    predecessor_epoch: int = 0
+    """Epoch that wrote to that stream. Terms in between ended before they opened one."""
 
 
 class Election(Protocol):

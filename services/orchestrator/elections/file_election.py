@@ -29,10 +29,11 @@ class FileElection:
         while not self._lock(self._file):  # noqa: ASYNC110 the kernel tells nobody
             await asyncio.sleep(POLL_SECONDS)
         known = json.loads(os.pread(self._file, RECORD_BYTES, 0).strip() or b"{}")
-        self._epoch = int(known.get("epoch", 0)) + 1
-        predecessor = str(known.get("stream", ""))
-        self._write(predecessor)
-        return Term(epoch=self._epoch, predecessor=predecessor)
+        last = int(known.get("epoch", 0))
+        self._epoch = last + 1
+        stream, stream_epoch = str(known.get("stream", "")), int(known.get("stream_epoch", last))
+        self._write(stream, stream_epoch)
+        return Term(epoch=self._epoch, predecessor=stream, predecessor_epoch=stream_epoch)
 
     @staticmethod
     def _lock(file: int) -> bool:
@@ -43,11 +44,12 @@ class FileElection:
         return True
 
     async def announce(self, stream: str) -> None:
-        self._write(stream)
+        self._write(stream, self._epoch)
 
-    def _write(self, stream: str) -> None:
+    def _write(self, stream: str, stream_epoch: int) -> None:
         assert self._file is not None, "win comes first"
-        text = json.dumps({"epoch": self._epoch, "stream": stream}).encode()
+        record = {"epoch": self._epoch, "stream": stream, "stream_epoch": stream_epoch}
+        text = json.dumps(record).encode()
         os.pwrite(self._file, text.ljust(RECORD_BYTES), 0)
         os.fsync(self._file)
 

@@ -15,13 +15,18 @@ from libs.bigquery.ids import TableId
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.names import RunName
 from libs.metadata.tables import DATASET, RUN_EVENTS
-from services.orchestrator.journal.journal import JournalSealed
+from services.orchestrator.elections.elections import Term
+from services.orchestrator.journal.journal import JournalSealed, RecordTooLarge
 from services.orchestrator.runs.records import DETAILS, Record
 
 LAG_SECONDS: Final = 30.0
 """How long reads may lag behind what finalize said was written."""
 
 LARGEST_RECORD_BYTES: Final = 6 * 1024 * 1024
+"""BigQuery refuses requests of more than 10 MB."""
+
+FRAME_BYTES: Final = 1024
+"""More than the columns beside the payload take."""
 
 T = TypeVar("T")
 
@@ -55,13 +60,13 @@ class BigQueryJournal:
         self._stream: streams.CommittedStream | None = None
         self._offset = 0
 
-    async def open(self, epoch: int, predecessor: str) -> tuple[list[Record], str]:
+    async def open(self, term: Term) -> tuple[list[Record], str]:
         try:
             await self._do(tables.get_columns, self._table)
         except TableNotFound as error:
             raise NotInitialized from error
-        written = await self._seal(predecessor)
-        records = await self._read_all(epoch - 1, written)
+        written = await self._seal(term.predecessor)
+        records = await self._read_all(term.predecessor_epoch, written)
         name = await self._do(streams.create_committed, self._table)
         self._stream = streams.CommittedStream(self._bq, name, self._schema)
         self._offset = 0
@@ -102,6 +107,12 @@ class BigQueryJournal:
         statement = f"SELECT {names} FROM {self._table.sql} ORDER BY position"
         return await self._do(jobs.query, statement, timeout=120.0)
 
+    def size_of(self, record: Record) -> int:
+        size = len(record.detail.model_dump_json().encode())
+        if size > LARGEST_RECORD_BYTES:
+            raise RecordTooLarge(record.detail.type, size, LARGEST_RECORD_BYTES)
+        return size + FRAME_BYTES
+
     async def append(self, records: Sequence[Record]) -> None:
         assert self._stream is not None, "open comes first"
         rows = [_row(record) for record in records]
@@ -125,13 +136,6 @@ class BigQueryJournal:
 
 def _row(record: Record) -> dict[str, object]:
     name = RunName.parse(record.run) if record.run else None
-    payload = record.detail.model_dump_json()
-    if len(payload) > LARGEST_RECORD_BYTES:
-        raise FailedPrecondition(
-            f"a {record.detail.type} record of {len(payload)} bytes; a record may have "
-            f"{LARGEST_RECORD_BYTES}: make chunks larger so that the plan has fewer",
-            reason="WAREHOUSE_REJECTED",
-        )
     return {
         "event_id": record.event_id,
         "position": record.position,
@@ -142,7 +146,7 @@ def _row(record: Record) -> dict[str, object]:
         "event_type": record.detail.type,
         "event_time": record.time,
         "event_date": record.time.date(),
-        "payload": payload,
+        "payload": record.detail.model_dump_json(),
     }
 
 

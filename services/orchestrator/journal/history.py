@@ -18,6 +18,9 @@ from services.orchestrator.runs.run import Run
 GROUP: Final = 50
 """Most records in one append."""
 
+GROUP_BYTES: Final = 7 * 1024 * 1024
+"""Most bytes in one append of several records: together they stay below what a request may have."""
+
 RETRY_SECONDS: Final = 0.5
 
 
@@ -58,7 +61,7 @@ class History:
         self.new_id = new_id
         self.durable = 0
         self._journal = journal
-        self._queue: deque[Record] = deque()
+        self._queue: deque[tuple[Record, int]] = deque()
         self._work = asyncio.Event()
         self._acknowledged = asyncio.Condition()
         self._watches: set[Watch] = set()
@@ -74,6 +77,7 @@ class History:
 
         Raises:
             IllegalMove: the state does not allow it; nothing was changed.
+            RecordTooLarge: the journal cannot hold it; nothing was changed.
         """
         record = Record(
             event_id=self.new_id(),
@@ -83,8 +87,9 @@ class History:
             time=self.clock(),
             detail=detail,
         )
+        size = self._journal.size_of(record)
         after = self.ledger.add(record)
-        self._queue.append(record)
+        self._queue.append((record, size))
         self._work.set()
         return after
 
@@ -107,9 +112,22 @@ class History:
             await self._work.wait()
             self._work.clear()
             while self._queue:
-                group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+                group = self._take_group()
                 await self._append(group)
                 await self._acknowledge(group)
+
+    def _take_group(self) -> list[Record]:
+        """Take what waits, in order, up to what one append holds."""
+        group: list[Record] = []
+        left = GROUP_BYTES
+        while self._queue and len(group) < GROUP:
+            record, size = self._queue[0]
+            if group and size > left:
+                break
+            self._queue.popleft()
+            group.append(record)
+            left -= size
+        return group
 
     async def _append(self, group: list[Record]) -> None:
         while True:

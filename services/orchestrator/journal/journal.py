@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from libs.common.errors import FailedPrecondition, Unavailable
+from services.orchestrator.elections.elections import Term
 from services.orchestrator.runs.records import Record
 
 
@@ -13,6 +14,20 @@ class JournalSealed(FailedPrecondition):
     """A successor has finalized this orchestrator's stream: it must stop."""
 
     reason = "STREAM_SEALED"
+
+
+class RecordTooLarge(FailedPrecondition):
+    """A decision that the journal cannot hold: it is refused, and nothing has changed."""
+
+    reason = "WAREHOUSE_REJECTED"
+
+    def __init__(self, what: str, size: int, allowed: int) -> None:
+        super().__init__(
+            f"a record {what} of {size} bytes; the journal takes {allowed}: make the suite, the "
+            "transforms or the number of chunks smaller",
+            bytes=str(size),
+            allowed=str(allowed),
+        )
 
 
 class JournalUnavailable(Unavailable):
@@ -24,12 +39,8 @@ class JournalUnavailable(Unavailable):
 class Journal(Protocol):
     """One epoch's way into the journal."""
 
-    async def open(self, epoch: int, predecessor: str) -> tuple[list[Record], str]:
-        """Seal the predecessor's stream, read everything, open a stream of this epoch.
-
-        Args:
-            epoch: Number of this leadership, greater than every earlier one.
-            predecessor: Name of the stream of the epoch before; empty if there was none.
+    async def open(self, term: Term) -> tuple[list[Record], str]:
+        """Seal the predecessor's stream, read everything, open a stream of this term.
 
         Returns:
             All records in order of position, and the name of the new stream.
@@ -38,6 +49,9 @@ class Journal(Protocol):
             FailedPrecondition: NOT_INITIALIZED before `convergence admin init`.
             Unavailable: try again.
         """
+
+    def size_of(self, record: Record) -> int:
+        """Return how many bytes of an append a record takes. Raises RecordTooLarge."""
 
     async def append(self, records: Sequence[Record]) -> None:
         """Make records durable, in order, all of them when this returns.
@@ -57,6 +71,11 @@ class MemoryJournals:
 
     records: list[Record] = dataclasses.field(default_factory=list)
     sealed: set[str] = dataclasses.field(default_factory=set)
+    gate: asyncio.Event | None = None
+    """A dial: appends wait for it."""
+    largest_bytes: int = 1_000_000
+    groups: list[int] = dataclasses.field(default_factory=list)
+    """How many records each append had."""
 
     def member(self) -> "MemoryJournal":
         return MemoryJournal(self)
@@ -71,19 +90,28 @@ class MemoryJournal:
     lose: int = 0
     stream: str = ""
 
-    async def open(self, epoch: int, predecessor: str) -> tuple[list[Record], str]:
-        if predecessor:
-            self.shared.sealed.add(predecessor)
-        self.stream = f"epoch-{epoch}"
+    async def open(self, term: Term) -> tuple[list[Record], str]:
+        if term.predecessor:
+            self.shared.sealed.add(term.predecessor)
+        self.stream = f"epoch-{term.epoch}"
         return list(self.shared.records), self.stream
+
+    def size_of(self, record: Record) -> int:
+        size = len(record.detail.model_dump_json())
+        if size > self.shared.largest_bytes:
+            raise RecordTooLarge(record.detail.type, size, self.shared.largest_bytes)
+        return size
 
     async def append(self, records: Sequence[Record]) -> None:
         await asyncio.sleep(0)
+        if self.shared.gate is not None:
+            await self.shared.gate.wait()
         if self.stream in self.shared.sealed:
             raise JournalSealed(f"stream {self.stream} was finalized", stream=self.stream)
         if self.fail:
             self.fail -= 1
             raise JournalUnavailable("the append was refused by a dial")
+        self.shared.groups.append(len(records))
         known = {record.event_id for record in self.shared.records}
         self.shared.records.extend(r for r in records if r.event_id not in known)
         if self.lose:

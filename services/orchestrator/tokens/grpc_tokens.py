@@ -60,7 +60,7 @@ class EdgeAuthenticator:
             if len(self._answers) > LARGEST_CACHE:
                 self._answers.popitem(last=False)
         if answer.refusal is not None:
-            raise answer.refusal
+            raise answer.refusal.with_traceback(None)
         assert answer.principal is not None
         return answer.principal
 

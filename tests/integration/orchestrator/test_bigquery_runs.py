@@ -20,6 +20,7 @@ from libs.metadata.tables import DATASET, TABLES
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalSealed
@@ -72,7 +73,8 @@ class BigQueryWorld(World):
         assert self.bigquery is not None
         epoch = next(self.epochs)
         journal = BigQueryJournal(self.bigquery, streams_end_with_server=True)
-        records, self.stream = await journal.open(epoch, self.stream)
+        term = Term(epoch=epoch, predecessor=self.stream, predecessor_epoch=epoch - 1)
+        records, self.stream = await journal.open(term)
         history = History(
             journal, epoch=epoch, clock=self.clock, new_id=lambda: f"e{next(self.ids)}"
         )
@@ -231,14 +233,14 @@ async def test_a_sealed_journal_refuses_its_old_writer(
     world: BigQueryWorld, bigquery: BigQuery
 ) -> None:
     old = BigQueryJournal(bigquery, streams_end_with_server=False)
-    records, stream = await old.open(1, "")
+    records, stream = await old.open(Term(epoch=1))
     assert records == []
     opened = r.Record(
         event_id="e1", position=1, epoch=1, run="", time=world.clock(), detail=r.EpochOpened()
     )
     await old.append([opened])
     new = BigQueryJournal(bigquery, streams_end_with_server=False)
-    found, _ = await new.open(2, stream)
+    found, _ = await new.open(Term(epoch=2, predecessor=stream, predecessor_epoch=1))
     assert found == [opened]
     with pytest.raises(JournalSealed):
         await old.append([opened.model_copy(update={"event_id": "e2", "position": 2})])

@@ -13,6 +13,7 @@ from libs.common.names import PipelineName
 from services.orchestrator.conductor.commands import Commands, Start
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournals
 from services.orchestrator.runs.run import Run
@@ -107,7 +108,8 @@ class World:
         """An orchestrator of the next epoch; leaving the block is its kill -9."""
         epoch = next(self.epochs)
         journal = self.journals.member()
-        records, self.stream = await journal.open(epoch, self.stream)
+        term = Term(epoch=epoch, predecessor=self.stream, predecessor_epoch=epoch - 1)
+        records, self.stream = await journal.open(term)
         history = History(
             journal, epoch=epoch, clock=self.clock, new_id=lambda: f"e{next(self.ids)}"
         )
