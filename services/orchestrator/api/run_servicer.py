@@ -47,7 +47,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             reload=request.reload,
             created_by=caller().key_id,
             traceparent=traceparent(),
-            live_run_count=caller().live_run_count or DEFAULT_LIVE_RUNS,
+            live_run_count=live_run_count(),
         )
         run = await active.commands.repeated(start)
         if run is None:
@@ -126,6 +126,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             failed_attempt=request.failed_attempt,
             by=caller().key_id,
             spec=self._with_transforms_of_now(run),
+            live_run_count=live_run_count(),
         )
         return run_service_pb2.RetryRunResponse(run=_message(active, after))
 
@@ -189,6 +190,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return run_service_pb2.ListQuarantinedRowsResponse(
             rows=[quarantined_message(row) for row in some], next_page_token=token
         )
+
+
+def live_run_count() -> int:
+    """Return how many live runs the caller's tenant may have."""
+    return caller().live_run_count or DEFAULT_LIVE_RUNS
 
 
 def traceparent() -> str:

@@ -44,13 +44,24 @@ async def audit(mesh: Mesh, run: Run) -> Run:
     if lost:
         cause = "their streams ended before their rows were committed"
         return await mesh.record(run, r.ChunksLost(chunk_ids=tuple(lost), cause=cause))
-    await mesh.warehouse.commit_quarantine(run, list(run.landed.values()))
+    await show_quarantine(mesh, run)
     direct = run.plan.direct
     run = await _judge(mesh, run)
     reasons = [*money_reasons(run), *renamed_reasons(run)]
     if not direct:
         reasons += await _shrink_reasons(mesh, run)
     return await _decide(mesh, run, reasons)
+
+
+async def show_quarantine(mesh: Mesh, run: Run) -> None:
+    """Commit the quarantine of all done chunks; what an earlier try of one left is deleted."""
+    if run.plan is None:
+        return
+    done = list(run.landed.values())
+    await mesh.warehouse.commit_quarantine(run, done)
+    if run.reread:
+        named = [(landed.chunk_id, landed.chunk_attempt) for landed in done]
+        await mesh.warehouse.delete_stray_quarantine(run, named)
 
 
 async def _count_staging(mesh: Mesh, run: Run) -> list[str]:
@@ -113,13 +124,18 @@ def check_read_counts(run: Run) -> None:
 
 async def _judge(mesh: Mesh, run: Run) -> Run:
     assert run.plan is not None
-    if not run.plan.suite:
+    if not run.plan.suite or _nothing_new(run.plan):
         return await mesh.record(run, r.RunAudited(success=True))
     table = "" if run.plan.direct else mesh.warehouse.staging(run)
     verdict = await mesh.judge.judge(
         run.name, run.spec, attempt=run.attempt, metrics=merged_metrics(run), table=table
     )
     return await mesh.record(run, r.RunAudited(success=verdict.success, results=verdict.results))
+
+
+def _nothing_new(plan: r.RunPlanned) -> bool:
+    """Whether everything that there is was published before: then there is nothing to judge."""
+    return bool(plan.known_inputs) and not plan.chunks
 
 
 def merged_metrics(run: Run) -> list[r.Metric]:

@@ -7,11 +7,17 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from libs.common.errors import AlreadyExists, FailedPrecondition, NotFound, QuotaExceeded
+from libs.common.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+)
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.runs import records as r
-from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import CANCELLABLE, LIVE, RunState
 from services.orchestrator.runs.windows import scope_of, window_of
 from services.orchestrator.specs import PipelineSpec
@@ -90,11 +96,12 @@ class Commands:
     async def repeated(self, start: Start) -> Run | None:
         """Return the run that a request id stands for, None if it is new. Raises RequestIdReused."""
         ledger = self._mesh.history.ledger
-        name = ledger.requests.get((str(start.pipeline), str(start.request_id)))
+        name = ledger.requests.get((start.pipeline.tenant, str(start.request_id)))
         if name is None:
             return None
         run = ledger.runs[name]
-        before, now = run.created.request_facts, start.facts()
+        before = {**run.created.request_facts, "parent": str(name.parent)}
+        now = {**start.facts(), "parent": str(start.pipeline)}
         if differs := [key for key in now if before.get(key) != now[key]]:
             text = ", ".join(f"{k} was {before.get(k)!r}, is {now[k]!r}" for k in differs)
             raise RequestIdReused(
@@ -114,7 +121,8 @@ class Commands:
             RunAlreadyActive, TooManyRuns: see there.
         """
         window = window_of(spec, start.moment, now=self._mesh.clock())
-        self._check_room(start, window.start if window else None)
+        self._refuse_second(start, window.start if window else None)
+        self._refuse_too_many(start.pipeline.tenant, start.live_run_count)
         facts = start.facts()
         digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
         detail = r.RunCreated(
@@ -130,13 +138,21 @@ class Commands:
             created_by=start.created_by,
             traceparent=start.traceparent,
         )
-        run = await self._mesh.history.record(start.pipeline.run(self._new_run_id()), detail)
-        self._conductor.start(run)
+        return await self._begin(start.pipeline.run(self._new_run_id()), detail)
+
+    async def _begin(self, name: RunName, detail: r.Detail) -> Run:
+        """Decide at once that a run moves by itself from here on, and see that it does."""
+        run = self._mesh.history.decide(name, detail)
+        assert run is not None
+        return await self._conductor.whole(self._drive(run))
+
+    async def _drive(self, run: Run) -> Run:
+        await self.settled(run)
+        self._conductor.start(self._mesh.run(run))
         return run
 
-    def _check_room(self, start: Start, window_start: datetime | None) -> None:
-        ledger = self._mesh.history.ledger
-        for other in ledger.of(start.pipeline):
+    def _refuse_second(self, start: Start, window_start: datetime | None) -> None:
+        for other in self._mesh.history.ledger.of(start.pipeline):
             if other.state in LIVE and other.created.window_start == window_start:
                 raise RunAlreadyActive(
                     f"{other.name} is live ({other.state}) and about the same window; watch it, "
@@ -144,14 +160,15 @@ class Commands:
                     name=str(start.pipeline),
                     run=str(other.name),
                 )
-        tenant = start.pipeline.tenant
-        if ledger.live(tenant) >= start.live_run_count:
+
+    def _refuse_too_many(self, tenant: str, live_run_count: int) -> None:
+        if self._mesh.history.ledger.live(tenant) >= live_run_count:
             raise TooManyRuns(
-                f"tenant {tenant} has {start.live_run_count} live runs, as many as it may; "
+                f"tenant {tenant} has {live_run_count} live runs, as many as it may; "
                 "wait until one ends",
                 retry_after=5.0,
                 tenant=tenant,
-                limit=str(start.live_run_count),
+                limit=str(live_run_count),
             )
 
     async def cancel(self, name: RunName, *, by: str, reason: str) -> Run:
@@ -160,14 +177,18 @@ class Commands:
         if run.state in {RunState.CANCELLING, RunState.CANCELLED}:
             return await self.settled(run)
         run.require(CANCELLABLE)
-        if run.state is RunState.FAILED:
-            after = await self._mesh.record(run, r.RunCancelled(by=by, reason=reason))
-            await self._mesh.warehouse.tidy_unpublished(after)
-            return after
-        after = await self._mesh.record(run, r.RunCancelling(by=by, reason=reason))
-        await self._conductor.stop(name)
-        self._conductor.start(self._mesh.run(after))
-        return after
+        detail = r.RunCancelled if run.state is RunState.FAILED else r.RunCancelling
+        after = self._mesh.history.decide(name, detail(by=by, reason=reason))
+        assert after is not None
+        return await self._conductor.whole(self._stop(after))
+
+    async def _stop(self, run: Run) -> Run:
+        await self.settled(run)
+        if run.state is RunState.CANCELLED:
+            self._conductor.tidy(run)
+        else:
+            await self._conductor.restart(run)
+        return run
 
     async def discard(self, name: RunName, *, by: str, reason: str) -> Run:
         """Throw a HELD run away; a repeat succeeds."""
@@ -183,9 +204,17 @@ class Commands:
         if run.publishing and run.publishing.by:
             return await self.settled(run)
         run.require(frozenset({RunState.HELD}))
-        return await self._conductor.approve(run, by=by, reason=reason)
+        try:
+            return await self._conductor.whole(self._conductor.approve(run, by=by, reason=reason))
+        except IllegalMove:
+            now = self.find(name)
+            if now.publishing and now.publishing.by:
+                return await self.settled(now)
+            raise
 
-    async def retry(self, name: RunName, *, failed_attempt: int, by: str, spec: str) -> Run:
+    async def retry(
+        self, name: RunName, *, failed_attempt: int, by: str, spec: str, live_run_count: int
+    ) -> Run:
         """Go on with a failed run.
 
         Args:
@@ -193,15 +222,20 @@ class Commands:
             failed_attempt: The attempt that the caller saw fail; 0 means whichever it is.
             by: Who asks.
             spec: For TRANSFORM_FAILED, the spec with its transforms as they now stand; else empty.
+            live_run_count: How many live runs the tenant may have.
+
+        Raises:
+            InvalidRequest: there was no such attempt.
+            IllegalMove, TooManyRuns: see there.
         """
         run = self.find(name)
-        if failed_attempt and failed_attempt == run.failed_attempt:
+        if not 0 <= failed_attempt <= run.attempt:
+            why = f"found {failed_attempt}; allowed is an attempt of the run, 1 to {run.attempt}"
+            raise InvalidRequest({"failed_attempt": why})
+        if 0 < failed_attempt < run.attempt:
             return await self.settled(run)
         run.require(frozenset({RunState.FAILED, RunState.TRANSFORM_FAILED}))
+        self._refuse_too_many(name.tenant, live_run_count)
         replan = bool(run.failure and run.failure.reason in REPLAN)
-        if replan:
-            await self._mesh.warehouse.tidy_unpublished(run)
         retried = r.RunRetried(attempt=run.attempt + 1, replan=replan, by=by, spec=spec)
-        run = await self._mesh.record(run, retried)
-        self._conductor.start(run)
-        return run
+        return await self._begin(name, retried)

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Generator
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Final, TypeVar
 
 import structlog
 from opentelemetry import trace
@@ -19,16 +19,18 @@ from services.orchestrator.conductor.publishing import TableLocks
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import OPEN_STATES
 from services.orchestrator.runs.run import IllegalMove, Run
-from services.orchestrator.runs.states import RunState
+from services.orchestrator.runs.states import NEXT, RunState
+from services.orchestrator.warehouse.warehouse import PublishFailed
 
 log = structlog.get_logger()
 
 STEP_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-PATIENT: Final = frozenset({RunState.PUBLISHING, RunState.TRANSFORMING, RunState.CANCELLING})
-"""States that a failing neighbour never ends: they go on until it is back."""
-
 STEP_TRIES: Final = 12
 """Tries of a step before PUBLISHING while a neighbour is away."""
+
+TENANT_ENDED: Final = frozenset({"TENANT_SUSPENDED", "TENANT_DELETED"})
+
+T = TypeVar("T")
 
 
 class Conductor:
@@ -39,6 +41,7 @@ class Conductor:
         self.locks = TableLocks()
         self.live: dict[RunName, Live] = {}
         self._tasks: dict[RunName, asyncio.Task[None]] = {}
+        self._asked: set[asyncio.Task[Any]] = set()
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def resume(self) -> None:
@@ -47,20 +50,30 @@ class Conductor:
         for run in runs:
             if run.state is RunState.PUBLISHING:
                 self.locks.restore(table_of(run), run.name)
+            for table in transforming.unsettled(run):
+                self.locks.restore(table, run.name)
         for run in sorted(runs, key=lambda x: x.position):
             self.start(run)
 
     def start(self, run: Run) -> None:
         """Begin to drive a run; nothing happens if somebody does already."""
-        if run.name in self._tasks:
+        if (driving := self._tasks.get(run.name)) and not driving.done():
             return
         task = asyncio.create_task(self._drive(run.name), name=str(run.name))
         self._tasks[run.name] = task
         task.add_done_callback(lambda done: self._ended(run.name, done))
 
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry out what a caller asked, to its end, even when the caller goes away meanwhile."""
+        task = asyncio.create_task(work)
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return await asyncio.shield(task)
+
     def _ended(self, name: RunName, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(name, None)
-        self.live.pop(name, None)
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+            self.live.pop(name, None)
         if task.cancelled():
             return
         if (error := task.exception()) and not self._crashed.done():
@@ -78,6 +91,9 @@ class Conductor:
 
     async def close(self) -> None:
         """Stop working on all runs; the journal has them."""
+        for asked in self._asked:
+            asked.cancel()
+        await asyncio.gather(*self._asked, return_exceptions=True)
         for name in list(self._tasks):
             await self.stop(name)
 
@@ -96,40 +112,51 @@ class Conductor:
             log.info("run.entered", state=run.state, attempt=run.attempt)
             try:
                 await self._patiently(run)
-            except IllegalMove:
-                log.info("run.moved_by_other", state=self.mesh.run(run).state)
             except Exception as error:  # noqa: BLE001 every failure of a phase is the run's
                 await self._fail(run, innermost(error))
 
     async def _patiently(self, run: Run) -> None:
-        phase = PHASES[run.state]
-        tries = 0
-        while True:
+        """Do the phase until it ends, the run has moved on, or an error ends it."""
+        phase, tries = PHASES[run.state], 0
+        while (now := self.mesh.run(run)).state is run.state:
             try:
-                return await phase(self, self.mesh.run(run))
+                return await phase(self, now)
             except Exception as error:
                 cause = innermost(error)
                 tries += 1
-                if not transient(cause) or (run.state not in PATIENT and tries >= STEP_TRIES):
+                if self.mesh.run(run).state is not run.state:
+                    _say_moved(self.mesh.run(run), cause)
+                    return None
+                if ends(run.state, cause, tries):
                     raise
-                log.warning("step.delayed", state=run.state, cause=str(cause), tries=tries)
-            if run.state not in PATIENT and self.mesh.clock() >= deadline_of(run):
+                unexpected = None if isinstance(cause, ServiceError) else cause
+                log.warning(
+                    "step.delayed",
+                    state=run.state,
+                    cause=str(cause),
+                    tries=tries,
+                    exc_info=unexpected,
+                )
+            if run.state in BOUNDED and self.mesh.clock() >= deadline_of(run):
                 raise RunTimedOut(run.spec.limits.timeout_seconds)
             await self.mesh.sleep(STEP_BACKOFF_SECONDS[min(tries, 5) - 1])
+        return None
 
     async def _fail(self, run: Run, error: BaseException) -> None:
         if not isinstance(error, ServiceError):
             log.error("run.crashed", exc_info=error)
         if run.state is RunState.TRANSFORMING:
             await transforming.fail(self.mesh, run, error)
+            await transforming.release(run, self.locks)
             return
         failure = error.failure if isinstance(error, SourceFailed) else failure_of(error)
         log.warning("run.failed", reason=failure.reason, cause=failure.message)
-        now = self.mesh.run(run)
-        if now.plan is not None and not now.plan.direct:
-            with contextlib.suppress(ServiceError):
-                await self.mesh.warehouse.commit_quarantine(now, list(now.landed.values()))
         with contextlib.suppress(IllegalMove):
+            if failure.reason in TENANT_ENDED and RunState.CANCELLING in NEXT[run.state]:
+                await self.mesh.record(run, r.RunCancelling(by="platform", reason=failure.message))
+                return
+            with contextlib.suppress(ServiceError):
+                await auditing.show_quarantine(self.mesh, self.mesh.run(run))
             await self.mesh.record(run, r.RunFailed(failure=failure))
         await self.locks.give(table_of(run), run.name)
 
@@ -164,9 +191,13 @@ class Conductor:
     async def approve(self, run: Run, *, by: str, reason: str) -> Run:
         """HELD → PUBLISHING, acknowledged when the intent is durable; it goes on by itself."""
         after = await self._intend(run, by=by, reason=reason)
-        await self.stop(run.name)
-        self.start(after)
+        await self.restart(after)
         return after
+
+    async def restart(self, run: Run) -> None:
+        """Have a run driven from the state that it is in now, whatever is done for it yet."""
+        await self.stop(run.name)
+        self.start(self.mesh.run(run))
 
     async def _intend(self, run: Run, *, by: str = "", reason: str = "") -> Run:
         await self.locks.take(table_of(run), run.name)
@@ -177,34 +208,51 @@ class Conductor:
             if self.mesh.run(run).state is not RunState.PUBLISHING:
                 await self.locks.give(table_of(run), run.name)
         if after.state is RunState.SUPERSEDED:
-            await self.mesh.warehouse.tidy_unpublished(after)
+            self.tidy(after)
         return after
+
+    def tidy(self, run: Run) -> None:
+        """Remove what a run has left that ended without publishing, beside everything else."""
+        task = asyncio.create_task(self._tidy(run))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _tidy(self, run: Run) -> None:
+        for pause in STEP_BACKOFF_SECONDS:
+            try:
+                return await self.mesh.warehouse.tidy_unpublished(run)
+            except ServiceError as error:
+                log.warning("tidying.delayed", run_id=run.name.run, cause=str(error))
+            await self.mesh.sleep(pause)
+        return None
 
     async def publish(self, run: Run) -> None:
         """PUBLISHING → TRANSFORMING, INGESTING or FAILED."""
         await self.locks.take(table_of(run), run.name)
         try:
-            after = await publishing.publish(self.mesh, run)
+            await publishing.publish(self.mesh, run)
         finally:
             if self.mesh.run(run).state is not RunState.PUBLISHING:
                 await self.locks.give(table_of(run), run.name)
-        if after.state is RunState.TRANSFORMING:
-            await publishing.supersede_older(self.mesh, after)
 
     async def transform(self, run: Run) -> None:
         """TRANSFORMING → SUCCEEDED."""
+        try:
+            await publishing.tidy(self.mesh, run)
+        except ServiceError as error:
+            if transient(error):
+                raise
+            log.warning("tidying.refused", cause=str(error))
         await transforming.transform(self.mesh, run, self.locks)
         await transforming.finish_overtaken(self.mesh, run)
 
     async def expire(self, run: Run) -> None:
-        """HELD → CANCELLED when its time is over."""
+        """HELD → CANCELLING when its time is over."""
         assert run.held is not None
         seconds = (run.held.expire_time - self.mesh.clock()).total_seconds()
         await self.mesh.sleep(max(seconds, 0.0))
-        after = await self.mesh.record(
-            run, r.RunCancelled(by="hold_for", reason="nobody approved it in time")
-        )
-        await self.mesh.warehouse.tidy_unpublished(after)
+        late = r.RunCancelling(by="hold_for", reason="nobody approved it in time")
+        await self.mesh.record(run, late)
 
     async def finish_cancel(self, run: Run) -> None:
         """CANCELLING → CANCELLED."""
@@ -222,6 +270,30 @@ PHASES: Final[dict[RunState, Callable[[Conductor, Run], Awaitable[None]]]] = {
     RunState.HELD: Conductor.expire,
     RunState.CANCELLING: Conductor.finish_cancel,
 }
+
+
+BOUNDED: Final = frozenset(
+    {RunState.PENDING, RunState.PLANNING, RunState.INGESTING, RunState.AUDITING}
+)
+"""States that `limits.timeout` ends."""
+
+
+def ends(state: RunState, error: BaseException, tries: int) -> bool:
+    """Return whether an error of a phase is the run's end; otherwise the phase is done again."""
+    if state in {RunState.HELD, RunState.CANCELLING}:
+        return False
+    if state is RunState.PUBLISHING:
+        return isinstance(error, PublishFailed)
+    if transient(error):
+        return state in BOUNDED and tries >= STEP_TRIES
+    return True
+
+
+def _say_moved(run: Run, error: BaseException) -> None:
+    if isinstance(error, IllegalMove):
+        log.info("run.moved_by_other", state=run.state)
+    else:
+        log.warning("run.moved", state=run.state, cause=str(error), exc_info=error)
 
 
 def table_of(run: Run) -> str:

@@ -93,14 +93,15 @@ def sort_inputs(
     for name, content in {c.input_id: c.content_hash for c in planned.chunks}.items():
         if spec.write.mode == "append" and not reload and name in before:
             if before[name] != content:
-                raise _changed(name)
+                raise source_changed(name)
             known.append(name)
         elif content and name not in before and content in names:
             renamed.append((name, names[content]))
     return known, tuple(renamed)
 
 
-def _changed(name: str) -> SourceChanged:
+def source_changed(name: str) -> SourceChanged:
+    """Return the refusal of an input that was published before with other content."""
     return SourceChanged(
         f"{name} was published before with other content; `append` reads an input once: "
         "give new content a new name, or start the run with reload",

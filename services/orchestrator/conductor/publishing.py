@@ -1,14 +1,15 @@
 """AUDITING or HELD → PUBLISHING → TRANSFORMING: intent recorded, the idempotent effect, the outcome."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import Iterable
 from decimal import Decimal
 
 from libs.common.money import total
 from libs.common.names import RunName
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.conductor.planning import source_changed
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.warehouse.statements import money_columns
@@ -31,7 +32,7 @@ class TableLocks:
     def restore(self, table: str, run: RunName) -> None:
         """Give the lock to a run whose intent the journal holds."""
         holder = self._holders.setdefault(table, run)
-        assert holder == run, f"{holder} and {run} both publish to {table}"
+        assert holder == run, f"{holder} and {run} both write to {table}"
 
     async def take(self, table: str, run: RunName) -> None:
         """Wait until `run` holds the lock; at once if it does already."""
@@ -45,15 +46,6 @@ class TableLocks:
             if self._holders.get(table) == run:
                 del self._holders[table]
                 self._given.notify_all()
-
-    @contextlib.asynccontextmanager
-    async def held(self, table: str, run: RunName) -> AsyncGenerator[None]:
-        """Hold the lock for the length of a block."""
-        await self.take(table, run)
-        try:
-            yield
-        finally:
-            await self.give(table, run)
 
 
 def publishing_job_id(run: Run) -> str:
@@ -76,17 +68,19 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
     if run.scope and not mine:
         newer = mesh.history.ledger.superseded(run) or ""
         return await mesh.record(run, r.RunSuperseded(by_run=newer))
+    chunks, known = fresh_chunks(mesh.history.ledger, run)
+    staged = not run.plan.direct and bool(chunks or mine)
     old = await mesh.warehouse.published_by_scope(run, mine) if mine else {}
-    statement = "" if run.plan.direct else await mesh.warehouse.merge_statement(run, mine)
+    statement = await mesh.warehouse.merge_statement(run, mine, without=known) if staged else ""
     mesh.run(run).require(READY)
     return await mesh.record(
         run,
         r.RunPublishing(
             scope=mine,
-            left_out=left_out,
-            inputs=tuple({c.input_id: c.content_hash for c in run.plan.chunks}.items()),
-            streams=direct_streams(run),
-            job_id="" if run.plan.direct else publishing_job_id(run),
+            left_out=left_out or r.scope_of_inputs(known),
+            inputs=tuple({c.input_id: c.content_hash for c in chunks}.items()),
+            streams=direct_streams(run, chunks),
+            job_id=publishing_job_id(run) if staged else "",
             statement=statement,
             old_row_count=sum(counted.row_count for counted in old.values()),
             old_money=_summed(run, old),
@@ -96,12 +90,33 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
     )
 
 
-def direct_streams(run: Run) -> tuple[str, ...]:
-    """Return the streams that a direct `append` commits, in plan order."""
+def fresh_chunks(ledger: Ledger, run: Run) -> tuple[tuple[r.Chunk, ...], tuple[str, ...]]:
+    """Split the plan's chunks by what was published since they were planned (`append` only).
+
+    Returns:
+        Chunks to publish, and inputs to leave out: this pipeline has them by now.
+
+    Raises:
+        SourceChanged: an input was published with other content.
+    """
+    assert run.plan is not None
+    if run.spec.write.mode != "append" or run.created.reload:
+        return run.plan.chunks, ()
+    key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+    before = ledger.inputs.get(key, {})
+    known = {c.input_id: c.content_hash for c in run.plan.chunks if c.input_id in before}
+    for name, content in known.items():
+        if before[name] != content:
+            raise source_changed(name)
+    return tuple(c for c in run.plan.chunks if c.input_id not in known), tuple(known)
+
+
+def direct_streams(run: Run, chunks: Iterable[r.Chunk]) -> tuple[str, ...]:
+    """Return the streams of chunks that a direct `append` commits, in plan order."""
     assert run.plan is not None
     if not run.plan.direct:
         return ()
-    done = (run.landed[chunk.chunk_id] for chunk in run.plan.chunks)
+    done = (run.landed[chunk.chunk_id] for chunk in chunks)
     return tuple(landed.stream for landed in done if landed.stream)
 
 
@@ -129,9 +144,7 @@ async def publish(mesh: Mesh, run: Run) -> Run:
         return await mesh.record(run, r.ChunksLost(chunk_ids=lost, cause=cause))
     if publishing.job_id:
         await mesh.warehouse.publish(run, publishing)
-    after = await mesh.record(run, r.RunPublished(restatement=await _restated(mesh, run)))
-    await mesh.warehouse.tidy_published(after, publishing)
-    return after
+    return await mesh.record(run, r.RunPublished(restatement=await _restated(mesh, run)))
 
 
 async def _restated(mesh: Mesh, run: Run) -> r.Restatement | None:
@@ -151,8 +164,15 @@ async def _restated(mesh: Mesh, run: Run) -> r.Restatement | None:
     )
 
 
+async def tidy(mesh: Mesh, run: Run) -> None:
+    """After a publication: drop what it made needless. May be repeated, at any later time."""
+    assert run.publishing is not None
+    await mesh.warehouse.tidy_published(run, run.publishing)
+    await supersede_older(mesh, run)
+
+
 async def supersede_older(mesh: Mesh, run: Run) -> None:
-    """After a publication: held and failed runs whose whole scope has newer looks are over."""
+    """End held and failed runs whose whole scope has newer looks."""
     older = [
         other
         for other in mesh.history.ledger.of(run.name.parent)

@@ -24,17 +24,17 @@ class Ledger:
     position: int = 0
     runs: dict[RunName, Run] = dataclasses.field(default_factory=dict)
     requests: dict[tuple[str, str], RunName] = dataclasses.field(default_factory=dict)
-    """Runs by (pipeline's name, request id)."""
+    """Runs by (tenant, request id)."""
     looks: dict[tuple[PipelineName, str], dict[tuple[str, ...], Look]] = dataclasses.field(
         default_factory=dict
     )
     """Newest published look by (pipeline, table) and scope value."""
     inputs: dict[tuple[PipelineName, str], dict[str, str]] = dataclasses.field(default_factory=dict)
     """Content hash of published inputs by (pipeline, table) and input id."""
-    untransformed: dict[tuple[PipelineName, str], dict[tuple[str, ...], None]] = dataclasses.field(
+    untransformed: dict[tuple[PipelineName, str], dict[tuple[str, ...], int]] = dataclasses.field(
         default_factory=dict
     )
-    """Scope values that were published but not transformed, by (pipeline, transform)."""
+    """Values that were published but not transformed, by (pipeline, transform), and since when."""
     history: dict[RunName, list[r.Record]] = dataclasses.field(default_factory=dict)
 
     def add(self, record: r.Record) -> Run | None:
@@ -46,31 +46,39 @@ class Ledger:
             run = apply(self.runs.get(name), record)
             self.runs[name] = run
             self.history.setdefault(name, []).append(record)
-            self._index(run, record.detail)
+            self._index(run, record)
         self.position = record.position
         return run
 
-    def _index(self, run: Run, detail: r.Part) -> None:
+    def _index(self, run: Run, record: r.Record) -> None:
+        detail = record.detail
         if isinstance(detail, r.RunCreated):
-            self.requests[str(run.name.parent), detail.request_id] = run.name
+            self.requests[run.name.tenant, detail.request_id] = run.name
         elif isinstance(detail, r.RunPublished):
-            self._publish(run)
+            self._publish(run, record.position)
         elif isinstance(detail, r.TransformCompleted):
-            pending = self.untransformed.get((run.name.parent, detail.transform_id), {})
-            for value in values(detail.scope):
+            self._transformed(run, record.position, detail)
+
+    def _transformed(self, run: Run, position: int, detail: r.TransformCompleted) -> None:
+        """Forget the values that were transformed, but not what was published after the look."""
+        jobs = [job for job in run.transform_jobs if job.transform_id == detail.transform_id]
+        looked = jobs[-1].looked if jobs and jobs[-1].looked else position
+        pending = self.untransformed.get((run.name.parent, detail.transform_id), {})
+        for value in values(detail.scope):
+            if pending.get(value, position) <= looked:
                 pending.pop(value, None)
 
-    def _publish(self, run: Run) -> None:
+    def _publish(self, run: Run, position: int) -> None:
         assert run.publishing is not None
         assert run.snapshot is not None
         key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
         look = Look(snapshot=run.snapshot, run=run.name.run)
-        published = list(values(run.publishing.scope))
-        self.looks.setdefault(key, {}).update(dict.fromkeys(published, look))
+        replaced = values(run.publishing.scope)
+        self.looks.setdefault(key, {}).update(dict.fromkeys(replaced, look))
         self.inputs.setdefault(key, {}).update(run.publishing.inputs)
         for transform in run.spec.transforms:
             pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
-            pending.update(dict.fromkeys(published))
+            pending.update(dict.fromkeys(published(run), position))
 
     def live(self, tenant: str) -> int:
         """Return how many runs of a tenant are live."""
@@ -110,6 +118,14 @@ def values(scope_: r.Scope) -> Iterator[tuple[str, ...]]:
     """Yield the combinations that a scope stands for. Scopes have one column today."""
     for _, column_values in scope_[:1]:
         yield from ((value,) for value in column_values)
+
+
+def published(run: Run) -> list[tuple[str, ...]]:
+    """Return the values that a run makes visible: of its scope, of `append` the names of inputs."""
+    assert run.publishing is not None
+    if run.spec.write.mode == "append":
+        return [(name,) for name, _ in run.publishing.inputs]
+    return list(values(run.publishing.scope))
 
 
 def scope(columns: Iterable[str], combinations: Iterable[tuple[str, ...]]) -> r.Scope:

@@ -4,6 +4,7 @@ Fields may be added with defaults; a field is never renamed, retyped or removed,
 written by any earlier version stays readable.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -12,6 +13,11 @@ import pydantic
 
 Scope = tuple[tuple[str, tuple[str, ...]], ...]
 """Pairs (column, literal values as text of the column's type)."""
+
+
+def scope_of_inputs(names: Sequence[str]) -> Scope:
+    """Return the scope that stands for inputs by name; empty if there are none."""
+    return (("_source", tuple(names)),) if names else ()
 
 
 class Part(pydantic.BaseModel):
@@ -236,6 +242,8 @@ class TransformStarted(Part):
     job_id: str
     statement: str
     scope: Scope
+    looked: int = 0
+    """Journal position when the raw table was read: what was published later is not in it."""
 
 
 class TransformCompleted(Part):

@@ -44,6 +44,14 @@ def window_of(spec: PipelineSpec, moment: datetime | None, *, now: datetime) -> 
 
 
 def _day(window: WindowSpec, moment: datetime | None, now: datetime) -> Window:
+    try:
+        return _days_until(window, moment, now)
+    except OverflowError as error:
+        why = f"found {moment}; with its zone and lookback it leaves the years 1 to 9999"
+        raise InvalidRequest({"window_time": why}) from error
+
+
+def _days_until(window: WindowSpec, moment: datetime | None, now: datetime) -> Window:
     zone = ZoneInfo(window.timezone)
     latest = (now.astimezone(zone) - timedelta(days=window.lag_days)).date()
     day = latest if moment is None else moment.astimezone(zone).date()

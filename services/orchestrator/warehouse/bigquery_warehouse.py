@@ -15,6 +15,7 @@ from libs.bigquery.failures import (
     QueryRejected,
     StreamsGone,
     TableNotFound,
+    WarehouseRejected,
 )
 from libs.bigquery.ids import DatasetId, TableId
 from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
@@ -155,9 +156,16 @@ class BigQueryWarehouse:
             return False
         return isinstance(outcome, streams.Committed)
 
+    async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+        table = self._quarantine(run.spec).sql
+        await self._read(sql.delete_strays(table, named, run=run.name.run))
+
     async def commit_target(self, run: Run, streams_: Sequence[str]) -> bool:
-        if await self._committed(self._target(run.spec), streams_):
-            return True
+        try:
+            if await self._committed(self._target(run.spec), streams_):
+                return True
+        except (WarehouseRejected, TableNotFound) as error:
+            raise PublishFailed(f"the streams of {run.name.run} are refused: {error}") from error
         statement = (
             f"SELECT COUNT(*) AS row_count FROM {self._target(run.spec).sql}"
             f" WHERE _run_id = {sql.text(run.name.run)}"
@@ -185,7 +193,7 @@ class BigQueryWarehouse:
         rows = await self._read(sql.scope_counts(table.sql, where, scope[0][0], money))
         return {str(row["scope_value"]): _counted(row, money) for row in rows}
 
-    async def merge_statement(self, run: Run, scope: Scope) -> str:
+    async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
         reloaded = self._reloaded(run)
         return sql.publish(
             run.spec,
@@ -193,6 +201,7 @@ class BigQueryWarehouse:
                 target=self._target(run.spec).sql,
                 staging=self._staging(run).sql,
                 scope=scope,
+                without=tuple(without),
                 reloaded=reloaded,
                 partitions=await self._partitions(run, scope, reloaded),
             ),
@@ -245,8 +254,9 @@ class BigQueryWarehouse:
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         if publishing.scope:
             quarantine = self._quarantine(run.spec).sql
+            assert run.snapshot is not None
             await self._read(
-                sql.delete_quarantine(quarantine, run.spec, run.name.run, publishing.scope)
+                sql.delete_quarantine(quarantine, run.spec, run.snapshot, publishing.scope)
             )
         await self._do(tables.drop_table, self._staging(run))
 

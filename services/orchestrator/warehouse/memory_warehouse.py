@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from libs.common.errors import Unavailable
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
@@ -27,6 +27,8 @@ class Row:
     attempt: int
     number: int
     scope: str
+    source: str = ""
+    snapshot: int = 0
     money: tuple[Decimal, ...] = ()
 
 
@@ -103,6 +105,12 @@ class MemoryWarehouse:
         self._commit(self.quarantine(run.spec), [landed.quarantine_stream for landed in done])
         self._after("commit_quarantine")
 
+    async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+        self._before("delete_stray_quarantine")
+        keep = set(named)
+        rows = self.tables.get(self.quarantine(run.spec), [])
+        rows[:] = [r for r in rows if r.run != run.name.run or (r.chunk, r.attempt) in keep]
+
     async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
         self._before("commit_target")
         alive = all(name in self.streams and name not in self.gone for name in streams)
@@ -133,10 +141,18 @@ class MemoryWarehouse:
         ]
         return _counted(run, rows, lambda row: row.scope)
 
-    async def merge_statement(self, run: Run, scope: Scope) -> str:
+    async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
         self._before("merge_statement")
         values = list(scope[0][1]) if scope else []
-        return json.dumps({"staging": self.staging(run), "scope": values})
+        reloaded = [c.input_id for c in run.plan.chunks] if run.plan and run.created.reload else []
+        return json.dumps(
+            {
+                "staging": self.staging(run),
+                "scope": values,
+                "reloaded": reloaded,
+                "without": list(without),
+            }
+        )
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         self._before("publish")
@@ -149,21 +165,29 @@ class MemoryWarehouse:
             self._merge(run, json.loads(publishing.statement))
         self._after("publish")
 
-    def _merge(self, run: Run, what: dict[str, object]) -> None:
-        staged = self.tables[str(what["staging"])]
-        scope = set(what["scope"])  # type: ignore[call-overload]
-        new = [row for row in staged if not scope or row.scope in scope]
+    def _merge(self, run: Run, what: dict[str, Any]) -> None:
+        scope, reloaded = set(what["scope"]), set(what["reloaded"])
+        new = [
+            row
+            for row in self.tables[what["staging"]]
+            if (not scope or row.scope in scope) and row.source not in what["without"]
+        ]
         rows = self.tables[self.target(run.spec)]
         rows[:] = [
             row
             for row in rows
             if row.run != run.name.run
-            and not (row.pipeline == run.name.pipeline and row.scope in scope)
+            and not (
+                row.pipeline == run.name.pipeline and (row.scope in scope or row.source in reloaded)
+            )
         ] + new
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         self._before("tidy_published")
         self.tables.pop(self.staging(run), None)
+        values = {value for _, column_values in publishing.scope for value in column_values}
+        rows = self.tables.get(self.quarantine(run.spec), [])
+        rows[:] = [row for row in rows if not (_older(row, run) and row.scope in values)]
 
     async def tidy_unpublished(self, run: Run) -> None:
         self._before("tidy_unpublished")
@@ -198,9 +222,13 @@ class MemoryWarehouse:
             row for row in self.tables.get(self.quarantine(run.spec), []) if row.run == run.name.run
         ]
         return [
-            {"_source": row.chunk, "_row_number": row.number, "reasons": [], "raw_row": ""}
+            {"_source": row.source, "_row_number": row.number, "reasons": [], "raw_row": ""}
             for row in rows[offset : offset + limit]
         ]
+
+
+def _older(row: Row, run: Run) -> bool:
+    return row.pipeline == run.name.pipeline and row.snapshot < (run.snapshot or 0)
 
 
 def _counted(run: Run, rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, Counted]:

@@ -81,11 +81,12 @@ def scope_counts(table: str, where: str, column: str, money: Sequence[str]) -> s
     )
 
 
-def delete_strays(staging: str, named: Iterable[tuple[str, int]]) -> str:
-    """Delete staging rows whose (chunk, attempt) the journal does not name."""
+def delete_strays(table: str, named: Iterable[tuple[str, int]], *, run: str = "") -> str:
+    """Delete rows whose (chunk, attempt) the journal does not name; only those of `run` if given."""
     keys = ", ".join(text(f"{chunk}/{attempt}") for chunk, attempt in named)
     key = "CONCAT(_chunk_id, '/', CAST(_attempt AS STRING))"
-    return f"DELETE FROM {staging} WHERE " + (f"{key} NOT IN ({keys})" if keys else "TRUE")
+    own = f"_run_id = {text(run)}" if run else "TRUE"
+    return f"DELETE FROM {table} WHERE {own}" + (f" AND {key} NOT IN ({keys})" if keys else "")
 
 
 def in_scope(spec: PipelineSpec, scope: Scope) -> str:
@@ -109,6 +110,8 @@ class Publishing:
     staging: str
     scope: Scope = ()
     """`replace`: the values to publish, which are also those to delete."""
+    without: tuple[str, ...] = ()
+    """`append`: inputs whose staged rows are left out."""
     reloaded: tuple[str, ...] = ()
     """`append` with reload: inputs whose older rows are deleted."""
     partitions: tuple[str | None, ...] = ()
@@ -119,10 +122,11 @@ def publish(spec: PipelineSpec, what: Publishing) -> str:
     """One MERGE that makes the staged rows visible and removes what they replace."""
     columns = [c.name for c in target_columns([c.platform() for c in spec.columns])]
     source = f"SELECT {_list(columns)} FROM {what.staging}"
-    if what.scope:
-        source += " WHERE " + " AND ".join(
-            one_of(name(column), vals, column_type(spec, column)) for column, vals in what.scope
-        )
+    wanted = [one_of(name(column), vals, column_type(spec, column)) for column, vals in what.scope]
+    if what.without:
+        wanted.append(f"NOT {one_of('_source', what.without, 'STRING')}")
+    if wanted:
+        source += " WHERE " + " AND ".join(wanted)
     pruned = _pruned(spec, what.partitions)
     return _merge(
         target=what.target,
@@ -193,11 +197,11 @@ def _list(columns: Iterable[str]) -> str:
     return ", ".join(name(column) for column in columns)
 
 
-def delete_quarantine(table: str, spec: PipelineSpec, run: str, scope: Scope) -> str:
-    """Delete quarantined rows of older runs for the scope values that `run` has published."""
+def delete_quarantine(table: str, spec: PipelineSpec, snapshot: int, scope: Scope) -> str:
+    """Delete quarantined rows of looks older than `snapshot` at scope values now published."""
     vals = [value for _, column_values in scope[:1] for value in column_values]
     return (
-        f"DELETE FROM {table} WHERE _pipeline_id = {text(spec.pipeline)} AND _run_id != {text(run)}"
+        f"DELETE FROM {table} WHERE _pipeline_id = {text(spec.pipeline)} AND _snapshot < {snapshot}"
         f" AND {one_of('_scope', vals, 'STRING')}"
     )
 

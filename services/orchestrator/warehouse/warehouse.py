@@ -71,8 +71,14 @@ class Warehouse(Protocol):
     async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
         """Make quarantined rows visible; streams already committed or gone are left out."""
 
+    async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+        """Delete the run's quarantined rows of attempts that the journal does not name."""
+
     async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
-        """Commit all streams of a direct `append` at once; False if they are gone and no row is there."""
+        """Commit all streams of a direct `append` at once; False if they are gone and no row is there.
+
+        Raises PublishFailed where BigQuery refuses them.
+        """
 
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
         """Count and sum staging by (chunk id, attempt)."""
@@ -86,14 +92,17 @@ class Warehouse(Protocol):
     async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
         """Count and sum the pipeline's rows in the target by scope value."""
 
-    async def merge_statement(self, run: Run, scope: Scope) -> str:
-        """Return the publishing statement with the partitions of this moment as literals."""
+    async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
+        """Return the publishing statement with the partitions of this moment as literals.
+
+        Staged rows of the inputs in `without` are left where they are.
+        """
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         """Run the publishing statement once under its job id. Raises PublishFailed."""
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
-        """Delete older quarantine of the published values, drop staging."""
+        """Delete quarantine of older looks at the published values, drop staging."""
 
     async def tidy_unpublished(self, run: Run) -> None:
         """Drop staging and delete the run's quarantined rows: it ended without publishing."""
@@ -101,7 +110,10 @@ class Warehouse(Protocol):
     async def stage_transform(
         self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
     ) -> StagedTransform:
-        """Write a transform's result to staging and check it. Raises TransformOutOfScope, QueryRejected."""
+        """Write a transform's result to staging by the job `job_id`, and check it.
+
+        Raises TransformOutOfScope, SchemaChanged, QueryRejected.
+        """
 
     async def publish_transform(self, run: Run, started: TransformStarted) -> int:
         """Run a transform's MERGE once under its job id; return the rows in its scope now.

@@ -126,6 +126,8 @@ def _row(a: Assignment, number: int, item: Item) -> Row:
         attempt=a.chunk_attempt,
         number=number,
         scope=item.scope,
+        source=a.chunk.input_id,
+        snapshot=a.snapshot,
         money=tuple(Decimal(text) for text in item.money),
     )
 
