@@ -25,7 +25,9 @@ from services.orchestrator.warehouse.statements import text
 log = structlog.get_logger()
 
 BATCH: Final = 200
-PAUSE_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 2.0
+"""How long changes are gathered before they are written: a short run is one MERGE, not one a state."""
+
 SECONDS: Final = 60.0
 Row = Mapping[str, object]
 
@@ -47,6 +49,7 @@ class BigQueryProjections:
                 waiting.update(dict.fromkeys(watch.take()))
                 if not waiting:
                     await watch.changed.wait()
+                    await sleep(PAUSE_SECONDS)
                     continue
                 runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
                 try:
@@ -56,18 +59,20 @@ class BigQueryProjections:
                 else:
                     for run in runs:
                         waiting.pop(run.name, None)
+                    continue
                 await sleep(PAUSE_SECONDS)
 
     async def _behind(self) -> list[Run]:
         """Return the runs that the table does not have as they are now."""
-        statement = f"SELECT MAX(position) AS position FROM {self._table(PIPELINE_RUNS).sql}"
+        statement = f"SELECT run_name, position FROM {self._table(PIPELINE_RUNS).sql}"
+        runs = self._history.ledger.runs.values()
         try:
-            (row,) = await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+            rows = await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
         except ServiceError as error:
             log.warning("projection.delayed", cause=str(error))
-            return list(self._history.ledger.runs.values())
-        known = int(str(row["position"] or 0))
-        return [run for run in self._history.ledger.runs.values() if run.position > known]
+            return list(runs)
+        known = {str(row["run_name"]): int(str(row["position"])) for row in rows}
+        return [run for run in runs if run.position > known.get(str(run.name), 0)]
 
     async def write(self, runs: Sequence[Run]) -> None:
         """Write the runs and the results of those that were audited; may be repeated."""
