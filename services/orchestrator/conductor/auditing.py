@@ -47,7 +47,7 @@ async def audit(mesh: Mesh, run: Run) -> Run:
     await show_quarantine(mesh, run)
     direct = run.plan.direct
     run = await _judge(mesh, run)
-    reasons = [*money_reasons(run), *renamed_reasons(run)]
+    reasons = [*money_reasons(run), *renamed_reasons(run), *empty_reasons(run)]
     if not direct:
         reasons += await _shrink_reasons(mesh, run)
     return await _decide(mesh, run, reasons)
@@ -184,12 +184,27 @@ def renamed_reasons(run: Run) -> list[str]:
     ]
 
 
+def empty_reasons(run: Run) -> list[str]:
+    """An `append` that read nothing is held, unless it left out what it had read before."""
+    assert run.plan is not None
+    read = sum(done.read_row_count for done in run.landed.values())
+    known = _nothing_new(run.plan)
+    if run.spec.write.mode == "replace" or read or known or said_empty(run):
+        return []
+    return ["the source has no rows, and does not say itself that it is empty"]
+
+
 async def _shrink_reasons(mesh: Mesh, run: Run) -> list[str]:
     if not run.scope:
         return []
     before = await mesh.warehouse.published_by_scope(run, run.scope)
-    now = await mesh.warehouse.staged_by_scope(run) if before else {}
-    return shrink_reasons(before, now, said_empty(run), money_columns(run.spec.columns))
+    now = await mesh.warehouse.staged_by_scope(run)
+    empty = said_empty(run)
+    unseen = [v for _, column in run.scope for v in column if v not in {*before, *now, *empty}]
+    return [
+        *(f"{v}: no rows, and the source does not say that it is empty" for v in unseen),
+        *shrink_reasons(before, now, empty, money_columns(run.spec.columns)),
+    ]
 
 
 def said_empty(run: Run) -> frozenset[str]:

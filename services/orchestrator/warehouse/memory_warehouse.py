@@ -43,7 +43,8 @@ class MemoryWarehouse:
     """Tables and streams by name.
 
     Dials: a method named in `fail` raises before its effect, in `lose` after it, as many times as
-    the number says; `broken_jobs` are ids whose statement fails for good; streams in `gone` ended.
+    the number says; `errors` are raised by the method named, one a call, before its effect;
+    `broken_jobs` are ids whose statement fails for good; streams in `gone` ended.
     """
 
     tables: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
@@ -53,12 +54,17 @@ class MemoryWarehouse:
     gone: set[str] = dataclasses.field(default_factory=set)
     fail: dict[str, int] = dataclasses.field(default_factory=dict)
     lose: dict[str, int] = dataclasses.field(default_factory=dict)
+    errors: dict[str, list[Exception]] = dataclasses.field(default_factory=dict)
     broken_jobs: set[str] = dataclasses.field(default_factory=set)
     broken_transforms: set[str] = dataclasses.field(default_factory=set)
     calls: list[str] = dataclasses.field(default_factory=list)
+    stages: list[str] = dataclasses.field(default_factory=list)
+    """Job ids of transforms staged, in order."""
 
     def _before(self, name: str) -> None:
         self.calls.append(name)
+        if self.errors.get(name):
+            raise self.errors[name].pop(0)
         self._dial(self.fail, name)
 
     def _after(self, name: str) -> None:
@@ -199,6 +205,7 @@ class MemoryWarehouse:
         self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
     ) -> StagedTransform:
         self._before("stage_transform")
+        self.stages.append(job_id)
         if transform.transform_id in self.broken_transforms:
             raise PublishFailed(f"transform {transform.transform_id} failed: a dial")
         values = list(scope[0][1]) if scope else []

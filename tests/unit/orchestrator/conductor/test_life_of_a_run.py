@@ -20,14 +20,8 @@ ONE = [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("2.25",))
 TWO = [Item(scope="b.csv", money=("7",))]
 
 
-def world(**inputs: list[Item]) -> World:
-    made = World()
-    made.source.inputs.update({name.replace("_", "."): rows for name, rows in inputs.items()})
-    return made
-
-
 async def test_a_replace_publishes_every_row_once_and_says_so_in_its_receipt() -> None:
-    made = world(a_csv=ONE, b_csv=TWO)
+    made = World.of(a_csv=ONE, b_csv=TWO)
     async with made.orchestrator() as o:
         run = await o.finish()
     assert run.state is RunState.SUCCEEDED
@@ -40,7 +34,7 @@ async def test_a_replace_publishes_every_row_once_and_says_so_in_its_receipt() -
 
 
 async def test_a_second_look_replaces_the_scope_and_says_by_how_much() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     async with made.orchestrator() as o:
         await o.finish()
         made.source.inputs["a.csv"] = [*ONE, Item(scope="a.csv", money=("0.25",))]
@@ -54,7 +48,7 @@ async def test_a_second_look_replaces_the_scope_and_says_by_how_much() -> None:
 
 
 async def test_append_reads_an_input_once_and_asking_again_succeeds_and_adds_nothing() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     append = spec(mode="append", on_failure="fail")
     async with made.orchestrator() as o:
         first, second = await o.finish(append), await o.finish(append)
@@ -65,7 +59,7 @@ async def test_append_reads_an_input_once_and_asking_again_succeeds_and_adds_not
 
 
 async def test_append_refuses_a_known_name_with_other_content() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     append = spec(mode="append", on_failure="fail")
     async with made.orchestrator() as o:
         await o.finish(append)
@@ -77,7 +71,7 @@ async def test_append_refuses_a_known_name_with_other_content() -> None:
 
 
 async def test_known_content_under_a_new_name_is_held() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     async with made.orchestrator() as o:
         await o.finish()
         made.source.inputs = {"copy.csv": ONE}
@@ -88,7 +82,7 @@ async def test_known_content_under_a_new_name_is_held() -> None:
 
 
 async def test_quarantined_money_holds_the_run_and_the_target_stays_as_it_was() -> None:
-    made = world(a_csv=[*ONE, Item(scope="a.csv", money=("9.99",), bad=True)])
+    made = World.of(a_csv=[*ONE, Item(scope="a.csv", money=("9.99",), bad=True)])
     async with made.orchestrator() as o:
         run = await o.finish()
         assert run.state is RunState.HELD
@@ -104,7 +98,7 @@ async def test_quarantined_money_holds_the_run_and_the_target_stays_as_it_was() 
 
 
 async def test_a_discarded_run_leaves_nothing_behind() -> None:
-    made = world(a_csv=[Item(scope="a.csv", money=("9",), bad=True)])
+    made = World.of(a_csv=[Item(scope="a.csv", money=("9",), bad=True)])
     async with made.orchestrator() as o:
         run = await o.finish()
         await o.commands.discard(run.name, by="key2", reason="wrong file")
@@ -117,7 +111,7 @@ async def test_a_discarded_run_leaves_nothing_behind() -> None:
 
 
 async def test_a_hold_that_nobody_approves_expires() -> None:
-    made = world(a_csv=[Item(scope="a.csv", money=("9",), bad=True)])
+    made = World.of(a_csv=[Item(scope="a.csv", money=("9",), bad=True)])
     async with made.orchestrator() as o:
         run = await o.finish()
         made.clock.now += timedelta(days=8)
@@ -126,7 +120,7 @@ async def test_a_hold_that_nobody_approves_expires() -> None:
 
 
 async def test_a_shrunken_load_is_held() -> None:
-    made = world(a_csv=[Item(scope="a.csv", money=(str(n),)) for n in range(1, 6)])
+    made = World.of(a_csv=[Item(scope="a.csv", money=(str(n),)) for n in range(1, 6)])
     async with made.orchestrator() as o:
         await o.finish()
         made.source.inputs["a.csv"] = [Item(scope="a.csv", money=("15",))]
@@ -144,7 +138,7 @@ async def test_a_shrunken_load_is_held() -> None:
 async def test_a_failed_expectation_does_what_the_pipeline_says(
     on_failure: str, state: RunState
 ) -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     made.judge.results = (
         r.Result(
             rule_id="x",
@@ -164,7 +158,7 @@ async def test_a_failed_expectation_does_what_the_pipeline_says(
 
 
 async def test_the_same_request_id_gives_the_same_run_and_other_content_is_refused() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     async with made.orchestrator() as o:
         first = await o.start(request=1)
         second = await o.start(request=1)
@@ -178,7 +172,7 @@ async def test_the_same_request_id_gives_the_same_run_and_other_content_is_refus
 
 
 async def test_a_second_live_run_for_the_same_window_is_refused() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     made.workers[0].hang = made.workers[1].hang = asyncio.Event()
     async with made.orchestrator() as o:
         await o.start()
@@ -187,7 +181,7 @@ async def test_a_second_live_run_for_the_same_window_is_refused() -> None:
 
 
 async def test_a_cancelled_run_stops_its_worker_and_publishes_nothing() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     made.workers[0].hang = made.workers[1].hang = asyncio.Event()
     async with made.orchestrator() as o:
         run = await o.start()
@@ -203,7 +197,7 @@ async def test_a_cancelled_run_stops_its_worker_and_publishes_nothing() -> None:
 
 
 async def test_a_published_run_cannot_be_cancelled() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     async with made.orchestrator() as o:
         run = await o.finish()
         with pytest.raises(IllegalMove):
@@ -211,7 +205,7 @@ async def test_a_published_run_cannot_be_cancelled() -> None:
 
 
 async def test_a_chunk_whose_worker_dies_is_done_by_another() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     made.workers[0].die = made.workers[1].die = 1
     async with made.orchestrator() as o:
         run = await o.finish()
@@ -223,7 +217,7 @@ async def test_a_chunk_whose_worker_dies_is_done_by_another() -> None:
 
 
 async def test_retry_goes_on_with_the_chunks_that_are_missing() -> None:
-    made = world(a_csv=ONE, b_csv=TWO)
+    made = World.of(a_csv=ONE, b_csv=TWO)
     failure = r.Failure(kind="source", reason="SOURCE_FORBIDDEN", message="403", advice="")
     made.workers[0].failures = [ChunkFailed(failure, transient=False)]
     made.workers[1].hang = asyncio.Event()
@@ -250,7 +244,7 @@ async def test_retry_goes_on_with_the_chunks_that_are_missing() -> None:
 )
 @pytest.mark.parametrize("dial", ["fail", "lose"])
 async def test_a_warehouse_that_fails_once_changes_nothing_in_the_end(call: str, dial: str) -> None:
-    made = world(a_csv=ONE, b_csv=TWO)
+    made = World.of(a_csv=ONE, b_csv=TWO)
     getattr(made.warehouse, dial)[call] = 2
     async with made.orchestrator() as o:
         run = await o.finish(spec(transforms=1))
@@ -259,7 +253,7 @@ async def test_a_warehouse_that_fails_once_changes_nothing_in_the_end(call: str,
 
 
 async def test_rows_of_streams_that_ended_before_their_commit_are_read_again() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     staged = "memory.acme_corp_staging.bills"
     async with made.orchestrator() as o:
         run = await o.start()
@@ -271,7 +265,7 @@ async def test_rows_of_streams_that_ended_before_their_commit_are_read_again() -
 
 
 async def test_a_failed_publishing_job_fails_the_run_and_retry_uses_another_job_id() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     async with made.orchestrator() as o:
         run = await o.start()
         made.warehouse.broken_jobs.add(f"cvg-acme_corp-{run.name.run}-publish-1")
@@ -285,7 +279,7 @@ async def test_a_failed_publishing_job_fails_the_run_and_retry_uses_another_job_
 
 
 async def test_a_failed_transform_leaves_silver_and_the_next_run_takes_its_scope_along() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     made.warehouse.broken_transforms.add("t0")
     async with made.orchestrator() as o:
         first = await o.finish(spec(transforms=1))
@@ -300,7 +294,7 @@ async def test_a_failed_transform_leaves_silver_and_the_next_run_takes_its_scope
 
 
 async def test_an_older_look_that_is_approved_late_is_superseded() -> None:
-    made = world(a_csv=[*ONE, Item(scope="a.csv", money=("5",), bad=True)])
+    made = World.of(a_csv=[*ONE, Item(scope="a.csv", money=("5",), bad=True)])
     async with made.orchestrator() as o:
         older = await o.finish()
         assert older.state is RunState.HELD
@@ -317,7 +311,7 @@ TWO_IN_A = [Item(scope="a.csv", money=("3",)), Item(scope="a.csv", money=("4",))
 
 
 async def test_no_worker_fails_the_run_in_the_end_with_what_to_do() -> None:
-    made = world(a_csv=ONE)
+    made = World.of(a_csv=ONE)
     for worker in made.workers:
         worker.failures = [Unavailable("nobody there", reason="NO_WORKER")] * 40
     async with made.orchestrator() as o:

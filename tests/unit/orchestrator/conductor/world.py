@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Self
 from uuid import UUID
 
 from libs.common.names import PipelineName
@@ -30,7 +31,12 @@ from services.orchestrator.specs import (
 )
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from services.orchestrator.workers.dispatcher import Dispatcher
-from services.orchestrator.workers.memory_workers import MemoryJudge, MemorySource, MemoryWorker
+from services.orchestrator.workers.memory_workers import (
+    Item,
+    MemoryJudge,
+    MemorySource,
+    MemoryWorker,
+)
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PIPELINE = PipelineName("acme_corp", "p_bill")
@@ -103,6 +109,25 @@ class World:
     def __post_init__(self) -> None:
         self.workers = [MemoryWorker(f"w{i}", self.source, self.warehouse) for i in (1, 2)]
 
+    @classmethod
+    def of(cls, **inputs: list[Item]) -> Self:
+        """A world whose source has inputs; `a_csv` is named `a.csv`."""
+        made = cls()
+        made.source.inputs.update({k.replace("_", "."): rows for k, rows in inputs.items()})
+        return made
+
+    def hang(self) -> asyncio.Event:
+        """Let workers stop in the middle of every chunk until the event is set."""
+        event = asyncio.Event()
+        for worker in self.workers:
+            worker.hang = event
+        return event
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """(run, scope value) of every row in the quarantine of the pipeline `spec()`, sorted."""
+        rows = self.warehouse.tables.get(self.warehouse.quarantine(spec()), [])
+        return sorted((row.run, row.scope) for row in rows)
+
     @contextlib.asynccontextmanager
     async def orchestrator(self) -> AsyncGenerator["Orchestrator"]:
         """An orchestrator of the next epoch; leaving the block is its kill -9."""
@@ -152,23 +177,41 @@ class Orchestrator:
     commands: Commands
 
     async def start(
-        self, spec_: PipelineSpec | None = None, *, request: int | None = None, reload: bool = False
+        self,
+        spec_: PipelineSpec | None = None,
+        *,
+        pipeline: PipelineName = PIPELINE,
+        request: int | None = None,
+        reload: bool = False,
+        live_run_count: int = 20,
     ) -> Run:
         number = (
             request if request is not None else 1000 + self.conductor.mesh.history.ledger.position
         )
         start = Start(
-            pipeline=PIPELINE,
+            pipeline=pipeline,
             request_id=UUID(int=number),
             moment=None,
             reload=reload,
             created_by="key1",
             traceparent="",
-            live_run_count=20,
+            live_run_count=live_run_count,
         )
         return await self.commands.repeated(start) or await self.commands.create(
             start, spec_ or spec()
         )
+
+    async def retry(self, run: Run, *, failed_attempt: int = 0, live_run_count: int = 20) -> Run:
+        return await self.commands.retry(
+            run.name,
+            failed_attempt=failed_attempt,
+            by="key1",
+            spec="",
+            live_run_count=live_run_count,
+        )
+
+    async def approve(self, run: Run) -> Run:
+        return await self.commands.approve(run.name, by="key2", reason="looked at it")
 
     async def until(self, run: Run, *states: RunState) -> Run:
         """Wait until a run is in one of `states`."""
@@ -180,6 +223,10 @@ class Orchestrator:
     async def finish(self, spec_: PipelineSpec | None = None, *, reload: bool = False) -> Run:
         """Start a run and wait until it rests."""
         run = await self.start(spec_, reload=reload)
+        return await self.rest(run)
+
+    async def rest(self, run: Run) -> Run:
+        """Wait until nothing moves a run by itself."""
         async with asyncio.timeout(5):
             while not (now := self.commands.find(run.name)).resting:
                 await asyncio.sleep(0)
