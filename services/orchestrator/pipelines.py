@@ -3,7 +3,7 @@
 from libs.common.errors import NotFound
 from libs.common.names import PipelineName
 from services.orchestrator.configs.catalogue import Catalogue, Entry
-from services.orchestrator.configs.file_errors import ConfigInvalid
+from services.orchestrator.configs.file_errors import ConfigInvalid, FileError
 from services.orchestrator.specs import PipelineSpec
 
 
@@ -32,9 +32,46 @@ def pipeline_spec(catalogue: Catalogue, name: PipelineName) -> PipelineSpec:
 
     Raises:
         PipelineNotFound: no such file.
-        ConfigInvalid: there never was a version without errors.
+        ConfigInvalid: there never was a version without errors, or this version cannot do what it asks.
     """
     entry = pipeline_entry(catalogue, name)
     if entry.spec is None:
         raise ConfigInvalid(str(name), entry.errors)
+    if lacking := not_built(entry.spec):
+        raise ConfigInvalid(str(name), lacking)
     return entry.spec
+
+
+def not_built(spec: PipelineSpec) -> list[FileError]:
+    """Return what a right pipeline asks for and this version cannot do: it is not run."""
+    if spec.write.mode != "merge":
+        return []
+    return [
+        FileError(
+            file=pipeline_file(spec),
+            field="write.mode",
+            found="merge",
+            allowed="append or replace in this version",
+            advice="replace a scope as a whole instead",
+        )
+    ]
+
+
+def not_acted_on(spec: PipelineSpec) -> list[FileError]:
+    """Return what a right pipeline asks for and this version does not do: it runs all the same."""
+    if spec.schedule is None:
+        return []
+    return [
+        FileError(
+            file=pipeline_file(spec),
+            field="schedule",
+            found=f"cron {spec.schedule.cron}",
+            allowed="any, but nothing is started by it in this version",
+            advice="start runs with `convergence runs start` or RunService.CreateRun",
+        )
+    ]
+
+
+def pipeline_file(spec: PipelineSpec) -> str:
+    """Return the file that a spec comes from, below the configs directory."""
+    return f"{spec.tenant}/pipelines/{spec.pipeline}.yml"

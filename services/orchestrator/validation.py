@@ -8,6 +8,7 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.planning import ask_worker
 from services.orchestrator.configs.catalogue import Entry
 from services.orchestrator.configs.file_errors import FileError
+from services.orchestrator.pipelines import not_built, pipeline_file
 from services.orchestrator.runs.windows import window_of
 from services.orchestrator.specs import PipelineSpec
 
@@ -21,8 +22,9 @@ async def validate(mesh: Mesh, name: PipelineName, entry: Entry) -> list[FileErr
     if entry.errors or entry.spec is None:
         return list(entry.errors)
     spec = entry.spec
-    found = await _ask(_suite_file(spec), lambda: _compile(mesh, name, spec))
-    found += await _ask(_pipeline_file(spec), lambda: mesh.warehouse.check(spec))
+    found = not_built(spec)
+    found += await _ask(_suite_file(spec), lambda: _compile(mesh, name, spec))
+    found += await _ask(pipeline_file(spec), lambda: mesh.warehouse.check(spec))
     found += await _ask(_source_file(spec), lambda: _plan(mesh, name, spec))
     return found
 
@@ -63,7 +65,3 @@ def _suite_file(spec: PipelineSpec) -> str:
 
 def _source_file(spec: PipelineSpec) -> str:
     return f"{spec.tenant}/sources/{spec.source.source_id}.yml"
-
-
-def _pipeline_file(spec: PipelineSpec) -> str:
-    return f"{spec.tenant}/pipelines/{spec.pipeline}.yml"

@@ -4,7 +4,7 @@ import dataclasses
 from datetime import datetime
 from typing import Protocol
 
-from services.orchestrator.configs.file_errors import ConfigInvalid, FileError
+from services.orchestrator.configs.file_errors import FileError
 from services.orchestrator.specs import PipelineSpec
 
 
@@ -20,13 +20,6 @@ class Entry:
     spec: PipelineSpec | None
     errors: tuple[FileError, ...] = ()
     load_time: datetime
-
-
-def usable(name: str, entry: Entry) -> PipelineSpec:
-    """Return the spec to run of pipeline `name`; raise ConfigInvalid if there is none."""
-    if entry.spec is None:
-        raise ConfigInvalid(name, entry.errors)
-    return entry.spec
 
 
 class Catalogue(Protocol):

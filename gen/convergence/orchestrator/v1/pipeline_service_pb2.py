@@ -27,7 +27,7 @@ from convergence.orchestrator.v1 import run_pb2 as convergence_dot_orchestrator_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2convergence/orchestrator/v1/pipeline_service.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a*convergence/orchestrator/v1/pipeline.proto\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n\x12GetPipelineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x13GetPipelineResponse\x12\x37\n\x08pipeline\x18\x01 \x01(\x0b\x32%.convergence.orchestrator.v1.Pipeline\"M\n\x14ListPipelinesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x15ListPipelinesResponse\x12\x38\n\tpipelines\x18\x01 \x03(\x0b\x32%.convergence.orchestrator.v1.Pipeline\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x17ValidatePipelineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"e\n\x18ValidatePipelineResponse\x12\x36\n\x06\x65rrors\x18\x01 \x03(\x0b\x32&.convergence.orchestrator.v1.FileError\x12\x11\n\tspec_hash\x18\x02 \x01(\t\"Q\n\x0ePlanRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12/\n\x0bwindow_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x02\n\x0fPlanRunResponse\x12\x33\n\x06window\x18\x01 \x01(\x0b\x32#.convergence.orchestrator.v1.Window\x12\x37\n\x05scope\x18\x02 \x03(\x0b\x32(.convergence.orchestrator.v1.ScopeValues\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x05\x12\x17\n\x0f\x65stimated_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06inputs\x18\x05 \x03(\t\x12\x14\n\x0cknown_inputs\x18\x06 \x03(\t\x12\x14\n\x0ctarget_table\x18\x07 \x01(\t\x12\x15\n\rextra_columns\x18\x08 \x03(\t2\xf7\x03\n\x0fPipelineService\x12u\n\x0bGetPipeline\x12/.convergence.orchestrator.v1.GetPipelineRequest\x1a\x30.convergence.orchestrator.v1.GetPipelineResponse\"\x03\x90\x02\x01\x12{\n\rListPipelines\x12\x31.convergence.orchestrator.v1.ListPipelinesRequest\x1a\x32.convergence.orchestrator.v1.ListPipelinesResponse\"\x03\x90\x02\x01\x12\x84\x01\n\x10ValidatePipeline\x12\x34.convergence.orchestrator.v1.ValidatePipelineRequest\x1a\x35.convergence.orchestrator.v1.ValidatePipelineResponse\"\x03\x90\x02\x01\x12i\n\x07PlanRun\x12+.convergence.orchestrator.v1.PlanRunRequest\x1a,.convergence.orchestrator.v1.PlanRunResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2convergence/orchestrator/v1/pipeline_service.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a*convergence/orchestrator/v1/pipeline.proto\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n\x12GetPipelineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x13GetPipelineResponse\x12\x37\n\x08pipeline\x18\x01 \x01(\x0b\x32%.convergence.orchestrator.v1.Pipeline\"M\n\x14ListPipelinesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x15ListPipelinesResponse\x12\x38\n\tpipelines\x18\x01 \x03(\x0b\x32%.convergence.orchestrator.v1.Pipeline\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x17ValidatePipelineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x9f\x01\n\x18ValidatePipelineResponse\x12\x36\n\x06\x65rrors\x18\x01 \x03(\x0b\x32&.convergence.orchestrator.v1.FileError\x12\x11\n\tspec_hash\x18\x02 \x01(\t\x12\x38\n\x08warnings\x18\x03 \x03(\x0b\x32&.convergence.orchestrator.v1.FileError\"Q\n\x0ePlanRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12/\n\x0bwindow_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x02\n\x0fPlanRunResponse\x12\x33\n\x06window\x18\x01 \x01(\x0b\x32#.convergence.orchestrator.v1.Window\x12\x37\n\x05scope\x18\x02 \x03(\x0b\x32(.convergence.orchestrator.v1.ScopeValues\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x05\x12\x17\n\x0f\x65stimated_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06inputs\x18\x05 \x03(\t\x12\x14\n\x0cknown_inputs\x18\x06 \x03(\t\x12\x14\n\x0ctarget_table\x18\x07 \x01(\t\x12\x15\n\rextra_columns\x18\x08 \x03(\t2\xf7\x03\n\x0fPipelineService\x12u\n\x0bGetPipeline\x12/.convergence.orchestrator.v1.GetPipelineRequest\x1a\x30.convergence.orchestrator.v1.GetPipelineResponse\"\x03\x90\x02\x01\x12{\n\rListPipelines\x12\x31.convergence.orchestrator.v1.ListPipelinesRequest\x1a\x32.convergence.orchestrator.v1.ListPipelinesResponse\"\x03\x90\x02\x01\x12\x84\x01\n\x10ValidatePipeline\x12\x34.convergence.orchestrator.v1.ValidatePipelineRequest\x1a\x35.convergence.orchestrator.v1.ValidatePipelineResponse\"\x03\x90\x02\x01\x12i\n\x07PlanRun\x12+.convergence.orchestrator.v1.PlanRunRequest\x1a,.convergence.orchestrator.v1.PlanRunResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,12 +52,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPIPELINESRESPONSE']._serialized_end=500
   _globals['_VALIDATEPIPELINEREQUEST']._serialized_start=502
   _globals['_VALIDATEPIPELINEREQUEST']._serialized_end=541
-  _globals['_VALIDATEPIPELINERESPONSE']._serialized_start=543
-  _globals['_VALIDATEPIPELINERESPONSE']._serialized_end=644
-  _globals['_PLANRUNREQUEST']._serialized_start=646
-  _globals['_PLANRUNREQUEST']._serialized_end=727
-  _globals['_PLANRUNRESPONSE']._serialized_start=730
-  _globals['_PLANRUNRESPONSE']._serialized_end=986
-  _globals['_PIPELINESERVICE']._serialized_start=989
-  _globals['_PIPELINESERVICE']._serialized_end=1492
+  _globals['_VALIDATEPIPELINERESPONSE']._serialized_start=544
+  _globals['_VALIDATEPIPELINERESPONSE']._serialized_end=703
+  _globals['_PLANRUNREQUEST']._serialized_start=705
+  _globals['_PLANRUNREQUEST']._serialized_end=786
+  _globals['_PLANRUNRESPONSE']._serialized_start=789
+  _globals['_PLANRUNRESPONSE']._serialized_end=1045
+  _globals['_PIPELINESERVICE']._serialized_start=1048
+  _globals['_PIPELINESERVICE']._serialized_end=1551
 # @@protoc_insertion_point(module_scope)

@@ -48,12 +48,14 @@ class ValidatePipelineRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ValidatePipelineResponse(_message.Message):
-    __slots__ = ("errors", "spec_hash")
+    __slots__ = ("errors", "spec_hash", "warnings")
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     SPEC_HASH_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     errors: _containers.RepeatedCompositeFieldContainer[_pipeline_pb2.FileError]
     spec_hash: str
-    def __init__(self, errors: _Optional[_Iterable[_Union[_pipeline_pb2.FileError, _Mapping]]] = ..., spec_hash: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[_pipeline_pb2.FileError]
+    def __init__(self, errors: _Optional[_Iterable[_Union[_pipeline_pb2.FileError, _Mapping]]] = ..., spec_hash: _Optional[str] = ..., warnings: _Optional[_Iterable[_Union[_pipeline_pb2.FileError, _Mapping]]] = ...) -> None: ...
 
 class PlanRunRequest(_message.Message):
     __slots__ = ("parent", "window_time")
