@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.configs.catalogue import usable
+from libs.common.names import PipelineName
 from services.orchestrator.configs.file_catalogue import FileCatalogue
 from services.orchestrator.configs.file_errors import ConfigInvalid
+from services.orchestrator.pipelines import pipeline_spec
 from tests.unit.orchestrator.configs.tenant_files import TEXTS
 
 
@@ -51,7 +52,7 @@ def test_tenants_and_pipelines_are_listed_by_id_broken_ones_too(
     assert broken.spec is None
     assert broken.errors[0].file == "acme/pipelines/a_broken.yml"
     with pytest.raises(ConfigInvalid):
-        usable("tenants/acme/pipelines/a_broken", broken)
+        pipeline_spec(catalogue, PipelineName("acme", "a_broken"))
 
 
 def test_missing_pipelines_tenants_and_roots_are_none(root: Path, catalogue: FileCatalogue) -> None:
@@ -83,7 +84,7 @@ def test_a_broken_edit_of_any_file_keeps_the_last_good_version_until_it_is_corre
     assert second.spec == first.spec
     assert second.load_time == first.load_time
     assert f"acme/{path}" in [error.file for error in second.errors]
-    assert usable("p", second) == first.spec
+    assert pipeline_spec(catalogue, PipelineName("acme", "p")) == first.spec
     (root / "acme" / path).write_text(TEXTS[path])
     third = catalogue.get("acme", "p")
     assert third is not None
