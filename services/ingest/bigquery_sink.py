@@ -1,14 +1,18 @@
 """Streams of BigQuery's Storage Write API: PENDING, one connection each."""
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Generator, Sequence
 
 import pyarrow as pa
 
 from libs.bigquery import streams
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column, arrow_schema
+from libs.bigquery.failures import AppendCancelled
 from libs.bigquery.ids import TableId
 from libs.common.lineage import PlatformColumn
+from services.ingest.failures import Cancelled
 
 
 class BigQuerySink:
@@ -18,10 +22,14 @@ class BigQuerySink:
         self._bq = bigquery
         self._request_bytes = request_bytes
 
-    def open(self, table: str, columns: Sequence[PlatformColumn]) -> "BigQueryStream":
+    def open(
+        self, table: str, columns: Sequence[PlatformColumn], cancelled: threading.Event
+    ) -> "BigQueryStream":
         schema = arrow_schema(Column(c.name, c.type, c.mode) for c in columns)
         name = streams.create_pending(self._bq, TableId.parse(table))
-        appender = streams.Appender(self._bq, name, schema, request_bytes=self._request_bytes)
+        appender = streams.Appender(
+            self._bq, name, schema, request_bytes=self._request_bytes, cancel=cancelled
+        )
         return BigQueryStream(self._bq, name, appender)
 
 
@@ -34,11 +42,21 @@ class BigQueryStream:
         self._appender = appender
 
     def append(self, rows: pa.Table) -> None:
-        self._appender.append(rows)
+        with _cancelling():
+            self._appender.append(rows)
 
     def finish(self) -> tuple[str, int]:
-        self._appender.close()
+        with _cancelling():
+            self._appender.close()
         return self._name, streams.finalize(self._bq, self._name)
 
     def abort(self) -> None:
         self._appender.abort()
+
+
+@contextlib.contextmanager
+def _cancelling() -> Generator[None]:
+    try:
+        yield
+    except AppendCancelled as error:
+        raise Cancelled from error

@@ -43,8 +43,8 @@ class SourceNotAllowed(InvalidRequest):
 
     reason = "SOURCE_NOT_ALLOWED"
 
-    def __init__(self, field: str, why: str, **metadata: str) -> None:
-        super().__init__({field: why}, why, **metadata)
+    def __init__(self, field: str, why: str, *, found: str) -> None:
+        super().__init__({field: why}, why, source=field, found=found)
 
 
 class ColumnMissing(FailedPrecondition):
@@ -121,12 +121,14 @@ SOURCE: Final = frozenset(
         "SOURCE_EMPTY",
     }
 )
+DATA: Final = frozenset({"ROW_TOO_LARGE", "ROWS_REJECTED"})
 PASSING: Final = frozenset({"STREAM_GONE", "RESOURCE_STALE", "INTERNAL"})
 """Reasons that are no Delayed ones and yet may be gone on another try of the chunk."""
 
 ADVICE: Final[Mapping[str, str]] = {
     "config": "Correct the tenant's files and start a new run.",
     "source": "Look at the source, then retry the run: finished chunks are kept.",
+    "data": "Correct the row at the source, or leave its column out, then start a new run.",
     "quota": "Wait for the provider's limit to pass or raise it, then retry the run.",
     "platform": "Retry the run; if it fails again, give its name and trace id to the operator.",
 }
@@ -142,7 +144,7 @@ OWN_ADVICE: Final[Mapping[str, str]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Why a chunk failed; `kind` is config, source, quota or platform."""
+    """Why a chunk failed; `kind` is config, source, data, quota or platform."""
 
     kind: str
     reason: str
@@ -181,4 +183,6 @@ def _kind(reason: str) -> str:
         return "config"
     if reason in SOURCE:
         return "source"
+    if reason in DATA:
+        return "data"
     return "quota" if reason == "SOURCE_RATE_LIMITED" else "platform"

@@ -89,6 +89,7 @@ class Ingestion:
             c.name: lineage_column(c) for c in LINEAGE
         }
         self._streams: dict[str, SinkStream] = {}
+        self._cancelled = threading.Event()
         self.tally = Tally(
             money=tallies(task.columns), rules={rule.rule_id: RuleTally() for rule in task.rules}
         )
@@ -102,10 +103,11 @@ class Ingestion:
             ServiceError: the source, the sink or the deadline ended it.
             Cancelled: `cancelled` was set.
         """
+        self._cancelled = cancelled
         reading = Reading(columns=self._task.columns, cancelled=cancelled, throttled=throttled)
         try:
             for batch in source.read(self._task.chunk, reading):
-                self._go_on(cancelled)
+                self._go_on()
                 self._batch(batch)
             return self._finish()
         except BaseException:
@@ -113,8 +115,8 @@ class Ingestion:
                 stream.abort()
             raise
 
-    def _go_on(self, cancelled: threading.Event) -> None:
-        if cancelled.is_set():
+    def _go_on(self) -> None:
+        if self._cancelled.is_set():
             raise Cancelled
         if self._now() >= self._task.deadline:
             raise DeadlinePassed("limits.timeout has passed while the chunk was read")
@@ -235,7 +237,7 @@ class Ingestion:
         self, key: str, table: str, columns: Sequence[PlatformColumn], frame: pl.DataFrame
     ) -> None:
         if key not in self._streams:
-            self._streams[key] = self._sink.open(table, columns)
+            self._streams[key] = self._sink.open(table, columns, self._cancelled)
         attempt = pl.lit(self._task.chunk_attempt, dtype=pl.Int64).alias("_attempt")
         ordered = frame.with_columns(attempt).select(column.name for column in columns)
         self._streams[key].append(arrow(ordered))

@@ -1,15 +1,18 @@
 """Row rules as Polars expressions, and what they count."""
 
 import dataclasses
+import decimal
 import enum
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
 
 import polars as pl
 
 from services.ingest.casting.cast import cast
 from services.ingest.columns import TargetColumn
 
-MOST_SAMPLES = 20
+MOST_SAMPLES: Final = 20
 
 
 class Predicate(enum.StrEnum):
@@ -63,6 +66,19 @@ class Outcome:
 
     unexpected: pl.Series
     missing_count: int
+
+
+def check(rule: Rule, columns: Mapping[str, TargetColumn]) -> None:
+    """Raise ValueError for a rule that no row of these columns can be judged by."""
+    if unknown := [name for name in rule.columns if name not in columns]:
+        raise ValueError(f"rule {rule.rule_id}: no column {', '.join(unknown)}")
+    empty = pl.DataFrame(schema={name: columns[name].dtype for name in rule.columns})
+    try:
+        evaluate(rule, empty, columns)
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        kind = columns[rule.columns[0]].declared
+        text = f"rule {rule.rule_id}: {rule.predicate} does not go with {kind}"
+        raise ValueError(f"{text} ({str(error).splitlines()[0][:200]})") from error
 
 
 def evaluate(rule: Rule, frame: pl.DataFrame, columns: Mapping[str, TargetColumn]) -> Outcome:
@@ -119,19 +135,56 @@ def _holds(  # noqa: C901, PLR0911 one case a predicate
 def _between(rule: Rule, value: pl.Expr, column: TargetColumn) -> pl.Expr:
     holds = pl.lit(value=True)
     if rule.min_value is not None:
-        low = _typed((rule.min_value,), column).first()
-        holds = holds & (value > low if rule.strict_min else value >= low)
+        low = _bound(rule.min_value, column, decimal.ROUND_CEILING, strict=rule.strict_min)
+        holds = holds & (value > low.value if low.strict else value >= low.value)
     if rule.max_value is not None:
-        high = _typed((rule.max_value,), column).first()
-        holds = holds & (value < high if rule.strict_max else value <= high)
+        high = _bound(rule.max_value, column, decimal.ROUND_FLOOR, strict=rule.strict_max)
+        holds = holds & (value < high.value if high.strict else value <= high.value)
     return holds
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Bound:
+    """An end of a range in the column's type."""
+
+    value: pl.Expr
+    strict: bool
+
+
+_WIDE: Final = decimal.Context(prec=1000)
+_SCALES: Final = {"INT64": 0, "NUMERIC": 9, "BIGNUMERIC": 18}
+
+
+def _bound(text: str, column: TargetColumn, rounding: str, *, strict: bool) -> _Bound:
+    """Return an end of a range; a number between two values of the type is the next one inside.
+
+    Raises:
+        ValueError: the text is no value to compare the column with.
+    """
+    scale = _SCALES.get(column.type)
+    if scale is None:
+        typed = _typed((text,), column)
+        if not len(typed):
+            raise ValueError(f"{text!r} is no {column.type}")
+        return _Bound(pl.lit(typed.first(), dtype=column.dtype), strict)
+    try:
+        number = Decimal(text)
+        inside = number.quantize(Decimal(1).scaleb(-scale), rounding, _WIDE)
+    except decimal.InvalidOperation as error:
+        raise ValueError(f"{text!r} is no number") from error
+    most = Decimal(f"{'9' * 38}E-{scale}")
+    reached = max(-most, min(most, inside))
+    if reached != inside:
+        strict = (reached < inside) == (rounding == decimal.ROUND_CEILING)
+        return _Bound(pl.lit(reached, dtype=pl.Decimal(38, scale)), strict)
+    return _Bound(pl.lit(inside, dtype=pl.Decimal(38, scale)), strict and inside == number)
+
+
 def _typed(texts: Sequence[str], column: TargetColumn) -> pl.Series:
-    """Return texts in the column's type; a text that does not fit it equals nothing (null)."""
+    """Return texts in the column's type; one that does not fit equals no value and is left out."""
     frame = pl.DataFrame({column.name: pl.Series(list(texts), dtype=pl.String)})
     optional = dataclasses.replace(column, mode="NULLABLE", max_length=None)
-    return cast(frame, [optional]).frame[column.name]
+    return cast(frame, [optional]).frame[column.name].drop_nulls()
 
 
 def samples(frame: pl.DataFrame, rule: Rule, unexpected: pl.Series) -> list[str]:

@@ -7,29 +7,21 @@ from typing import Final
 
 import structlog
 from convergence.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
+from polars.exceptions import PanicException
 
 from libs.common.errors import InvalidRequest, Unavailable
-from libs.common.parse import Reading
 from libs.common.rpc import Context
 from services.ingest.failures import Cancelled, failed
 from services.ingest.ingestion import Ingestion, Tally, Task
-from services.ingest.messages import (
-    chunk_message,
-    columns_of,
-    failure_message,
-    interval_of,
-    parent_of,
-    result_message,
-    task_of,
-)
+from services.ingest.messages import chunk_message, failure_message, result_message
 from services.ingest.metrics import IngestMetrics
+from services.ingest.requests import splitting_of, task_of
 from services.ingest.sources.opening import Sources
-from services.ingest.sources.source import Splitting
+from services.ingest.sources.source import Source
 
 log = structlog.get_logger()
 
 BEAT_SECONDS: Final = 1.0
-CHUNK_BYTES: Final = 64 * 1024 * 1024
 
 Response = ingest_service_pb2.IngestChunkResponse
 
@@ -74,21 +66,13 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         self, request: ingest_service_pb2.PlanChunksRequest, context: Context
     ) -> ingest_service_pb2.PlanChunksResponse:
         self._refuse_when_draining()
-        with Reading() as read:
-            parent = read("parent", parent_of, request.parent)
-            columns = read("columns", columns_of, list(request.columns))
-            given = request.HasField("window")
-            window = read("window", interval_of, request.window) if given else None
-            if request.source.WhichOneof("kind") is None:
-                read.refuse("source", "found no kind; allowed are file and openai")
-        splitting = Splitting(
-            columns=columns,
-            window=window,
-            chunk_bytes=request.chunk_bytes or CHUNK_BYTES,
-            spec_hash=request.spec_hash,
-        )
-        source = self._sources.open(parent.tenant, request.source, threading.Event())
-        plan = await asyncio.to_thread(source.plan, splitting)
+        cancelled = threading.Event()
+        tenant, splitting = splitting_of(request, cancelled)
+        source = self._sources.open(tenant, request.source, cancelled)
+        try:
+            plan = await asyncio.to_thread(source.plan, splitting)
+        finally:
+            cancelled.set()
         return ingest_service_pb2.PlanChunksResponse(
             chunks=[chunk_message(chunk) for chunk in plan.chunks],
             missing_columns=plan.missing_columns,
@@ -104,14 +88,11 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
     ) -> AsyncGenerator[Response]:
         self._refuse_when_draining()
         task = task_of(request)
-        if request.epoch < self._epoch:
-            why = (
-                f"found {request.epoch}; allowed is {self._epoch} or higher: a successor is active"
-            )
-            raise StaleEpoch({"epoch": why})
+        cancelled = threading.Event()
+        source = self._sources.open(task.tenant, request.source, cancelled)
+        self._refuse_stale(request.epoch)
         if self._busy >= self._slots:
             raise WorkerFull(f"all {self._slots} slots are busy; place the chunk elsewhere")
-        self._epoch = request.epoch
         self._busy += 1
         self._metrics.busy(self._busy)
         with structlog.contextvars.bound_contextvars(
@@ -123,23 +104,27 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
                         slot_count=self._slots, busy_slot_count=self._busy
                     )
                 )
-                async for response in self._work(task, request):
+                async for response in self._work(task, source, cancelled):
                     yield response
             finally:
                 self._busy -= 1
                 self._metrics.busy(self._busy)
 
+    def _refuse_stale(self, epoch: int) -> None:
+        if epoch < self._epoch:
+            why = f"found {epoch}; allowed is {self._epoch} or higher: a successor is active"
+            raise StaleEpoch({"epoch": why})
+        self._epoch = epoch
+
     async def _work(
-        self, task: Task, request: ingest_service_pb2.IngestChunkRequest
+        self, task: Task, source: Source, cancelled: threading.Event
     ) -> AsyncGenerator[Response]:
-        cancelled = threading.Event()
         throttled = threading.Event()
 
         def throttle(on: bool) -> None:
             (throttled.set if on else throttled.clear)()
 
         ingestion = self._start(task)
-        source = self._sources.open(task.tenant, request.source, cancelled)
         thread = asyncio.create_task(asyncio.to_thread(ingestion.run, source, cancelled, throttle))
         try:
             while not (await asyncio.wait({thread}, timeout=BEAT_SECONDS))[0]:
@@ -155,7 +140,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             tally = thread.result()
         except Cancelled:
             raise asyncio.CancelledError from None
-        except Exception as error:  # noqa: BLE001 whatever ends a chunk is said
+        except (Exception, PanicException) as error:  # noqa: BLE001 whatever ends a chunk is said
             said = failed(error)
             report = log.exception if said.reason == "INTERNAL" else log.warning
             report("chunk.failed", chunk_id=task.chunk.chunk_id, reason=said.reason)

@@ -1,6 +1,7 @@
 """Where rows go: streams of one attempt. The port, and an implementation in memory."""
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from libs.common.errors import Unavailable
 from libs.common.lineage import PlatformColumn
+from services.ingest.failures import Cancelled
 
 
 class SinkUnavailable(Unavailable):
@@ -17,13 +19,13 @@ class SinkUnavailable(Unavailable):
 
 
 class SinkStream(Protocol):
-    """One stream of one table. Calls block."""
+    """One stream of one table. Calls block, and raise Cancelled once the chunk is cancelled."""
 
     def append(self, rows: pa.Table) -> None:
-        """Append rows; waits while too many requests are unanswered."""
+        """Append rows; waits while too many requests are unanswered. Raises ServiceError."""
 
     def finish(self) -> tuple[str, int]:
-        """Finalize the stream; return its name and its number of rows."""
+        """Finalize the stream; return its name and its number of rows. Raises ServiceError."""
 
     def abort(self) -> None:
         """Give the stream up: its rows never count."""
@@ -32,21 +34,30 @@ class SinkStream(Protocol):
 class Sink(Protocol):
     """Opens streams."""
 
-    def open(self, table: str, columns: Sequence[PlatformColumn]) -> SinkStream:
-        """Open a stream on `project.dataset.table`, which has these columns."""
+    def open(
+        self, table: str, columns: Sequence[PlatformColumn], cancelled: threading.Event
+    ) -> SinkStream:
+        """Open a stream on `project.dataset.table`, which has these columns. Raises ServiceError."""
 
 
 @dataclasses.dataclass(slots=True)
 class MemorySink:
-    """Streams in memory. Dial: `fail_after` appends raise SinkUnavailable."""
+    """Streams in memory, by name once they are finished.
+
+    Dials: appends after the first `fail_after` of a stream raise SinkUnavailable; `hold` lets an
+    append wait until it is set.
+    """
 
     fail_after: int | None = None
+    hold: threading.Event | None = None
     finished: dict[str, pa.Table] = dataclasses.field(default_factory=dict)
     opened: int = 0
 
-    def open(self, table: str, columns: Sequence[PlatformColumn]) -> "MemoryStream":
+    def open(
+        self, table: str, columns: Sequence[PlatformColumn], cancelled: threading.Event
+    ) -> "MemoryStream":
         self.opened += 1
-        return MemoryStream(self, f"{table}/streams/{self.opened}")
+        return MemoryStream(self, f"{table}/streams/{self.opened}", cancelled)
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,16 +66,24 @@ class MemoryStream:
 
     sink: MemorySink
     name: str
+    cancelled: threading.Event
     parts: list[pa.Table] = dataclasses.field(default_factory=list)
 
     def append(self, rows: pa.Table) -> None:
+        while not self.cancelled.is_set() and not (
+            self.sink.hold is None or self.sink.hold.wait(0.01)
+        ):
+            continue
+        if self.cancelled.is_set():
+            raise Cancelled
         if self.sink.fail_after is not None and len(self.parts) >= self.sink.fail_after:
             raise SinkUnavailable("the sink fails by a dial")
         self.parts.append(rows)
 
     def finish(self) -> tuple[str, int]:
-        self.sink.finished[self.name] = pa.concat_tables(self.parts)
-        return self.name, self.sink.finished[self.name].num_rows
+        rows = pa.concat_tables(self.parts) if self.parts else pa.table({})
+        self.sink.finished[self.name] = rows
+        return self.name, rows.num_rows
 
     def abort(self) -> None:
         self.parts.clear()

@@ -46,8 +46,7 @@ def cast(rows: pl.DataFrame, columns: Sequence[TargetColumn]) -> CastBatch:
         columns: The schema.
     """
     plain = {c.name: decimal_text(rows, c.name) for c in columns if c.money}
-    made = [_cast(rows, column, plain) for column in columns]
-    frame = pl.DataFrame(made)
+    frame = pl.DataFrame([_cast(rows, column, plain) for column in columns])
     reasons: dict[int, list[str]] = {}
     blame: dict[int, str] = {}
     coerced: dict[tuple[str, str], int] = {}
@@ -59,12 +58,14 @@ def cast(rows: pl.DataFrame, columns: Sequence[TargetColumn]) -> CastBatch:
             blame.setdefault(index, column.name)
         if count := _coerced(rows, frame, column):
             coerced[column.name, f"read as {column.type}"] = count
+    lists = [pl.col(c.name).fill_null([]) for c in columns if c.repeated]
+    frame = frame.with_columns(lists)
     return CastBatch(frame=frame, reasons=reasons, blame=blame, plain=plain, coerced=coerced)
 
 
 def _cast(rows: pl.DataFrame, column: TargetColumn, plain: dict[str, pl.Series]) -> pl.Series:
     if column.repeated:
-        expression = REPEATED_STRING(pl.col(column.name)).fill_null([])
+        expression = REPEATED_STRING(pl.col(column.name))
     elif column.money:
         return to_decimal(plain[column.name], column).alias(column.name)
     elif column.type == "STRING":
@@ -74,6 +75,8 @@ def _cast(rows: pl.DataFrame, column: TargetColumn, plain: dict[str, pl.Series])
         expression = pl.when(text.str.len_chars() <= column.max_length).then(text)
     else:
         expression = CASTS[column.type](pl.col(column.name))
+        if column.max_length is not None:
+            expression = pl.when(expression.bin.size() <= column.max_length).then(expression)
     return rows.select(expression.cast(column.dtype).alias(column.name)).to_series()
 
 
@@ -83,11 +86,7 @@ def _misfits(
     """Return rows whose cell is there and does not fit, or is required and absent."""
     text = pl.col(column.name) if column.type == "STRING" else trimmed(pl.col(column.name))
     there = rows.select(text.is_not_null()).to_series()
-    value = frame[column.name]
-    absent = value.list.len() == 0 if column.repeated else value.is_null()
-    wrong = there & absent
-    if column.repeated:
-        wrong = wrong & (rows[column.name].str.strip_chars() != "[]")
+    wrong = there & frame[column.name].is_null()
     found = [
         (index, repr(str(rows[column.name][index])[:LONGEST_SHOWN]))
         for index in wrong.fill_null(value=False).arg_true().to_list()

@@ -2,24 +2,30 @@
 
 import base64
 import datetime as dt
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
 import polars as pl
 
+from services.ingest import exact_json
 from services.ingest.columns import TargetColumn
 
-NUMBER: Final = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?$"
+NUMBER: Final = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
+LONGEST_NUMBER: Final = 200
+"""Characters. With exponents of three digits no sum needs more digits than `libs.common.money` has."""
+
 _EXPONENT: Final = r"[eE]"
-_POINT_ZERO: Final = r"^([+-]?[0-9]+)\.0*$"
+_WHOLE: Final = r"^[+-]?[0-9]+(?:\.0*)?$"
+_WHOLE_PART: Final = r"^\+?(-?[0-9]+)"
 _MOMENT: Final = (
-    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[ Tt]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(\.[0-9]{1,9})?"
-    r"[ ]?(Z|z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?$"
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[ Tt]([0-9]{2}:[0-9]{2})(:[0-5][0-9])?(\.[0-9]{1,9})?"
+    r"[ ]?(Z|z|UTC|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?$"
 )
 _DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-LONGEST_JSON_DEPTH: Final = 100
+_TIME: Final = r"^([0-9]{2}:[0-9]{2})(:[0-5][0-9])?(?:\.([0-9]{1,6})0*)?$"
+_FIRST: Final = dt.datetime(1, 1, 1)  # noqa: DTZ001 compared with moments that have no zone
+_LAST: Final = dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001
 
 
 def trimmed(text: pl.Expr) -> pl.Expr:
@@ -40,7 +46,8 @@ def decimal_text(frame: pl.DataFrame, column: str) -> pl.Series:
     Texts that are no number are null.
     """
     text = frame.select(trimmed(pl.col(column)).alias(column)).to_series()
-    text = pl.select(pl.when(text.str.contains(NUMBER)).then(text)).to_series()
+    number = text.str.contains(NUMBER) & (text.str.len_bytes() <= LONGEST_NUMBER)
+    text = pl.select(pl.when(number).then(text)).to_series()
     odd = text.str.contains(_EXPONENT).fill_null(value=False)
     if odd.any():
         values = [
@@ -71,12 +78,18 @@ def to_decimal(plain: pl.Series, column: TargetColumn) -> pl.Series:
 
 
 def _integer(text: pl.Expr) -> pl.Expr:
-    whole = trimmed(text).str.replace(_POINT_ZERO, "${1}").str.strip_chars_start("+")
+    plain = trimmed(text)
+    whole = pl.when(plain.str.contains(_WHOLE)).then(plain.str.extract(_WHOLE_PART, 1))
     return whole.cast(pl.Int64, strict=False)
 
 
 def _float(text: pl.Expr) -> pl.Expr:
-    return trimmed(text).cast(pl.Float64, strict=False)
+    """The nearest double; none for a number so large or small that infinity or 0 is nearest."""
+    plain = trimmed(text)
+    value = plain.cast(pl.Float64, strict=False)
+    beyond = value.is_infinite() & plain.str.contains("[0-9]")
+    below = (value == 0) & plain.str.contains("^[^eE]*[1-9]")
+    return pl.when(~(beyond | below)).then(value)
 
 
 def _bool(text: pl.Expr) -> pl.Expr:
@@ -93,7 +106,8 @@ def _date(text: pl.Expr) -> pl.Expr:
     plain = trimmed(text)
     midnight = plain.str.extract(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]00:00(?::00(?:\.0+)?)?Z?$", 1)
     day = pl.when(plain.str.contains(_DAY)).then(plain).otherwise(midnight)
-    return day.str.to_date("%Y-%m-%d", strict=False)
+    value = day.str.to_date("%Y-%m-%d", strict=False)
+    return pl.when(value >= _FIRST.date()).then(value)
 
 
 def _moment(text: pl.Expr, *, zones: bool) -> pl.Expr:
@@ -107,11 +121,12 @@ def _moment(text: pl.Expr, *, zones: bool) -> pl.Expr:
     value = base.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
     micros = pl.concat_str([fraction.str.strip_chars_start("."), pl.lit("000000")])
     value = value + pl.duration(microseconds=micros.str.slice(0, 6).cast(pl.Int64, strict=False))
-    exact = fraction.str.len_bytes() <= 7
     zone = part[5]
+    moment = value - _offset(zone) if zones else value
+    exact = (fraction.str.len_bytes() <= 7) & moment.is_between(_FIRST, _LAST)
     if zones:
-        return pl.when(exact).then((value - _offset(zone)).dt.replace_time_zone("UTC"))
-    return pl.when(exact & zone.is_null()).then(value)
+        return pl.when(exact).then(moment.dt.replace_time_zone("UTC"))
+    return pl.when(exact & zone.is_null()).then(moment)
 
 
 def _offset(zone: pl.Expr) -> pl.Expr:
@@ -130,13 +145,21 @@ def _datetime(text: pl.Expr) -> pl.Expr:
     return _moment(text, zones=False)
 
 
+def _time(text: pl.Expr) -> pl.Expr:
+    plain = trimmed(text)
+    part = {i: plain.str.extract(_TIME, i) for i in range(1, 4)}
+    fraction = part[3].fill_null("").str.pad_end(6, "0")
+    whole = pl.concat_str([part[1], part[2].fill_null(":00"), pl.lit("."), fraction])
+    return whole.str.to_time("%H:%M:%S%.6f", strict=False)
+
+
 def _each(read: Callable[[str], object], dtype: pl.DataType) -> Callable[[pl.Expr], pl.Expr]:
     """Read texts one by one in Python: for types that no expression reads without loss."""
 
     def one(text: str) -> object:
         try:
             return read(text)
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
 
     def expression(text: pl.Expr) -> pl.Expr:
@@ -146,19 +169,18 @@ def _each(read: Callable[[str], object], dtype: pl.DataType) -> Callable[[pl.Exp
 
 
 def _json(text: str) -> str:
-    json.loads(text, parse_constant=_refuse)
+    exact_json.loads(text)
     return text
 
 
-def _refuse(text: str) -> None:
-    raise ValueError(text)
-
-
 def _strings(text: str) -> list[str]:
-    found = json.loads(text)
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+    found = exact_json.loads(text)
+    texts = isinstance(found, list) and all(
+        isinstance(item, str) and not isinstance(item, exact_json.Number) for item in found
+    )
+    if not texts:
         raise ValueError(text)
-    return found
+    return list(found)
 
 
 def _bytes(text: str) -> bytes:
@@ -172,7 +194,7 @@ CASTS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
     "DATE": _date,
     "TIMESTAMP": _timestamp,
     "DATETIME": _datetime,
-    "TIME": _each(dt.time.fromisoformat, pl.Time()),
+    "TIME": _time,
     "JSON": _each(_json, pl.String()),
     "BYTES": _each(_bytes, pl.Binary()),
 }
@@ -182,13 +204,13 @@ REPEATED_STRING: Final = _each(_strings, pl.List(pl.String()))
 
 ALLOWED: Final[dict[str, str]] = {
     "INT64": "a whole number of 64 bits",
-    "FLOAT64": "a number",
+    "FLOAT64": "a number from 5e-324 to 1.8e308, 0, nan or inf",
     "BOOL": "true or false",
     "DATE": "YYYY-MM-DD",
     "TIMESTAMP": "YYYY-MM-DD HH:MM:SS with at most 6 fraction digits and an offset or none",
     "DATETIME": "YYYY-MM-DD HH:MM:SS with at most 6 fraction digits and no offset",
-    "TIME": "HH:MM:SS",
-    "JSON": "a JSON value",
+    "TIME": "HH:MM:SS with at most 6 fraction digits and no offset",
+    "JSON": "a JSON value, no name twice in an object, at most 100 levels",
     "BYTES": "base64",
 }
 
@@ -201,5 +223,6 @@ def allowed(column: TargetColumn) -> str:
         whole, fraction = column.whole_digits, column.fraction_digits
         return f"a number of {whole} digits before and {fraction} after the point"
     if column.max_length is not None:
-        return f"at most {column.max_length} characters"
+        unit = "characters" if column.type == "STRING" else "bytes, as base64"
+        return f"at most {column.max_length} {unit}"
     return ALLOWED.get(column.type, "a text")

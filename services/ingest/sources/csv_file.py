@@ -1,6 +1,5 @@
 """CSV files: cut at record boundaries, read as texts, record by record where they are odd."""
 
-import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -11,80 +10,105 @@ import polars as pl
 
 from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.sources.cells import split
 from services.ingest.sources.headers import Matched, match
 from services.ingest.sources.records import Dialect, Records, find_records
-from services.ingest.sources.source import EXTRA, RawBatch, Reading, Reject, Splitting
+from services.ingest.sources.source import RawBatch, Reading, Reject, Splitting
 
 BLOCK: Final = 16 * 1024 * 1024
-SMALLEST_BLOCK: Final = 4096
+SMALLEST_STEP: Final = 4096
 LONGEST_RECORD: Final = 64 * 1024 * 1024
 BOM: Final = b"\xef\xbb\xbf"
+BROKEN: Final = (
+    "a quote or carriage return where RFC 4180 allows none; allowed are quotes around a whole cell, "
+    "doubled inside of it"
+)
 
 
 class CsvFile:
-    """One file of a dialect; `null_values` are texts that mean null."""
+    """One file of a dialect.
 
-    def __init__(self, path: Path, dialect: Dialect, null_values: Sequence[str]) -> None:
+    Args:
+        path: The file.
+        dialect: Its delimiter and quote.
+        null_values: Texts that mean null, quoted or not.
+        block_bytes: How much is read at once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dialect: Dialect,
+        null_values: Sequence[str] = (),
+        *,
+        block_bytes: int = BLOCK,
+    ) -> None:
         self._path = path
         self._dialect = dialect
         self._nulls = list(null_values)
+        self._block_bytes = block_bytes
 
     def plan(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], Matched]:
         """Cut the file into chunks of about `chunk_bytes`, each ending where a record ends."""
         header, begin = self._header(input_.input_id)
         matched = match(input_.input_id, header, splitting.columns)
         chunks = []
-        rows = 0
-        for part in self._parts(input_, begin, splitting.chunk_bytes, tuple(header)):
-            chunk_range, count = part
-            rows += count
+        for part, count in self._parts(input_, begin, splitting.chunk_bytes, tuple(header)):
             chunks.append(
                 chunk_of(
                     input_,
-                    chunk_range,
+                    part,
                     splitting.spec_hash,
-                    estimated_bytes=chunk_range.end - chunk_range.start,
+                    estimated_bytes=part.end - part.start,
                     expected_row_count=count,
                 )
             )
-        if not rows:
+        if not chunks:
             text = f"{input_.input_id} has a header and no row; remove it or fill it"
             raise SourceEmpty(text, source=input_.input_id)
         return chunks, matched
 
     def _header(self, name: str) -> tuple[list[str], int]:
+        """Return the names of the first record, and where the next one begins."""
         with self._path.open("rb") as file:
             head = file.read(BLOCK)
+        skip = len(BOM) if head.startswith(BOM) else 0
+        head = head[skip:]
         if not head.strip():
             raise SourceEmpty(f"{name} has no bytes; remove it or fill it", source=name)
-        skip = len(BOM) if head.startswith(BOM) else 0
-        found = find_records(head[skip:], self._dialect, last=len(head) < BLOCK, count_cells=False)
-        if not len(found.ends):
-            raise SourceMalformed(f"{name}: no line break in its first 16 MiB", file=name)
-        text = head[skip : skip + int(found.ends[0])]
+        found = find_records(head, self._dialect, last=len(head) < BLOCK - skip, count_cells=False)
+        first = next(iter(found.blank.not_().arg_true().to_list()), None)
+        if first is None:
+            raise SourceMalformed(f"{name}: no record in its first 16 MiB", source=name, file=name)
+        if found.bad[first]:
+            text = f"{name}: its header has {BROKEN}; line breaks are LF or CR LF"
+            raise SourceMalformed(text, source=name, file=name)
         try:
-            (header,) = self._read_records([text])
+            text = head[found.starts[first] : found.ends[first]].decode()
         except UnicodeDecodeError as error:
-            raise SourceMalformed(f"{name}: its header is no UTF-8", file=name) from error
-        next_start = int(found.starts[1]) if len(found.starts) > 1 else found.complete_bytes
-        return header, skip + next_start
+            raise SourceMalformed(
+                f"{name}: its header is no UTF-8", source=name, file=name
+            ) from error
+        more = first + 1 < len(found.starts)
+        begin = int(found.starts[first + 1]) if more else found.complete_bytes
+        return [cell or "" for cell in split(text, self._dialect)], skip + begin
 
     def _parts(
         self, input_: Input, begin: int, chunk_bytes: int, header: tuple[str, ...]
     ) -> Iterator[tuple[ByteRange, int]]:
         start, first, count, position = begin, 0, 0, begin
-        step = max(SMALLEST_BLOCK, min(BLOCK, chunk_bytes))
+        step = min(self._block_bytes, max(SMALLEST_STEP, chunk_bytes))
         for records, _ in self._blocks(begin, input_.size_bytes, input_.input_id, step):
             count += records.count
             position += records.complete_bytes
-            if position - start >= chunk_bytes:
+            if count and position - start >= chunk_bytes:
                 yield _range(start, position, first, header), count
                 start, first, count = position, first + count, 0
         if count:
             yield _range(start, position, first, header), count
 
     def _blocks(
-        self, start: int, end: int, name: str, step: int = BLOCK
+        self, start: int, end: int, name: str, step: int
     ) -> Iterator[tuple[Records, bytes]]:
         """Yield blocks of whole records, and where the records in them are."""
         with self._path.open("rb") as file:
@@ -100,66 +124,73 @@ class CsvFile:
                 rest = block[found.complete_bytes :]
                 if len(rest) > LONGEST_RECORD:
                     text = f"{name}: a record of more than 64 MiB; a quote may be left open"
-                    raise SourceMalformed(text, file=name)
+                    raise SourceMalformed(text, source=name, file=name)
                 if found.complete_bytes:
                     yield found, block[: found.complete_bytes]
 
-    def _read_records(self, texts: Sequence[bytes]) -> list[list[str]]:
-        lines = (text.decode("utf-8") for text in texts)
-        dialect = self._dialect
-        return [
-            next(
-                csv.reader(
-                    io.StringIO(line, newline=""),
-                    delimiter=dialect.delimiter,
-                    quotechar=dialect.quote,
-                    strict=False,
-                )
-            )
-            for line in lines
-        ]
-
     def read(self, chunk: Chunk, part: ByteRange, reading: Reading) -> Iterator[RawBatch]:
         """Yield the records of a chunk as texts."""
-        csv.field_size_limit(LONGEST_RECORD)
         header = list(part.header)
         matched = match(chunk.input.input_id, header, reading.columns)
-        number = part.first_row_number
-        for found, block in self._blocks(part.start, part.end, chunk.input.input_id):
+        first = part.first_row_number
+        name = chunk.input.input_id
+        for found, block in self._blocks(part.start, part.end, name, self._block_bytes):
             if reading.cancelled.is_set():
                 raise Cancelled
-            kept = found.blank.not_().arg_true()
-            cells = found.cells.gather(kept)
-            even = cells == len(header)
-            whole = kept.filter(even)
-            numbers = pl.Series("n", range(number, number + len(kept)), dtype=pl.Int64)
-            texts = _texts(block, found, kept.filter(~even))
-            rejects = [
-                _ragged(n, count, len(header), text)
-                for n, count, text in zip(
-                    numbers.filter(~even).to_list(),
-                    cells.filter(~even).to_list(),
-                    texts,
-                    strict=True,
-                )
-            ]
-            frame, bad = self._frame(block, found, whole, header)
-            rejects += [
-                Reject(row_number=numbers.filter(even)[i], kind="MALFORMED", detail=why, raw=text)
-                for i, why, text in bad
-            ]
-            rows = numbers.filter(even)
-            if bad:
-                rows = rows.filter(
-                    ~pl.int_range(len(rows), eager=True).is_in([i for i, _, _ in bad])
-                )
-            yield self._batch(frame, rows, matched, reading, rejects, found.complete_bytes)
-            number += len(kept)
+            yield self._batch(found, block, first, header, matched, reading)
+            first += found.count
+
+    def _batch(
+        self,
+        found: Records,
+        block: bytes,
+        first: int,
+        header: list[str],
+        matched: Matched,
+        reading: Reading,
+    ) -> RawBatch:
+        kept = found.blank.not_().arg_true()
+        numbers = pl.int_range(first, first + len(kept), dtype=pl.Int64, eager=True)
+        bad = found.bad.gather(kept)
+        ragged = (found.cells.gather(kept) != len(header)) & ~bad
+        rejects = [
+            *_broken(numbers.filter(bad), _texts(block, found, kept.filter(bad))),
+            *_ragged(
+                numbers.filter(ragged),
+                found.cells.gather(kept.filter(ragged)),
+                len(header),
+                _texts(block, found, kept.filter(ragged)),
+            ),
+        ]
+        whole = ~(bad | ragged)
+        frame, undecodable = self._frame(block, found, kept.filter(whole), header)
+        rows = numbers.filter(whole)
+        if undecodable:
+            rejects += [_no_utf8(rows[i], text) for i, text in undecodable]
+            lost = [i for i, _ in undecodable]
+            rows = rows.filter(~pl.int_range(len(rows), eager=True).is_in(lost))
+
+        def raw_rows(indexes: Sequence[int]) -> list[str]:
+            return [json.dumps(frame.row(i, named=True), ensure_ascii=False) for i in indexes]
+
+        return RawBatch(
+            rows=matched.rows(self._nulled(frame), reading.columns),
+            row_numbers=rows,
+            raw_rows=raw_rows,
+            rejects=tuple(rejects),
+            read_bytes=found.complete_bytes,
+        )
+
+    def _nulled(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if not self._nulls:
+            return frame
+        null = pl.all().is_in(pl.lit(pl.Series(self._nulls, dtype=pl.String)).implode())
+        return frame.select(pl.when(~null).then(pl.all()))
 
     def _frame(
         self, block: bytes, found: Records, whole: pl.Series, header: list[str]
-    ) -> tuple[pl.DataFrame, list[tuple[int, str, str]]]:
-        """Parse the records named; return the frame, and records that are no UTF-8 or no CSV."""
+    ) -> tuple[pl.DataFrame, list[tuple[int, bytes]]]:
+        """Parse the records named; return the frame, and the records that are no UTF-8 by index."""
         schema = dict.fromkeys(header, pl.String)
         if not len(whole):
             return pl.DataFrame(schema=schema), []
@@ -176,65 +207,22 @@ class CsvFile:
             )
         except pl.exceptions.PolarsError:
             frame = pl.DataFrame(schema=schema)
-        if frame.height == len(whole) and frame.width == len(header):
+        as_found = frame.height == len(whole) and frame.width == len(header)
+        if as_found and not data.startswith(BOM):
             return frame, []
-        return self._one_by_one(_texts(block, found, whole), header)
+        return self._one_by_one(_texts(block, found, whole), schema)
 
     def _one_by_one(
-        self, texts: Sequence[bytes], header: list[str]
-    ) -> tuple[pl.DataFrame, list[tuple[int, str, str]]]:
+        self, texts: Sequence[bytes], schema: dict[str, type[pl.String]]
+    ) -> tuple[pl.DataFrame, list[tuple[int, bytes]]]:
         rows: list[list[str | None]] = []
-        bad = []
+        undecodable = []
         for i, text in enumerate(texts):
             try:
-                (cells,) = self._read_records([text])
-            except (UnicodeDecodeError, csv.Error) as error:
-                bad.append((i, f"no UTF-8 or no CSV ({type(error).__name__})", _shown(text)))
-                continue
-            if len(cells) != len(header):
-                bad.append((i, f"{len(cells)} cells, not {len(header)}", _shown(text)))
-                continue
-            rows.append([cell or None for cell in cells])
-        return pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String), orient="row"), bad
-
-    def _batch(
-        self,
-        frame: pl.DataFrame,
-        numbers: pl.Series,
-        matched: Matched,
-        reading: Reading,
-        rejects: list[Reject],
-        read_bytes: int,
-    ) -> RawBatch:
-        def raw_rows(indexes: Sequence[int]) -> list[str]:
-            return [json.dumps(frame.row(i, named=True), ensure_ascii=False) for i in indexes]
-
-        if self._nulls:
-            null = pl.all().is_in(pl.lit(pl.Series(self._nulls, dtype=pl.String)).implode())
-            values = frame.select(pl.when(~null).then(pl.all()))
-        else:
-            values = frame
-        selected = [
-            pl.col(matched.names[c.name]).alias(c.name)
-            if c.name in matched.names
-            else pl.lit(None, dtype=pl.String).alias(c.name)
-            for c in reading.columns
-        ]
-        rows = values.select(selected) if frame.height else _empty(reading)
-        if reading.keeps_extra and matched.extra and frame.height:
-            extra = pl.struct(matched.extra).struct.json_encode()
-            rows = rows.with_columns(values.select(extra.alias(EXTRA)).to_series())
-        return RawBatch(
-            rows=rows,
-            row_numbers=numbers,
-            raw_rows=raw_rows,
-            rejects=tuple(rejects),
-            read_bytes=read_bytes,
-        )
-
-
-def _empty(reading: Reading) -> pl.DataFrame:
-    return pl.DataFrame(schema={c.name: pl.String for c in reading.columns})
+                rows.append(split(text.decode(), self._dialect))
+            except UnicodeDecodeError:
+                undecodable.append((i, text))
+        return pl.DataFrame(rows, schema=schema, orient="row"), undecodable
 
 
 def _range(start: int, end: int, first: int, header: tuple[str, ...]) -> ByteRange:
@@ -246,9 +234,23 @@ def _texts(block: bytes, found: Records, which: pl.Series) -> list[bytes]:
     return [block[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _ragged(number: int, cells: int, wanted: int, text: bytes) -> Reject:
-    detail = f"found {cells} cells; allowed are {wanted}, as the header has"
-    return Reject(row_number=number, kind="RAGGED", detail=detail, raw=_shown(text))
+def _broken(numbers: pl.Series, texts: Sequence[bytes]) -> Iterator[Reject]:
+    for number, text in zip(numbers, texts, strict=True):
+        detail = f"found {BROKEN}"
+        yield Reject(row_number=number, kind="MALFORMED", detail=detail, raw=_shown(text))
+
+
+def _ragged(
+    numbers: pl.Series, cells: pl.Series, wanted: int, texts: Sequence[bytes]
+) -> Iterator[Reject]:
+    for number, count, text in zip(numbers, cells, texts, strict=True):
+        detail = f"found {count} cells; allowed are {wanted}, as the header has"
+        yield Reject(row_number=number, kind="RAGGED", detail=detail, raw=_shown(text))
+
+
+def _no_utf8(number: int, text: bytes) -> Reject:
+    detail = "found bytes that are no UTF-8; allowed is UTF-8"
+    return Reject(row_number=number, kind="MALFORMED", detail=detail, raw=_shown(text))
 
 
 def _shown(text: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from services.ingest.chunks import ByteRange, Chunk, Input, Plan, RowGroups
 from services.ingest.failures import SourceEmpty
-from services.ingest.sources.csv_file import CsvFile
+from services.ingest.sources.csv_file import BLOCK, CsvFile
 from services.ingest.sources.json_file import JsonFile
 from services.ingest.sources.parquet_file import ParquetFile
 from services.ingest.sources.paths import describe, find_files, planned_file
@@ -17,7 +17,7 @@ from services.ingest.sources.source import RawBatch, Reading, Splitting
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Files of a tenant; `path` is a glob below its folder."""
+    """Files of a tenant; `path` is a glob below its folder, `block_bytes` what is read at once."""
 
     root: Path
     tenant: str
@@ -25,6 +25,7 @@ class Files:
     format: Literal["csv", "ndjson", "parquet"]
     dialect: Dialect = dataclasses.field(default_factory=Dialect)
     null_values: tuple[str, ...] = ()
+    block_bytes: int = BLOCK
 
     def plan(self, splitting: Splitting) -> Plan:
         """Split every file that the glob matches, in order of path."""
@@ -47,10 +48,13 @@ class Files:
         if self.format == "parquet":
             chunks, matched = ParquetFile(path).plan(input_, splitting)
             return chunks, matched.extra
-        return JsonFile(path).plan(input_, splitting), ()
+        return self._json(path).plan(input_, splitting), ()
 
     def _csv(self, path: Path) -> CsvFile:
-        return CsvFile(path, self.dialect, self.null_values)
+        return CsvFile(path, self.dialect, self.null_values, block_bytes=self.block_bytes)
+
+    def _json(self, path: Path) -> JsonFile:
+        return JsonFile(path, block_bytes=self.block_bytes)
 
     def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
         """Yield the rows of a chunk. Raises SourceChanged if its file is not as it was planned."""
@@ -60,5 +64,5 @@ class Files:
         elif isinstance(chunk.part, ByteRange) and self.format == "csv":
             yield from self._csv(path).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, ByteRange):
-            yield from JsonFile(path).read(chunk.part, reading)
+            yield from self._json(path).read(chunk, chunk.part, reading)
         planned_file(self.root, self.tenant, chunk.input)

@@ -1,9 +1,10 @@
-"""HTTP that reaches no private address: resolve once, connect to that address, every redirect too."""
+"""HTTP that reaches no private address: names are resolved once, and that address is connected to."""
 
+import http.cookiejar
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import httpcore
@@ -13,6 +14,9 @@ from services.ingest.failures import SourceNotAllowed
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AddressRefused(httpcore.ConnectError):
@@ -21,14 +25,42 @@ class AddressRefused(httpcore.ConnectError):
 
 def public(address: str) -> bool:
     """Return whether an IP address is one of the public internet, IPv4 inside IPv6 included."""
-    found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found.sixtofour or found
-    return found.is_global and not found.is_multicast
+    found = _inner(ipaddress.ip_address(address))
+    if isinstance(found, ipaddress.IPv6Address) and found.is_site_local:
+        return False
+    return found.is_global and not found.is_multicast and not found.is_reserved
+
+
+def _inner(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for, if it stands for one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a name, in the order that they are to be tried; raise OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
 class GuardedBackend(httpcore.SyncBackend):
-    """Connects by the address that was checked, never by the name again."""
+    """Connects to an address that was checked, never by the name again.
+
+    Args:
+        allows: Whether an address may be reached; one that may not refuses the whole name.
+        resolve: From a name and a port to its addresses.
+    """
+
+    def __init__(
+        self,
+        allows: Callable[[str], bool] = public,
+        resolve: Callable[[str, int], Sequence[str]] = resolve,
+    ) -> None:
+        self._allows = allows
+        self._resolve = resolve
 
     def connect_tcp(
         self,
@@ -38,41 +70,67 @@ class GuardedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        addresses = self._checked(host, port)
+        for address in addresses[:-1]:
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return super().connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+
+    def _checked(self, host: str, port: int) -> Sequence[str]:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+            addresses = self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} cannot be resolved") from error
-        addresses = [str(item[4][0]) for item in found]
-        if not addresses or not all(public(address) for address in addresses):
+        if not addresses or not all(self._allows(address) for address in addresses):
             raise AddressRefused(f"{host} stands for an address that is not public")
-        return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        return addresses
 
 
-def open_http(*, allow_private_addresses: bool) -> httpx.Client:
-    """Return a client for sources. Redirects are followed only where the guard lets them."""
-    limits = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    if allow_private_addresses:
-        return httpx.Client(timeout=limits, trust_env=False)
+def open_http(
+    *, allow_private_addresses: bool, backend: httpcore.NetworkBackend | None = None
+) -> httpx.Client:
+    """Return a client for sources. It follows no redirect, keeps no cookie and uses no proxy."""
+    refuses_all = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
     transport = httpx.HTTPTransport(trust_env=False)
-    transport._pool = httpcore.ConnectionPool(  # noqa: SLF001 httpx has no option for a backend
-        ssl_context=ssl.create_default_context(), network_backend=GuardedBackend()
+    if not allow_private_addresses:
+        transport._pool = httpcore.ConnectionPool(  # noqa: SLF001 httpx has no option for a backend
+            ssl_context=ssl.create_default_context(), network_backend=backend or GuardedBackend()
+        )
+    return httpx.Client(
+        timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        cookies=http.cookiejar.CookieJar(refuses_all),
     )
-    return httpx.Client(timeout=limits, transport=transport, trust_env=False)
 
 
 def check_url(url: str, *, allow_private_addresses: bool) -> None:
     """Refuse a base address that is no HTTPS address of the internet, before anything is sent."""
-    parsed = httpx.URL(url)
-    if parsed.scheme != "https" and not allow_private_addresses:
-        why = f"found {url!r}; allowed is https://"
-        raise SourceNotAllowed("base_url", why, found=url)
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        why = f"found {url!r}; allowed is an address like https://api.openai.com/v1"
-        raise SourceNotAllowed("base_url", why, found=url)
     try:
-        literal = ipaddress.ip_address(parsed.host)
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise _refused("no address", "allowed is one like https://api.openai.com/v1") from error
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        where = f"{parsed.scheme}://{parsed.host}"
+        raise _refused(where, "allowed is no user, password, query or fragment in it")
+    if parsed.scheme != "https" and not allow_private_addresses:
+        raise _refused(url, "allowed is https://")
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise _refused(url, "allowed is one like https://api.openai.com/v1")
+    if not allow_private_addresses and _literal(parsed.host) is False:
+        raise _refused(url, "allowed is a public address; the operator may allow private ones")
+
+
+def _literal(host: str) -> bool | None:
+    """Return whether a host that is an IP address is public; None for a name."""
+    try:
+        return public(host)
     except ValueError:
-        return
-    if not allow_private_addresses and not public(str(literal)):
-        why = f"{parsed.host} is no public address; the operator may allow private ones"
-        raise SourceNotAllowed("base_url", why, found=url)
+        return None
+
+
+def _refused(found: str, allowed: str) -> SourceNotAllowed:
+    return SourceNotAllowed("base_url", f"found {found!r}; {allowed}", found=found)

@@ -1,59 +1,86 @@
 """NDJSON files: one object a line, numbers kept as text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from services.ingest import exact_json
 from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
-from services.ingest.failures import Cancelled, SourceEmpty
-from services.ingest.sources import exact_json
-from services.ingest.sources.source import EXTRA, RawBatch, Reading, Reject, Splitting
+from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.sources.objects import Objects
+from services.ingest.sources.source import RawBatch, Reading, Reject, Splitting
 
 BLOCK: Final = 4 * 1024 * 1024
+SMALLEST_STEP: Final = 4096
+LONGEST_LINE: Final = 64 * 1024 * 1024
+BOM: Final = b"\xef\xbb\xbf"
 
 
 class JsonFile:
-    """One file of JSON objects, one a line."""
+    """One file of JSON objects, one a line; `block_bytes` is how much is read at once, at most."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, block_bytes: int = BLOCK) -> None:
         self._path = path
+        self._block_bytes = min(block_bytes, BLOCK)
 
     def plan(self, input_: Input, splitting: Splitting) -> list[Chunk]:
-        """Cut the file at line breaks."""
+        """Cut the file at line breaks into chunks of about `chunk_bytes`."""
         chunks = []
         start, first, count, position = 0, 0, 0, 0
-        with self._path.open("rb") as file:
-            for line in file:
-                position += len(line)
-                count += bool(line.strip())
-                if position - start >= splitting.chunk_bytes:
-                    chunks.append(_chunk(input_, start, position, first, count, splitting))
-                    start, first, count = position, first + count, 0
+        step = min(self._block_bytes, max(SMALLEST_STEP, splitting.chunk_bytes))
+        for lines, size in self._blocks(0, input_.size_bytes, input_.input_id, step):
+            position += size
+            count += len(lines)
+            if count and position - start >= splitting.chunk_bytes:
+                chunks.append(_chunk(input_, start, position, first, count, splitting))
+                start, first, count = position, first + count, 0
         if count:
             chunks.append(_chunk(input_, start, position, first, count, splitting))
         if not chunks:
-            raise SourceEmpty(
-                f"{input_.input_id} has no row; remove or fill it", source=input_.input_id
-            )
+            text = f"{input_.input_id} has no row; remove or fill it"
+            raise SourceEmpty(text, source=input_.input_id)
         return chunks
 
-    def read(self, part: ByteRange, reading: Reading) -> Iterator[RawBatch]:
+    def _blocks(
+        self, start: int, end: int, name: str, step: int
+    ) -> Iterator[tuple[list[bytes], int]]:
+        """Yield the lines of blocks, blank ones left out, and how many bytes each block has."""
+        with self._path.open("rb") as file:
+            file.seek(start)
+            left, rest = end - start, b""
+            while left > 0:
+                data = file.read(min(step, left))
+                left -= len(data)
+                if not data:
+                    break
+                block = rest + data
+                complete = block.rfind(b"\n") + 1 if left > 0 else len(block)
+                rest = block[complete:]
+                if len(rest) > LONGEST_LINE:
+                    raise SourceMalformed(
+                        f"{name}: a line of more than 64 MiB", source=name, file=name
+                    )
+                if complete:
+                    whole = block[:complete]
+                    yield _lines(whole.removeprefix(BOM) if start == 0 else whole), complete
+                    start += complete
+
+    def read(self, chunk: Chunk, part: ByteRange, reading: Reading) -> Iterator[RawBatch]:
         """Yield the objects of a chunk as texts."""
         number = part.first_row_number
-        with self._path.open("rb") as file:
-            file.seek(part.start)
-            position = part.start
-            while position < part.end:
-                if reading.cancelled.is_set():
-                    raise Cancelled
-                lines = file.readlines(min(BLOCK, part.end - position))
-                size = sum(map(len, lines))
-                position += size
-                kept = [line for line in lines if line.strip()]
-                yield batch(kept, number, reading, size)
-                number += len(kept)
+        objects = Objects(reading.columns)
+        name = chunk.input.input_id
+        for lines, size in self._blocks(part.start, part.end, name, self._block_bytes):
+            if reading.cancelled.is_set():
+                raise Cancelled
+            yield batch(lines, number, objects, size)
+            number += len(lines)
+
+
+def _lines(block: bytes) -> list[bytes]:
+    return [line for line in block.split(b"\n") if line.strip()]
 
 
 def _chunk(
@@ -69,26 +96,23 @@ def _chunk(
     )
 
 
-def batch(lines: Sequence[bytes], first: int, reading: Reading, size: int) -> RawBatch:
+def batch(lines: Sequence[bytes], first: int, objects: Objects, size: int) -> RawBatch:
     """Return lines as a batch; what is no object is rejected."""
-    objects: list[Mapping[str, Any]] = []
+    rows: list[list[str | None]] = []
     numbers: list[int] = []
     texts: list[str] = []
     rejects = []
     for number, line in enumerate(lines, first):
         try:
-            found = exact_json.loads(line)
-        except (ValueError, RecursionError) as error:
-            rejects.append(_reject(number, f"no JSON ({error})", line))
+            text = line.decode().strip()
+            rows.append(_row(text, objects))
+        except ValueError as error:
+            rejects.append(_reject(number, error, line))
             continue
-        if not isinstance(found, dict):
-            rejects.append(_reject(number, "no JSON object", line))
-            continue
-        objects.append(found)
         numbers.append(number)
-        texts.append(line.decode().strip())
+        texts.append(text)
     return RawBatch(
-        rows=frame_of(objects, reading),
+        rows=objects.frame(rows),
         row_numbers=pl.Series(numbers, dtype=pl.Int64),
         raw_rows=lambda indexes: [texts[i] for i in indexes],
         rejects=tuple(rejects),
@@ -96,24 +120,15 @@ def batch(lines: Sequence[bytes], first: int, reading: Reading, size: int) -> Ra
     )
 
 
-def frame_of(objects: Sequence[Mapping[str, Any]], reading: Reading) -> pl.DataFrame:
-    """Return objects as String columns of the schema; unknown fields go to `extra`, if it is there."""
-    known = {column.name for column in reading.columns}
-    data: dict[str, list[str | None]] = {
-        c.name: [exact_json.cell(x.get(c.name)) for x in objects] for c in reading.columns
-    }
-    if reading.keeps_extra:
-        data[EXTRA] = [_extra(x, known) for x in objects]
-    return pl.DataFrame(data, schema={c.name: pl.String for c in reading.columns})
+def _row(text: str, objects: Objects) -> list[str | None]:
+    found = exact_json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"the line is no object but {text[:20]}")
+    return objects.row(found)
 
 
-def _extra(found: Mapping[str, Any], known: set[str]) -> str | None:
-    left = {k: v for k, v in found.items() if k not in known}
-    if EXTRA in found and not left:
-        return exact_json.cell(found[EXTRA])
-    return exact_json.dumps(left) if left else None
-
-
-def _reject(number: int, why: str, line: bytes) -> Reject:
+def _reject(number: int, error: ValueError, line: bytes) -> Reject:
+    why = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    detail = f"found no JSON object ({why}); allowed is one object a line"
     raw = line.decode("utf-8", errors="replace").strip()
-    return Reject(row_number=number, kind="MALFORMED", detail=f"found {why}", raw=raw)
+    return Reject(row_number=number, kind="MALFORMED", detail=detail, raw=raw)

@@ -7,26 +7,20 @@ Source: OpenAI's published API reference, `/organization/usage/completions` and
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import polars as pl
 
+from libs.common.errors import InvalidRequest
 from libs.common.secrets import SecretText
+from services.ingest import exact_json
 from services.ingest.chunks import Chunk, Input, Plan, ReportWindow, chunk_of
-from services.ingest.failures import (
-    Cancelled,
-    SourceForbidden,
-    SourceNotFound,
-    SourceProtocolBroken,
-    SourceRateLimited,
-    SourceRefused,
-    SourceUnauthenticated,
-    SourceUnavailable,
-)
-from services.ingest.sources import exact_json
-from services.ingest.sources.guard import AddressRefused, check_url
-from services.ingest.sources.json_file import frame_of
+from services.ingest.failures import SourceProtocolBroken
+from services.ingest.sources.guard import check_url
+from services.ingest.sources.http_pages import Pages
+from services.ingest.sources.objects import Objects
+from services.ingest.sources.openai_pages import Page, Row, page_of
 from services.ingest.sources.source import Interval, RawBatch, Reading, Splitting
 
 BASE_URL: Final = "https://api.openai.com/v1"
@@ -34,15 +28,14 @@ BUCKETS: Final = {"usage/completions": 31, "costs": 180}
 """Most days of one chunk, and of one page."""
 
 MOST_PAGES: Final = 1000
-TRIES: Final = 4
-LONGEST_WAIT: Final = 30.0
+ONE_DAY: Final = dt.timedelta(days=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAi:
     """One organization's reports.
 
-    secret: Returns the admin key; asked when a chunk is read and when a run is planned.
+    secret: Returns the admin key; asked for every request, so that a changed key is taken up.
     wait: Waits some seconds; returns True if the chunk was cancelled meanwhile.
     now: The present: no report is asked beyond it.
     """
@@ -57,78 +50,102 @@ class OpenAi:
     allow_private_addresses: bool = False
 
     def plan(self, splitting: Splitting) -> Plan:
-        """Cut each report's window into chunks of as many days as a page may have."""
-        check_url(self._base, allow_private_addresses=self.allow_private_addresses)
-        self.secret()
+        """Cut each report's window into chunks of as many days as a page may have.
+
+        Each report is asked for one day, so that a key, a right or an option that the source
+        refuses is known before a run begins to read.
+        """
         window = splitting.window
-        assert window is not None, "the orchestrator gives API sources a window"
+        if window is None:
+            why = "found none; the openai source reads days: give the run's window"
+            raise InvalidRequest({"window": why})
         chunks = [
             _chunk(report, start, end, splitting.spec_hash)
             for report in self.reports
             for start, end in _spans(window, BUCKETS[report])
         ]
+        reading = Reading(columns=splitting.columns, cancelled=splitting.cancelled)
+        for report in self.reports:
+            part = ReportWindow(
+                report=report, start_time=window.start, end_time=window.start + ONE_DAY
+            )
+            self._pages(part, reading).get(self._parameters(part, limit=1))
         return Plan(chunks=tuple(chunks))
 
-    @property
-    def _base(self) -> str:
-        return (self.base_url or BASE_URL).rstrip("/")
+    def _pages(self, part: ReportWindow, reading: Reading) -> Pages:
+        base = (self.base_url or BASE_URL).rstrip("/")
+        check_url(base, allow_private_addresses=self.allow_private_addresses)
+        return Pages(
+            url=f"{base}/organization/{part.report}",
+            name=part.report,
+            secret=self.secret,
+            http=self.http,
+            wait=self.wait,
+            now=self.now,
+            reading=reading,
+        )
 
     def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
         """Yield one batch a page; days that the source says are empty are named."""
         part = chunk.part
         assert isinstance(part, ReportWindow)
-        number, page, pages = 0, "", 0
+        pages = self._pages(part, reading)
+        parameters = self._parameters(part, limit=BUCKETS[part.report])
+        seen = Seen(part.report)
+        objects = Objects(reading.columns)
+        number, token = 0, ""
         while True:
-            if reading.cancelled.is_set():
-                raise Cancelled
-            answer, size = self._page(part, page, reading)
-            batch = _batch(answer, number, reading, size, part.report)
+            asked = [*parameters, ("page", token)] if token else parameters
+            body = pages.get(asked)
+            page = page_of(body, part.report)
+            seen.take(page)
+            batch = _batch(page, number, objects, len(body), part.report)
             number += batch.rows.height
             yield batch
-            if not answer.get("has_more"):
+            if not page.has_more:
                 return
-            pages += 1
-            page = str(answer.get("next_page") or "")
-            if not page or pages >= MOST_PAGES:
-                what = f"{pages} pages" if page else "has_more without next_page"
-                text = f"{part.report} answered with {what}; ask the provider, then retry the run"
-                raise SourceProtocolBroken(text, source=part.report)
+            token = page.next_page
 
-    def _page(self, part: ReportWindow, page: str, reading: Reading) -> tuple[dict[str, Any], int]:
-        """Ask for one page; wait as 429 says, try again where the connection or server failed."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                response = self.http.get(
-                    f"{self._base}/organization/{part.report}",
-                    params=self._parameters(part, page),
-                    headers={"Authorization": f"Bearer {self.secret().reveal()}"},
-                )
-            except httpx.TransportError as error:
-                _refuse_address(error)
-                if attempt == TRIES:
-                    text = f"{part.report}: the connection failed ({type(error).__name__})"
-                    raise SourceUnavailable(text, source=part.report) from error
-                wait = float(attempt)
-            else:
-                if response.status_code == httpx.codes.OK:
-                    return _object(response, part.report), len(response.content)
-                wait = _wait_or_raise(response, part.report, last=attempt == TRIES)
-            reading.throttled(True)
-            if self.wait(wait):
-                raise Cancelled
-            reading.throttled(False)
-        raise AssertionError("the last try returns or raises")
-
-    def _parameters(self, part: ReportWindow, page: str) -> httpx.QueryParams:
-        end = min(part.end_time, self.now())
-        parameters: list[tuple[str, str | int | float | bool | None]] = [
+    def _parameters(self, part: ReportWindow, *, limit: int) -> list[tuple[str, str | int]]:
+        """Return what every page of a window is asked with: tokens hold for the same question."""
+        end = max(min(part.end_time, self.now()), part.start_time + dt.timedelta(seconds=1))
+        return [
             ("start_time", int(part.start_time.timestamp())),
             ("end_time", int(end.timestamp())),
             ("bucket_width", "1d"),
-            ("limit", BUCKETS[part.report]),
+            ("limit", limit),
+            *(("group_by", name) for name in self.group_by.get(part.report, ())),
         ]
-        parameters += [("group_by", name) for name in self.group_by.get(part.report, ())]
-        return httpx.QueryParams([*parameters, ("page", page)] if page else parameters)
+
+
+class Seen:
+    """What the pages of a report brought so far; a page or day that comes again is refused."""
+
+    def __init__(self, report: str) -> None:
+        self._report = report
+        self._tokens: set[str] = set()
+        self._days: set[dt.datetime] = set()
+
+    def take(self, page: Page) -> None:
+        """Note a page. Raises SourceProtocolBroken."""
+        starts = [bucket.start for bucket in page.buckets]
+        again = sorted(self._days.intersection(starts))
+        if again or len(set(starts)) < len(starts):
+            self._refuse(f"the day {(again or starts)[0].date()} twice")
+        self._days.update(starts)
+        if not page.has_more:
+            return
+        if not page.next_page:
+            self._refuse("has_more without next_page")
+        if page.next_page in self._tokens:
+            self._refuse("the same next_page twice")
+        self._tokens.add(page.next_page)
+        if len(self._tokens) >= MOST_PAGES:
+            self._refuse(f"{MOST_PAGES} pages and more to come")
+
+    def _refuse(self, what: str) -> None:
+        text = f"{self._report} answered with {what}; ask the provider, then retry the run"
+        raise SourceProtocolBroken(text, source=self._report)
 
 
 def _spans(window: Interval, days: int) -> Iterator[tuple[dt.datetime, dt.datetime]]:
@@ -144,109 +161,36 @@ def _chunk(report: str, start: dt.datetime, end: dt.datetime, spec_hash: str) ->
     return chunk_of(input_, ReportWindow(report=report, start_time=start, end_time=end), spec_hash)
 
 
-def _refuse_address(error: BaseException) -> None:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, AddressRefused):
-            text = f"{cause}; the operator may allow private addresses"
-            raise SourceRefused(text, source="openai") from error
-        cause = cause.__cause__
-
-
-def _wait_or_raise(response: httpx.Response, report: str, *, last: bool) -> float:
-    """Return how long to wait before the next try; raise what no try would change."""
-    status, said = response.status_code, _said(response)
-    code = str(status)
-    if status == httpx.codes.UNAUTHORIZED:
-        text = f"{report} answered 401: {said}; the key is wrong or over"
-        raise SourceUnauthenticated(text, source=report, status=code)
-    if status == httpx.codes.FORBIDDEN:
-        text = f"{report} answered 403: {said}; an organization admin key is needed"
-        raise SourceForbidden(text, source=report, status=code)
-    if status == httpx.codes.NOT_FOUND:
-        text = f"{report} answered 404: {said}; correct base_url of the source"
-        raise SourceNotFound(text, source=report, status=code)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        wait = _retry_after(response)
-        if last or wait > LONGEST_WAIT:
-            text = f"{report} answered 429 and asks to wait {wait:g} s: {said}"
-            raise SourceRateLimited(text, retry_after=wait, source=report, status=code)
-        return wait
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        if last:
-            text = f"{report} answered {status} {TRIES} times: {said}"
-            raise SourceUnavailable(text, retry_after=5.0, source=report, status=code)
-        return 1.0
-    text = f"{report} answered {status}: {said}; correct the source's options"
-    raise SourceRefused(text, source=report, status=code)
-
-
-def _retry_after(response: httpx.Response) -> float:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.replace(".", "", 1).isdigit() else 5.0
-
-
-def _said(response: httpx.Response) -> str:
+def _batch(page: Page, first: int, objects: Objects, size: int, report: str) -> RawBatch:
+    rows = [
+        _row(result, bucket.start, bucket.end)
+        for bucket in page.buckets
+        for result in bucket.results
+    ]
     try:
-        error = response.json()["error"]
-        return str(error["message"])[:300]
-    except (ValueError, KeyError, TypeError):
-        return "no reason given"
-
-
-def _object(response: httpx.Response, report: str) -> dict[str, Any]:
-    try:
-        found = exact_json.loads(response.content)
+        frame = objects.frame(objects.row(row) for row in rows)
     except ValueError as error:
-        text = f"{report}: the answer is no JSON; retry the run"
+        text = f"{report}: {error}; ask the provider, then retry the run"
         raise SourceProtocolBroken(text, source=report) from error
-    if not isinstance(found, dict) or not isinstance(found.get("data"), list):
-        text = f"{report}: the answer has no list `data`; ask the provider"
-        raise SourceProtocolBroken(text, source=report)
-    return found
-
-
-def _batch(
-    answer: Mapping[str, Any], first: int, reading: Reading, size: int, report: str
-) -> RawBatch:
-    rows: list[Mapping[str, Any]] = []
-    empty = []
-    for bucket in answer["data"]:
-        try:
-            start, end = _moment(bucket["start_time"]), _moment(bucket["end_time"])
-            results = bucket["results"]
-        except (KeyError, TypeError, ValueError) as error:
-            text = f"{report}: a bucket lacks start_time, end_time or results; ask the provider"
-            raise SourceProtocolBroken(text, source=report) from error
-        rows += [row_of(result, start, end) for result in results]
-        if not results:
-            empty.append(start.date().isoformat())
     return RawBatch(
-        rows=frame_of(rows, reading),
-        row_numbers=pl.Series(range(first, first + len(rows)), dtype=pl.Int64),
+        rows=frame,
+        row_numbers=pl.int_range(first, first + len(rows), dtype=pl.Int64, eager=True),
         raw_rows=lambda indexes: [exact_json.dumps(rows[i]) for i in indexes],
         read_bytes=size,
-        empty_days=tuple(empty),
+        empty_days=tuple(b.start.date().isoformat() for b in page.buckets if not b.results),
     )
 
 
-def _moment(text: Any) -> dt.datetime:
-    return dt.datetime.fromtimestamp(int(text), dt.UTC)
-
-
-def row_of(result: Mapping[str, Any], start: dt.datetime, end: dt.datetime) -> dict[str, Any]:
+def _row(result: Row, start: dt.datetime, end: dt.datetime) -> Row:
     """Return a result of a bucket as one row: the amount in two columns, the day before all."""
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "usage_date": start.date().isoformat(),
         "bucket_start": start.strftime("%Y-%m-%d %H:%M:%S"),
         "bucket_end": end.strftime("%Y-%m-%d %H:%M:%S"),
     }
     for key, value in result.items():
         if key == "amount" and isinstance(value, dict):
-            known = {"value", "currency"}
-            row["amount_value"] = value.get("value")
-            row["amount_currency"] = value.get("currency")
-            row |= {f"amount_{k}": v for k, v in value.items() if k not in known}
+            row |= {f"amount_{name}": part for name, part in value.items()}
         else:
             row[key] = value
     return row

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from services.ingest.chunks import Chunk, Input, RowGroups, chunk_of
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.sources.arrow_texts import texts_of
 from services.ingest.sources.headers import Matched, match
-from services.ingest.sources.source import EXTRA, RawBatch, Reading, Splitting
+from services.ingest.sources.source import RawBatch, Reading, Splitting
 
 ROWS: Final = 20_000
 
@@ -26,8 +27,8 @@ class ParquetFile:
     def _open(self, name: str) -> pq.ParquetFile:
         try:
             return pq.ParquetFile(self._path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise SourceMalformed(f"{name} is no Parquet file", file=name) from error
+        except (pa.ArrowException, OSError) as error:
+            raise SourceMalformed(f"{name} is no Parquet file", source=name, file=name) from error
 
     def plan(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], Matched]:
         """Put row groups together until they make about `chunk_bytes`."""
@@ -59,49 +60,32 @@ class ParquetFile:
     def read(self, chunk: Chunk, part: RowGroups, reading: Reading) -> Iterator[RawBatch]:
         """Yield the rows of a chunk as texts."""
         number = part.first_row_number
-        with self._open(chunk.input.input_id) as file:
-            matched = match(chunk.input.input_id, file.schema_arrow.names, reading.columns)
-            groups = list(range(part.start, part.end))
-            for found in file.iter_batches(batch_size=ROWS, row_groups=groups):
+        name = chunk.input.input_id
+        with self._open(name) as file:
+            matched = match(name, file.schema_arrow.names, reading.columns)
+            for found in _batches(file, part, name):
                 if reading.cancelled.is_set():
                     raise Cancelled
-                texts = _texts(pa.Table.from_batches([found]))
+                texts = _texts(found, name)
                 yield _batch(texts, number, matched, reading, found.nbytes)
                 number += texts.height
 
 
-def _texts(table: pa.Table) -> pl.DataFrame:
-    frame = pl.DataFrame(pl.from_arrow(table))
-    return frame.select(_text(frame[name]) for name in frame.columns)
+def _batches(file: pq.ParquetFile, part: RowGroups, name: str) -> Iterator[pa.RecordBatch]:
+    groups = list(range(part.start, part.end))
+    try:
+        yield from file.iter_batches(batch_size=ROWS, row_groups=groups)
+    except (pa.ArrowException, OSError) as error:
+        text = f"{name}: row groups {part.start} to {part.end - 1} cannot be read; write it anew"
+        raise SourceMalformed(text, source=name, file=name) from error
 
 
-def _text(column: pl.Series) -> pl.Series:
-    dtype = column.dtype
-    if dtype == pl.String:
-        return column
-    if dtype in {pl.Float32, pl.Float64}:
-        values = [None if v is None else repr(v) for v in column.to_list()]
-        return pl.Series(column.name, values, dtype=pl.String)
-    if isinstance(dtype, pl.Datetime):
-        utc = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
-        return utc.dt.to_string("%Y-%m-%d %H:%M:%S%.f").alias(column.name)
-    if dtype.is_nested() or dtype == pl.Binary:
-        values = [
-            None if v is None else json.dumps(_plain(v), default=str) for v in column.to_list()
-        ]
-        return pl.Series(column.name, values, dtype=pl.String)
-    return column.cast(pl.String)
-
-
-def _plain(value: object) -> object:
-    """A map arrives as a list of key and value; everything else as it is."""
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(item, dict) and set(item) == {"key", "value"} for item in value)
-    ):
-        return {item["key"]: item["value"] for item in value}
-    return value
+def _texts(found: pa.RecordBatch, name: str) -> pl.DataFrame:
+    try:
+        return texts_of(found)
+    except (pa.ArrowException, ValueError) as error:
+        text = f"{name}: a column has a type that is not read ({error}); write it as another"
+        raise SourceMalformed(text, source=name, file=name) from error
 
 
 def _batch(
@@ -110,14 +94,9 @@ def _batch(
     def raw_rows(indexes: Sequence[int]) -> list[str]:
         return [json.dumps(texts.row(i, named=True), ensure_ascii=False) for i in indexes]
 
-    rows = texts.select(
-        pl.col(matched.names[c.name]).alias(c.name)
-        if c.name in matched.names
-        else pl.lit(None, dtype=pl.String).alias(c.name)
-        for c in reading.columns
+    return RawBatch(
+        rows=matched.rows(texts, reading.columns),
+        row_numbers=pl.int_range(first, first + texts.height, dtype=pl.Int64, eager=True),
+        raw_rows=raw_rows,
+        read_bytes=size,
     )
-    if reading.keeps_extra and matched.extra:
-        extra = texts.select(pl.struct(matched.extra).struct.json_encode().alias(EXTRA))
-        rows = rows.with_columns(extra.to_series())
-    numbers = pl.int_range(first, first + texts.height, dtype=pl.Int64, eager=True)
-    return RawBatch(rows=rows, row_numbers=numbers, raw_rows=raw_rows, read_bytes=size)

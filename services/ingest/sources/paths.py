@@ -1,47 +1,77 @@
-"""Files below a tenant's folder: found by glob, never outside of it."""
+"""Files below a tenant's folder: found by glob, never outside of it, never its secrets."""
 
 import hashlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from services.ingest.chunks import Input
-from services.ingest.failures import SourceChanged, SourceNotAllowed, SourceNotFound
+from services.ingest.failures import (
+    SourceChanged,
+    SourceNotAllowed,
+    SourceNotFound,
+    SourceUnavailable,
+)
 
 BLOCK: Final = 1 << 20
+SECRETS: Final = "secrets"
 
 
 def find_files(root: Path, tenant: str, pattern: str) -> list[Path]:
     """Return the files that a pattern matches below the tenant's folder, sorted by path.
 
     Raises:
-        SourceNotAllowed: the pattern or a match leaves the folder, or names its secrets.
+        SourceNotAllowed: the pattern or a match leaves the folder, or is one of its secrets.
         SourceNotFound: nothing matches.
     """
     folder = root / tenant
     parts = PurePosixPath(pattern).parts
-    if not pattern or pattern.startswith(("/", "~")) or ".." in parts or parts[0] == "secrets":
-        why = f"found {pattern!r}; allowed is a path or glob below the tenant's folder"
-        raise SourceNotAllowed("path", why, found=pattern)
-    found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    if not parts or pattern.startswith(("/", "~")) or ".." in parts or "\0" in pattern:
+        raise _refused(pattern, "allowed is a path or glob below the tenant's folder")
+    try:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    except (ValueError, NotImplementedError) as error:
+        raise _refused(pattern, "allowed is a glob in which ** stands alone in its part") from error
     for path in found:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            why = f"{path.relative_to(folder)} is a link out of the tenant's folder; copy the file"
-            raise SourceNotAllowed("path", why, found=pattern)
+        _check(path, folder, pattern)
     if not found:
         text = f"no file {tenant}/{pattern}; put one there or correct `path` of the source"
         raise SourceNotFound(text, source=pattern, found="nothing")
     return found
 
 
+def _check(path: Path, folder: Path, pattern: str) -> Path:
+    """Return where a match really is. Raises SourceNotAllowed."""
+    real, home = path.resolve(), folder.resolve()
+    if not real.is_relative_to(home):
+        why = f"{path.relative_to(folder)} lies outside of the tenant's folder; copy it there"
+        raise _refused(pattern, why)
+    if real.is_relative_to(home / SECRETS):
+        raise _refused(pattern, "it matches secrets; allowed are files that are none")
+    return real
+
+
+def _refused(pattern: str, why: str) -> SourceNotAllowed:
+    return SourceNotAllowed("path", f"found {pattern!r}; {why}", found=pattern)
+
+
 def describe(root: Path, tenant: str, path: Path) -> Input:
-    """Return what identifies a file: its path below the tenant's folder, and its content."""
-    before = path.stat()
+    """Return what identifies a file: its path below the tenant's folder, and its content.
+
+    Raises:
+        SourceUnavailable: it cannot be read.
+    """
+    name = path.relative_to(root / tenant).as_posix()
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            before = path.stat()
+            while block := file.read(BLOCK):
+                digest.update(block)
+    except OSError as error:
+        text = f"{name} cannot be read ({error.strerror}); make it readable, then try again"
+        raise SourceUnavailable(text, source=name) from error
     return Input(
-        input_id=path.relative_to(root / tenant).as_posix(),
+        input_id=name,
         content_hash=digest.hexdigest(),
         size_bytes=before.st_size,
         change_time_nanos=before.st_mtime_ns,
@@ -49,18 +79,24 @@ def describe(root: Path, tenant: str, path: Path) -> Input:
 
 
 def planned_file(root: Path, tenant: str, planned: Input) -> Path:
-    """Return the file that a chunk was cut from. Raises SourceChanged if it is not as it was."""
-    path = root / tenant / planned.input_id
-    if not path.resolve().is_relative_to((root / tenant).resolve()):
-        why = f"{planned.input_id} is outside of the tenant's folder"
-        raise SourceNotAllowed("chunk", why, found=planned.input_id)
+    """Return the file that a chunk was cut from.
+
+    Raises:
+        SourceChanged: it is not as it was.
+        SourceNotAllowed: it is none of the tenant's files.
+    """
+    folder = root / tenant
+    named = PurePosixPath(planned.input_id)
+    if named.is_absolute() or ".." in named.parts:
+        raise _refused(planned.input_id, "allowed is a path below the tenant's folder")
+    real = _check(folder / named, folder, planned.input_id)
     try:
-        now = path.stat()
-    except FileNotFoundError as error:
+        now = real.stat()
+    except OSError as error:
         raise _changed(planned, "is gone") from error
     if now.st_size != planned.size_bytes or now.st_mtime_ns != planned.change_time_nanos:
         raise _changed(planned, "was written again")
-    return path
+    return real
 
 
 def _changed(planned: Input, what: str) -> SourceChanged:

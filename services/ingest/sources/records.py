@@ -1,7 +1,8 @@
 """Where records of delimited text begin and end, exactly, however quotes and newlines mix.
 
 RFC 4180 doubles a quote inside a field, so a byte is outside quotes exactly when the number of
-quote characters before it is even. Everything here works on positions of single bytes.
+quote characters before it is even. Everything here works on positions of single bytes. A quote or
+carriage return that RFC 4180 does not allow makes the record that it stands in a bad one.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 NEWLINE: Final = 10
 _RETURN: Final = 13
+_NONE: Final = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +43,16 @@ class Records:
         break not included.
     cells: (n,) how many cells each has by its delimiters.
     blank: (n,) whether the line is empty: then it is no record.
+    bad: (n,) whether a quote or carriage return stands where RFC 4180 allows none.
     complete_bytes: Bytes up to and with the last line break outside quotes.
-    quote_count: Quote characters in the whole block.
     """
 
     starts: pl.Series
     ends: pl.Series
     cells: pl.Series
     blank: pl.Series
+    bad: pl.Series
     complete_bytes: int
-    quote_count: int
 
     @property
     def count(self) -> int:
@@ -73,7 +75,7 @@ def find_records(
         block: Bytes of the file.
         dialect: Of the file.
         last: Whether the file ends with the block: then bytes after the last line break are a
-            record too, an open quote notwithstanding.
+            record too, a bad one if a quote is open.
         count_cells: Whether `cells` is wanted; it is empty otherwise.
     """
     data = bytes_series(block)
@@ -95,9 +97,35 @@ def find_records(
         ends=ends,
         cells=cells,
         blank=(ends == starts),
+        bad=_bad(data, dialect, quotes, breaks),
         complete_bytes=complete,
-        quote_count=len(quotes),
     )
+
+
+def _bad(data: pl.Series, dialect: Dialect, quotes: pl.Series, breaks: pl.Series) -> pl.Series:
+    """Return for each record whether it breaks RFC 4180."""
+    opening, closing = quotes.gather_every(2), quotes.gather_every(2, offset=1)
+    delimiter, quote = ord(dialect.delimiter), ord(dialect.quote)
+    before = _byte(data, opening, -1)
+    ill_opened = opening.filter(~before.is_in([delimiter, quote, NEWLINE, _NONE]))
+    after = _byte(data, closing, 1)
+    ill_closed = closing.filter(
+        ~after.is_in([delimiter, quote, NEWLINE, _NONE])
+        & ~((after == _RETURN) & _byte(data, closing, 2).is_in([NEWLINE, _NONE]))
+    )
+    open_at_end = quotes.tail(len(quotes) % 2)
+    returns = _outside((data == _RETURN).arg_true(), quotes)
+    lone = returns.filter(~_byte(data, returns, 1).is_in([NEWLINE, _NONE]))
+    found = breaks.search_sorted(pl.concat([ill_opened, ill_closed, open_at_end, lone]))
+    return pl.int_range(len(breaks), eager=True, dtype=pl.UInt32).is_in(found.unique().implode())
+
+
+def _byte(data: pl.Series, positions: pl.Series, offset: int) -> pl.Series:
+    """Return the bytes at some positions, _NONE beyond the block."""
+    at = positions.cast(pl.Int64) + offset
+    inside = at.is_between(0, len(data) - 1)
+    found = data.gather(at.clip(0, max(len(data) - 1, 0))).cast(pl.Int16)
+    return pl.select(pl.when(inside).then(found).otherwise(_NONE)).to_series()
 
 
 def _outside(positions: pl.Series, quotes: pl.Series) -> pl.Series:

@@ -31,10 +31,7 @@ class Splitting:
     window: Interval | None
     chunk_bytes: int
     spec_hash: str
-
-    @property
-    def keeps_extra(self) -> bool:
-        return keeps_extra(self.columns)
+    cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +74,6 @@ class Reading:
     columns: tuple[TargetColumn, ...]
     cancelled: threading.Event
     throttled: Callable[[bool], None] = lambda _: None
-
-    @property
-    def keeps_extra(self) -> bool:
-        return keeps_extra(self.columns)
 
 
 class Source(Protocol):

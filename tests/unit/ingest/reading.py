@@ -1,0 +1,98 @@
+"""A file of a tenant, planned and read to its end, as a worker reads it."""
+
+import dataclasses
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from services.ingest.chunks import Chunk, Plan
+from services.ingest.columns import TargetColumn
+from services.ingest.sources.csv_file import BLOCK
+from services.ingest.sources.files import Files
+from services.ingest.sources.records import Dialect
+from services.ingest.sources.source import RawBatch, Reading, Reject, Source, Splitting
+
+Format = Literal["csv", "ndjson", "parquet"]
+Row = tuple[str | None, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a source gave: rows and rejects by row number, in the order of chunks."""
+
+    plan: Plan
+    rows: list[tuple[int, Row]]
+    rejects: list[Reject]
+    batches: list[RawBatch]
+
+    @property
+    def texts(self) -> list[Row]:
+        return [row for _, row in self.rows]
+
+    @property
+    def numbers(self) -> list[int]:
+        return sorted([n for n, _ in self.rows] + [reject.row_number for reject in self.rejects])
+
+
+def columns(*specs: str) -> tuple[TargetColumn, ...]:
+    """Return columns written as `name`, `name TYPE` or `name TYPE MODE`."""
+    return tuple(_column(*spec.split()) for spec in specs)
+
+
+def _column(name: str, type_: str = "STRING", mode: str = "NULLABLE") -> TargetColumn:
+    return TargetColumn.parse(name, type_, mode)
+
+
+def splitting(wanted: Sequence[TargetColumn], chunk_bytes: int = BLOCK) -> Splitting:
+    """Return how a source without time is split."""
+    return Splitting(columns=tuple(wanted), window=None, chunk_bytes=chunk_bytes, spec_hash="spec")
+
+
+def read_chunk(source: Source, chunk: Chunk, wanted: Sequence[TargetColumn]) -> list[RawBatch]:
+    """Return the batches of a chunk."""
+    return list(source.read(chunk, Reading(columns=tuple(wanted), cancelled=threading.Event())))
+
+
+def read_all(source: Source, wanted: Sequence[TargetColumn], chunk_bytes: int = BLOCK) -> Found:
+    """Plan a source and read every chunk of the plan."""
+    plan = source.plan(splitting(wanted, chunk_bytes))
+    batches = [batch for chunk in plan.chunks for batch in read_chunk(source, chunk, wanted)]
+    rows = [
+        pair
+        for batch in batches
+        for pair in zip(batch.row_numbers.to_list(), batch.rows.rows(), strict=True)
+    ]
+    rejects = [reject for batch in batches for reject in batch.rejects]
+    return Found(plan=plan, rows=rows, rejects=rejects, batches=batches)
+
+
+def files(root: Path, format_: Format, path: str = "f", **options: object) -> Files:
+    """Return the file source of tenant `acme`."""
+    return Files(root=root, tenant="acme", path=path, format=format_, **options)  # type: ignore[arg-type]
+
+
+def read_bytes(
+    format_: Format,
+    data: bytes,
+    wanted: Sequence[TargetColumn],
+    *,
+    chunk_bytes: int = BLOCK,
+    block_bytes: int = BLOCK,
+    dialect: Dialect | None = None,
+    null_values: tuple[str, ...] = (),
+) -> Found:
+    """Read a file of these bytes."""
+    with tempfile.TemporaryDirectory(prefix="ingest-") as folder:
+        root = Path(folder)
+        (root / "acme").mkdir()
+        (root / "acme" / "f").write_bytes(data)
+        source = files(
+            root,
+            format_,
+            dialect=dialect or Dialect(),
+            null_values=null_values,
+            block_bytes=block_bytes,
+        )
+        return read_all(source, wanted, chunk_bytes)
