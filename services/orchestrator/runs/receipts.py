@@ -1,10 +1,11 @@
 """What a run did, computed from its records."""
 
 import dataclasses
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
-from libs.common.money import total
+from libs.common.money import difference, total
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -48,8 +49,13 @@ class Receipt:
 
 def money_totals(run: Run) -> list[r.Money]:
     """Add up the money of all chunks, by column in order of first appearance."""
+    return sums(run.landed.values())
+
+
+def sums(landed: Iterable[r.Landed]) -> list[r.Money]:
+    """Add up the money of chunks, by column in order of first appearance."""
     totals: dict[str, r.Money] = {}
-    for money in (m for done in run.landed.values() for m in done.money):
+    for money in (m for done in landed for m in done.money):
         before = totals.get(money.column)
         totals[money.column] = money if before is None else _add(before, money)
     return list(totals.values())
@@ -65,6 +71,20 @@ def _add(one: r.Money, other: r.Money) -> r.Money:
     )
 
 
+def _visible(run: Run) -> tuple[int, dict[str, Decimal]]:
+    """Return rows and sums that were published: all that landed, but for what was left out."""
+    publishing, published = run.publishing, run.published
+    if publishing and publishing.left_out and published and published.restatement:
+        new = published.restatement
+        return new.new_row_count, {change.column: change.new for change in new.money}
+    done = list(run.landed.values())
+    if publishing and publishing.left_out and run.plan:
+        inputs = {name for name, _ in publishing.inputs}
+        chunks = {c.chunk_id for c in run.plan.chunks if c.input_id in inputs}
+        done = [landed for landed in done if landed.chunk_id in chunks]
+    return sum(d.landed_row_count for d in done), {m.column: m.landed for m in sums(done)}
+
+
 def receipt_of(run: Run) -> Receipt | None:
     """Return the receipt of a run whose rows are published and which rests; None otherwise."""
     if run.state not in {RunState.SUCCEEDED, RunState.TRANSFORM_FAILED} or run.plan is None:
@@ -72,6 +92,7 @@ def receipt_of(run: Run) -> Receipt | None:
     done = list(run.landed.values())
     results = run.audited.results if run.audited else ()
     publishing = run.publishing
+    landed, amounts = _visible(run)
     jobs = [publishing.job_id] if publishing and publishing.job_id else []
     return Receipt(
         inputs=tuple(dict.fromkeys(c.input_id for c in run.plan.chunks)),
@@ -79,17 +100,17 @@ def receipt_of(run: Run) -> Receipt | None:
         chunk_count=len(run.plan.chunks),
         retried_chunk_count=sum(d.try_count > 1 for d in done),
         read_row_count=sum(d.read_row_count for d in done),
-        landed_row_count=sum(d.landed_row_count for d in done),
+        landed_row_count=landed,
         quarantined_row_count=sum(d.quarantined_row_count for d in done),
-        outdated_row_count=0,
+        outdated_row_count=sum(d.landed_row_count for d in done) - landed,
         read_bytes=sum(d.read_bytes for d in done),
         money=tuple(
             MoneyLine(
                 column=m.column,
                 read=m.read,
-                landed=m.landed,
+                landed=amounts.get(m.column, Decimal(0)),
                 quarantined=m.quarantined,
-                outdated=Decimal(0),
+                outdated=difference(m.landed, amounts.get(m.column, Decimal(0))),
                 unparsable_count=m.unparsable_count,
             )
             for m in money_totals(run)

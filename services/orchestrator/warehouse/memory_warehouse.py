@@ -58,8 +58,10 @@ class MemoryWarehouse:
     broken_jobs: set[str] = dataclasses.field(default_factory=set)
     broken_transforms: set[str] = dataclasses.field(default_factory=set)
     calls: list[str] = dataclasses.field(default_factory=list)
-    stages: list[str] = dataclasses.field(default_factory=list)
-    """Job ids of transforms staged, in order."""
+    stages: list[tuple[str, Scope]] = dataclasses.field(default_factory=list)
+    """Job id and scope of every transform staged, in order."""
+    results: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
+    """What a transform's job found: a job runs once, whoever asks again."""
 
     def _before(self, name: str) -> None:
         self.calls.append(name)
@@ -205,22 +207,25 @@ class MemoryWarehouse:
         self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
     ) -> StagedTransform:
         self._before("stage_transform")
-        self.stages.append(job_id)
+        self.stages.append((job_id, scope))
         if transform.transform_id in self.broken_transforms:
             raise PublishFailed(f"transform {transform.transform_id} failed: a dial")
-        values = list(scope[0][1]) if scope else []
+        raw = self.tables.get(self.target(run.spec), [])
+        found = self.results.setdefault(job_id, [row for row in raw if _in_scope(row, scope)])
         statement = json.dumps(
-            {"silver": transform.target.table_id(run.name.tenant), "scope": values}
+            {"silver": transform.target.table_id(run.name.tenant), "result": job_id}
         )
-        return StagedTransform(row_count=0, statement=statement)
+        self._after("stage_transform")
+        return StagedTransform(row_count=len(found), statement=statement)
 
     async def publish_transform(self, run: Run, started: TransformStarted) -> int:
         self._before("publish_transform")
         what = json.loads(started.statement)
         silver = self.tables.setdefault(what["silver"], [])
-        raw = self.tables[self.target(run.spec)]
-        new = [row for row in raw if row.scope in what["scope"]]
-        silver[:] = [row for row in silver if row.scope not in what["scope"]] + new
+        new = self.results[what["result"]]
+        if started.job_id not in self.jobs:
+            self.jobs[started.job_id] = True
+            silver[:] = [row for row in silver if not _in_scope(row, started.scope)] + new
         self._after("publish_transform")
         return len(new)
 
@@ -232,6 +237,10 @@ class MemoryWarehouse:
             {"_source": row.source, "_row_number": row.number, "reasons": [], "raw_row": ""}
             for row in rows[offset : offset + limit]
         ]
+
+
+def _in_scope(row: Row, scope: Scope) -> bool:
+    return all((row.source if c == "_source" else row.scope) in values for c, values in scope)
 
 
 def _older(row: Row, run: Run) -> bool:
