@@ -34,6 +34,16 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
 )
 CALL_SECONDS: Final = 10.0
 LARGEST_PAGE: Final = 500
+LONGEST_KEY: Final = 256
+CAUSES: Final = (
+    ("Connection refused", "connection refused"),
+    ("Domain name not found", "no such host"),
+    ("WRONG_VERSION_NUMBER", "it speaks no TLS; http://… calls it in plain text"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
+    ("Connection timed out", "connection timed out"),
+)
+"""What gRPC's account of a failed connection contains, and what that means."""
+
 SILENCE_SECONDS: Final = 45.0
 """A watch that says nothing for three times what the server promises is dead."""
 
@@ -54,6 +64,7 @@ class Connection:
 
     def __init__(self, address: str, api_key: str, *, call_seconds: float = CALL_SECONDS) -> None:
         where = Address.parse(address)
+        _check(api_key)
         self.address = address
         self.call_seconds = call_seconds
         self._metadata = (("x-api-key", api_key),) if api_key else ()
@@ -88,7 +99,7 @@ class Connection:
                 yield cast("Response", answer)
         except TimeoutError as error:
             text = f"{self.address} sent nothing for {SILENCE_SECONDS:g} s"
-            raise errors.Unavailable(text) from error
+            raise errors.Unavailable(text, address=self.address) from error
         except grpc.aio.AioRpcError as error:
             raise _kind(error, self.address) from error
         finally:
@@ -110,6 +121,15 @@ async def pages(
     return found
 
 
+def _check(api_key: str) -> None:
+    """Raise ValueError for text that cannot be sent as a key; the text itself is not repeated."""
+    if len(api_key) > LONGEST_KEY or not (api_key.isascii() and api_key.isprintable()):
+        raise ValueError(
+            f"found {len(api_key)} characters, some of which no key has, or too many; allowed are up "
+            f"to {LONGEST_KEY} printable ASCII characters: copy the key again and nothing else"
+        )
+
+
 def _open(where: Address) -> grpc.aio.Channel:
     config = json.dumps({"methodConfig": [{"name": repeatable(), "retryPolicy": RETRY}]})
     options = (*OPTIONS, ("grpc.service_config", config))
@@ -126,5 +146,7 @@ def _kind(error: grpc.aio.AioRpcError, address: str) -> errors.ServiceError:
     if kind.reason or not isinstance(kind, errors.Unavailable):
         return kind
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return errors.Unavailable(f"{address} did not answer in time")
-    return errors.Unavailable(f"{address} cannot be reached: {error.details()}")
+        return errors.Unavailable(f"{address} did not answer in time", address=address)
+    said = error.details() or "no answer"
+    why = next((cause for sign, cause in CAUSES if sign in said), said)
+    return errors.Unavailable(f"{address} cannot be reached: {why}", address=address)

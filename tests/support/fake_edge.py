@@ -92,7 +92,8 @@ class FakeRuns(runs_grpc.RunServiceServicer):
             return runs_pb.ListRunsResponse(runs=self.listed)
         first = int(request.page_token or 0)
         after = min(first + min(request.page_size, 2), 5)
-        names = [f"{request.parent}/pipelines/p/runs/r{n}" for n in range(first, after)]
+        parent = f"{request.parent.partition('/pipelines/')[0]}/pipelines/p"
+        names = [f"{parent}/runs/r{n}" for n in range(first, after)]
         token = str(after) if after < 5 else ""
         runs = [Run(name=name, state=self.states[-1]) for name in names]
         return runs_pb.ListRunsResponse(runs=runs, next_page_token=token)
@@ -218,12 +219,14 @@ class FakeTenants(tenants_grpc.TenantServiceServicer):
         self.created: dict[str, Tenant] = {}
 
     async def CreateTenant(self, request: tenants_pb.CreateTenantRequest, context: Context) -> Any:
-        del context
         made = Tenant()
         made.CopyFrom(request.tenant)
         made.name = f"tenants/{request.tenant_id}"
         made.state = TenantState.TENANT_STATE_ACTIVE
         found = self.created.setdefault(request.tenant_id, made)
+        if found.display_name != made.display_name:
+            text = f"{made.name} exists with another display_name"
+            await refuse(context, errors.AlreadyExists(text, reason="TENANT_EXISTS"))
         return tenants_pb.CreateTenantResponse(tenant=found)
 
     async def GetTenant(self, request: tenants_pb.GetTenantRequest, context: Context) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from libs.client.cli.failures import UNREACHABLE
+from libs.client.cli.failures import UNREACHABLE, Refusal, Refused
+from libs.client.cli.parameters import output_option
 from libs.local.mesh.admin import environment
 from libs.local.mesh.states import State
 
@@ -33,13 +34,13 @@ def admin() -> None:
     show_default=True,
     help="State of the local mesh, where one is up.",
 )
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@output_option()
 def init(replace_key: bool, state: Path, output: str) -> None:
-    """Create the metadata tables, the signing key and the first platform key, shown this once.
+    """Create metadata tables, signing key and platform key.
 
-    May be repeated: it creates what is missing and verifies the rest. With a local mesh up it
-    works on that; otherwise the CONVERGENCE_AUTH_… settings of the environment say where. On
-    Kubernetes run it in auth's pod.
+    The platform key is shown this once. May be repeated: it creates what is missing and
+    verifies the rest. With a local mesh up it works on that; otherwise the CONVERGENCE_AUTH_…
+    settings of the environment say where. On Kubernetes run it in auth's pod.
 
     \b
     Examples:
@@ -49,12 +50,15 @@ def init(replace_key: bool, state: Path, output: str) -> None:
     found = State.read(state)
     settings = environment(found) if found and found.alive() else {}
     if not settings and not any(name.startswith("CONVERGENCE_AUTH_") for name in os.environ):
-        click.echo(
-            f"error: no local mesh is up in {state} and no CONVERGENCE_AUTH_… setting is given\n"
-            "  do: run `convergence local up`, or set CONVERGENCE_AUTH_BIGQUERY_PROJECT and so on",
-            err=True,
+        raise Refused(
+            Refusal(
+                message=f"no local mesh is up in {state} and no CONVERGENCE_AUTH_… setting is given",
+                status=UNREACHABLE,
+                reason="UNREACHABLE",
+                advice="run `convergence local up` (--state says where), or set "
+                "CONVERGENCE_AUTH_BIGQUERY_PROJECT and what else auth needs",
+            )
         )
-        sys.exit(UNREACHABLE)
-    command = [sys.executable, "-m", COMMAND, "--output", output]
+    command = [sys.executable, "-P", "-m", COMMAND, "--output", output]
     command += ["--replace-key"] if replace_key else []
     sys.exit(subprocess.run(command, env={**os.environ, **settings}, check=False).returncode)

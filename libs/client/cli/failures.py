@@ -1,15 +1,20 @@
-"""What the command line says when a call fails, and the status it exits with."""
+"""What the command line says when it or a service refuses, and the status it exits with."""
 
 import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
+import click
+
+from libs.client.addresses import Address
+from libs.client.cli.listings import visible
 from libs.common import errors
 
 Found = TypeVar("Found")
 
 FAILED_RUN: Final = 1
+NOT_DONE: Final = 1
 WRONG_ARGUMENTS: Final = 2
 REFUSED: Final = 3
 UNREACHABLE: Final = 4
@@ -48,6 +53,21 @@ ADVICE: Final[dict[str, str]] = {
     "REQUEST_ID_REUSED": "leave --request-id out, or give a new UUID",
     "WINDOW_IN_FUTURE": "ask for an earlier --date",
     "API_KEY_NOT_FOUND": "`convergence keys list` shows those there are",
+    "INVALID_REQUEST": "correct the fields named and try again",
+    "PAGE_TOKEN_INVALID": "start again without the page token or cursor",
+    "RESOURCE_STALE": "somebody changed it in between: look at it again, then decide again",
+    "RATE_LIMITED": "call less often, or have the tenant's limit raised",
+    "TOO_MANY_RUNS": "wait for a live run to end, or have the tenant's limit raised",
+    "TOO_MANY_WATCHES": "close another watch of the tenant",
+    "SUITE_INVALID": "correct the suite; `convergence pipelines validate` checks it",
+    "SECRET_NOT_FOUND": "put the secret where the message says, readable by its owner only",
+    "SECRET_NOT_PRIVATE": "close the file to others: chmod 600",
+    "SOURCE_NOT_FOUND": "put the data there or correct the source; "
+    "`convergence pipelines validate` checks it",
+    "SOURCE_UNAUTHENTICATED": "put a valid key into the secret that the source names",
+    "AUTH_UNAVAILABLE": "auth or its tables are away; `convergence local status` shows a local mesh",
+    "WAREHOUSE_UNAVAILABLE": "BigQuery is away; `convergence local status` shows a local mesh",
+    "NOT_ACTIVE": "no orchestrator leads just now: try again in some seconds",
     "NO_WORKER": "start an ingest worker, or wait until one is back",
 }
 """What to do, by reason; the kinds below answer for all others."""
@@ -78,11 +98,12 @@ class Refusal:
 
     def lines(self) -> Iterator[str]:
         """Yield the text: what, why, where, what to do."""
-        yield f"error: {self.message}" + (f" ({self.reason})" if self.reason else "")
+        head = f"error: {self.message}" + (f" ({self.reason})" if self.reason else "")
+        yield from visible(head).split("\n")
         facts = {**self.violations, **self.facts}
         for field, value in facts.items():
             if value not in self.message:
-                yield f"  {field}: {value}"
+                yield f"  {field}: {visible(value)}"
         if self.advice:
             yield f"  do: {self.advice}"
 
@@ -90,19 +111,70 @@ class Refusal:
         return json.dumps({"error": dataclasses.asdict(self)}, ensure_ascii=False)
 
 
+class Refused(Exception):
+    """A command that cannot be done, and what to say about it."""
+
+    def __init__(self, said: Refusal) -> None:
+        super().__init__(said.message)
+        self.said = said
+
+
 def refusal(error: errors.ServiceError) -> Refusal:
     """Return what to say about a failed call."""
     advice = ADVICE.get(error.reason) or _by_kind(KIND_ADVICE, error, "try again")
+    reason, status = error.reason, _by_kind(STATUS, error, UNREACHABLE)
     if isinstance(error, errors.QuotaExceeded):
-        advice = f"wait {error.retry_after:.3g} s, then try again"
+        more = f"; {ADVICE[reason]}" if reason in ADVICE else ""
+        advice = f"wait {error.retry_after:.3g} s, then try again{more}"
+    elif isinstance(error, errors.Unavailable) and not reason:
+        reason, advice = "UNREACHABLE", _reaching(error.metadata.get("address", ""))
     return Refusal(
         message=str(error) or type(error).__name__,
-        status=_by_kind(STATUS, error, UNREACHABLE),
-        reason=error.reason,
+        status=WRONG_ARGUMENTS if reason == "CONFIG_INVALID" else status,
+        reason=reason,
         violations=dict(getattr(error, "violations", {})),
         facts=dict(error.metadata),
         advice=advice,
     )
+
+
+def wrong(error: click.ClickException) -> Refusal:
+    """Return what to say about arguments that are refused before anything is called."""
+    field, why = "", error.format_message()
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        hint = error.param_hint or (error.param.get_error_hint(error.ctx) if error.param else "")
+        field = (hint if isinstance(hint, str) else " ".join(hint)).replace("'", "")
+        why = error.message
+    why = why[:1].lower() + why[1:].rstrip(".")
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+    return Refusal(
+        message=f"{field}: {why}" if field else why,
+        status=WRONG_ARGUMENTS,
+        reason="WRONG_ARGUMENTS",
+        violations={field: why} if field else {},
+        advice=f"`{command or 'convergence'} --help` shows what is allowed",
+    )
+
+
+def unusable(error: OSError) -> Refusal:
+    """Return what to say about a file or folder that cannot be used."""
+    return Refusal(
+        message=f"{error.filename}: {error.strerror}" if error.filename else str(error),
+        status=WRONG_ARGUMENTS,
+        reason="FILE_UNUSABLE",
+        advice="make it readable and writable for you, or name another one, then try again",
+    )
+
+
+def _reaching(address: str) -> str:
+    other = "with --address, CONVERGENCE_ADDRESS or a profile"
+    try:
+        local = not Address.parse(address).tls
+    except ValueError:
+        local = False
+    if local:
+        return f"start the local mesh with `convergence local up`, or name another edge {other}"
+    return f"check that the service is up, or name another edge {other}"
 
 
 def _by_kind(

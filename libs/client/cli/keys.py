@@ -1,6 +1,5 @@
 """`convergence keys`: what callers show."""
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -8,29 +7,13 @@ from convergence.auth.v1.api_key_pb2 import ApiKey
 
 from libs.client import NewKey
 from libs.client.cli import output
+from libs.client.cli.parameters import Span
 from libs.client.cli.session import Session, connected
-
-SPANS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-class Span(click.ParamType[timedelta]):
-    """A span such as `30m`, `12h` or `7d`."""
-
-    name = "span"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        if found := re.fullmatch(r"(\d+)([mhd])", str(value)):
-            return timedelta(**{SPANS[found[2]]: int(found[1])})
-        return self.fail(f"found {value!r}; allowed is a number and m, h or d, e.g. 7d", param, ctx)
 
 
 @click.group()
 def keys() -> None:
-    """Create and end API keys (needs tenant:admin or platform:admin).
+    """Create and end API keys (needs tenant:admin).
 
     \b
     Example:
@@ -91,14 +74,15 @@ def list_(session: Session, platform: bool) -> int:
             key.name,
             key.description,
             "active" if key.active else "ended",
-            " ".join(key.scopes),
+            _may(key),
             output.moment(key.expire_time) or "never",
             output.moment(key.last_use_time),
         )
         for key in found
     ]
     columns = ("key", "description", "state", "scopes", "ends", "last used")
-    output.console().print(output.table(rows, *columns))
+    listing = output.table(rows, *columns, prose=["description", "scopes"])
+    output.print_table(listing, f"{parent} has no keys; `convergence keys create` makes one")
     return 0
 
 
@@ -137,7 +121,7 @@ def revoke(session: Session, name: str) -> int:
     if session.json:
         output.print_json(output.plain(key))
     else:
-        output.console().print(f"{key.name} is revoked; every service refuses it within a minute")
+        click.echo(f"{key.name} is revoked; every service refuses it within a minute")
     return 0
 
 
@@ -149,11 +133,10 @@ def _show_new(session: Session, made: NewKey) -> int:
     if session.json:
         output.print_json({"key": output.plain(made.key), "secret": made.secret})
         return 0
-    console = output.console()
-    console.print(f"key {made.key.name} ({_may(made.key)}), shown this once:\n")
-    console.print(f"  export CONVERGENCE_API_KEY={made.secret}\n")
+    click.echo(f"key {made.key.name} ({_may(made.key)}), shown this once:\n")
+    click.echo(f"  export CONVERGENCE_API_KEY={made.secret}\n")
     if made.superseded:
-        console.print(f"{made.superseded.name} ends {output.moment(made.superseded.expire_time)}")
+        click.echo(f"{made.superseded.name} ends {output.moment(made.superseded.expire_time)}")
     return 0
 
 

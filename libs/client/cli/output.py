@@ -1,17 +1,22 @@
 """How answers are printed: a table for people, JSON for programs."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC
+from typing import Any, Final, TypeVar
 
 import click
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from libs.client.cli.listings import Facts, Listing
+
+Item = TypeVar("Item")
+
+DECIMAL: Final = re.compile(r"-?\d+\.\d+")
 
 
 def plain(message: Message) -> dict[str, Any]:
@@ -30,38 +35,46 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
+def first(found: Sequence[Item], limit: int) -> Sequence[Item]:
+    """Return the first `limit` of `found`; say so where that leaves some out."""
+    if len(found) > limit:
+        click.echo(f"the first {limit}; --limit shows more", err=True)
+    return found[:limit]
+
+
+def print_table(listing: Listing, nothing: str) -> None:
+    """Print a table; where it has no rows say `nothing`, which is no output but a remark."""
+    if listing.rows:
+        console().print(listing)
+    else:
+        click.echo(nothing, err=True)
+
+
 def table(
     rows: Iterable[Sequence[str]],
     *columns: str,
-    title: str | None = None,
+    title: str = "",
     right: Iterable[str] = (),
-) -> Table:
-    """Return a table of texts; columns named in `right` are aligned to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    aligned = set(right)
-    for column in columns:
-        made.add_column(column, justify="right" if column in aligned else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    return made
-
-
-def facts(pairs: Mapping[str, str], *, title: str | None = None) -> Table:
-    """Return names and values, those that are empty left out."""
-    made = Table(
+    prose: Iterable[str] = (),
+) -> Listing:
+    """Return a table of texts; columns in `right` are aligned right, those in `prose` may wrap."""
+    return Listing(
+        columns=columns,
+        rows=tuple(map(tuple, rows)),
         title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        show_header=False,
+        right=frozenset(right),
+        prose=frozenset(prose),
     )
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in pairs.items():
-        if value:
-            made.add_row(name, Text(value))
-    return made
+
+
+def facts(pairs: Mapping[str, str], *, title: str = "") -> Facts:
+    """Return names and values, those that are empty left out."""
+    return Facts(pairs=pairs, title=title)
+
+
+def amount(text: str) -> str:
+    """Return decimal text without zeros at its end, every other digit kept; other text as it is."""
+    return text.rstrip("0").rstrip(".") if DECIMAL.fullmatch(text) else text
 
 
 def moment(time: Timestamp) -> str:
@@ -78,8 +91,3 @@ def day(time: Timestamp) -> str:
 def short_state(name: str) -> str:
     """Return `RUN_STATE_HELD` as `HELD`."""
     return name.partition("_STATE_")[2] or name
-
-
-def parse_day(text: str) -> datetime:
-    """Return the first moment of `YYYY-MM-DD` in UTC; raise ValueError otherwise."""
-    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)

@@ -7,16 +7,18 @@ from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteM
 
 from libs.client.cli import output
 from libs.client.cli.failures import WRONG_ARGUMENTS
+from libs.client.cli.listings import visible
+from libs.client.cli.parameters import date_option
 from libs.client.cli.receipts import scope_text, window_text
-from libs.client.cli.session import Session, connected, date_option
+from libs.client.cli.session import Session, connected
 
 
 @click.group()
 def pipelines() -> None:
-    """Look at pipelines and check them, changing nothing (needs pipelines:read).
+    """Look at pipelines and check them (needs pipelines:read).
 
     \b
-    Example:
+    Examples:
       convergence pipelines validate p_focus_billing
       convergence pipelines plan p_openai_daily --date 2026-11-20
     """
@@ -38,15 +40,19 @@ def list_(session: Session) -> int:
         return 0
     rows = [
         (
-            one.name,
+            one.name.rpartition("/")[2],
             one.source_kind,
             one.target_table,
             _mode(one),
-            f"{len(one.errors)} errors" if one.errors else "ok",
+            _count(len(one.errors), "error") if one.errors else "ok",
         )
         for one in found
     ]
-    output.console().print(output.table(rows, "pipeline", "source", "target", "write", "files"))
+    nothing = (
+        f"{session.tenant()} has no pipelines; each is a file pipelines/NAME.yml of its folder"
+    )
+    columns = ("pipeline", "source", "target", "write", "files")
+    output.print_table(output.table(rows, *columns), nothing)
     return 0
 
 
@@ -54,7 +60,7 @@ def list_(session: Session) -> int:
 @click.argument("pipeline")
 @connected
 def get(session: Session, pipeline: str) -> int:
-    """Show a pipeline and what is wrong with the latest edit of its files, if anything.
+    """Show a pipeline, and what is wrong with its latest edit.
 
     \b
     Example:
@@ -79,8 +85,12 @@ def get(session: Session, pipeline: str) -> int:
         "read": output.moment(found.load_time),
     }
     console.print(output.facts(pairs))
+    if found.errors:
+        click.echo(
+            f"\nthe latest edit has {_count(len(found.errors), 'error')}; what is shown stays in use"
+        )
     for error in found.errors:
-        console.print(*_error_lines(error), sep="\n")
+        click.echo("\n".join(_error_lines(error)))
     return 0
 
 
@@ -88,9 +98,9 @@ def get(session: Session, pipeline: str) -> int:
 @click.argument("pipeline")
 @connected
 def validate(session: Session, pipeline: str) -> int:
-    """Check everything that a run would need: files, suite, transforms, secret, source.
+    """Check everything that a run would need.
 
-    Exits 2 if something is wrong, naming file, line, field, what was found and what is allowed.
+    Its files, suite, transforms, secret and source; nothing is changed. Exits 2 if something is wrong, naming file, line, field, what was found and what is allowed.
 
     \b
     Example:
@@ -105,7 +115,7 @@ def validate(session: Session, pipeline: str) -> int:
         for error in answer.errors:
             click.echo("\n".join(_error_lines(error)))
     else:
-        output.console().print(f"{name} is valid, spec {answer.spec_hash[:12]}")
+        click.echo(f"{name} is valid, spec {answer.spec_hash[:12]}")
     return WRONG_ARGUMENTS if answer.errors else 0
 
 
@@ -114,7 +124,7 @@ def validate(session: Session, pipeline: str) -> int:
 @date_option("Day that the run would be for; the newest if left out.")
 @connected
 def plan(session: Session, pipeline: str, window_time: datetime | None) -> int:
-    """Say what a run would read and write.
+    """Say what a run would read and write, changing nothing.
 
     \b
     Example:
@@ -126,7 +136,7 @@ def plan(session: Session, pipeline: str, window_time: datetime | None) -> int:
         output.print_json(output.plain(answer))
         return 0
     pairs = {
-        "window": window_text(answer.window),
+        "window": window_text(answer.window) if answer.window.HasField("start_time") else "",
         "replaces": "\n".join(map(scope_text, answer.scope)),
         "target": answer.target_table,
         "chunks": str(answer.chunk_count),
@@ -146,7 +156,9 @@ def _mode(pipeline: Pipeline) -> str:
 def _error_lines(error: FileError) -> list[str]:
     where = error.file + (f":{error.line}" if error.line else "")
     told = [("found", error.found), ("allowed", error.allowed), ("do", error.advice)]
-    return [
-        f"{where}: {error.field or 'file'}",
-        *(f"  {name}: {text}" for name, text in told if text),
-    ]
+    lines = [f"{where}: {error.field}" if error.field else f"{where}:"]
+    return [*map(visible, lines), *(f"  {name}: {visible(text)}" for name, text in told if text)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

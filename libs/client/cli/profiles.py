@@ -42,7 +42,7 @@ def resolve(
     found = _read(Path(environment.get("CONVERGENCE_PROFILES", FILE)).expanduser(), named)
     given = {
         "address": environment.get("CONVERGENCE_ADDRESS", ""),
-        "api_key": environment.get("CONVERGENCE_API_KEY", ""),
+        "api_key": environment.get("CONVERGENCE_API_KEY", "").strip(),
         "tenant": environment.get("CONVERGENCE_TENANT", ""),
     }
     layers = [found, given] if named else [given, found]

@@ -4,10 +4,19 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from convergence.orchestrator.v1.run_pb2 import Receipt, Run, RunState, ScopeValues, Window
+from convergence.orchestrator.v1.run_pb2 import (
+    Money,
+    Receipt,
+    Restatement,
+    Run,
+    RunState,
+    ScopeValues,
+    Window,
+)
 from rich.console import RenderableType
 
-from libs.client.cli.output import day, facts, moment, short_state, table
+from libs.client.cli.output import amount, day, facts, moment, short_state, table
+from libs.client.runs import SETTLED
 
 
 def state_of(run: Run) -> str:
@@ -41,6 +50,7 @@ def shown(run: Run) -> Iterator[RenderableType]:
             "held until": moment(run.hold_expire_time),
             "failure": f"{run.failure.reason}: {run.failure.message}" if run.failure.reason else "",
             "do": run.failure.advice,
+            "next": next_step(run),
             "reason given": run.cancel_reason,
             "trace": run.trace_id,
         }
@@ -50,8 +60,23 @@ def shown(run: Run) -> Iterator[RenderableType]:
         yield from receipt(run.receipt)
 
 
+def next_step(run: Run) -> str:
+    """Return the command that a run waits for; empty if it waits for none."""
+    name = run.name
+    match run.state:
+        case RunState.RUN_STATE_HELD:
+            return (
+                f"convergence runs results {name}\nconvergence runs quarantine {name}\n"
+                f"then convergence runs approve {name}, or discard"
+            )
+        case state if state in SETTLED:
+            return ""
+        case _:
+            return f"convergence runs watch {name}"
+
+
 def receipt(done: Receipt) -> Iterator[RenderableType]:
-    """Yield the receipt: facts first, then money and how the scope changed."""
+    """Yield the receipt: facts first, then sums of decimal columns and how the scope changed."""
     failed = done.failed_expectation_count
     yield facts(
         {
@@ -71,17 +96,35 @@ def receipt(done: Receipt) -> Iterator[RenderableType]:
         title="Receipt",
     )
     if done.money:
-        names = ("money", "read", "published", "quarantined", "outdated")
-        rows = [
-            (one.column, one.read, one.landed, one.quarantined, one.outdated) for one in done.money
-        ]
-        yield table(rows, *names, right=names[1:])
-    if done.restatement.money:
-        columns = ("restated", "before", "now", "change")
-        changes = [
-            (one.column, one.old, one.new, signed(one.change)) for one in done.restatement.money
-        ]
-        yield table(changes, *columns, right=columns[1:])
+        yield ""
+        yield _sums(done.money)
+    if done.restatement.old_row_count and done.restatement.money:
+        yield ""
+        yield _changes(done.restatement)
+
+
+def _sums(money: Iterable[Money]) -> RenderableType:
+    """Return sums by column; what only `merge` or broken cells have is left out where it is not."""
+    told = {
+        "read": [amount(one.read) for one in money],
+        "published": [amount(one.landed) for one in money],
+        "quarantined": [amount(one.quarantined) for one in money],
+        "outdated": [amount(one.outdated) for one in money],
+        "cells that are no number": [f"{one.unparsable_count:,}" for one in money],
+    }
+    always = ("read", "published", "quarantined")
+    shown = [name for name in told if name in always or set(told[name]) - {"0", ""}]
+    rows = zip([one.column for one in money], *(told[name] for name in shown), strict=True)
+    return table(rows, "sum of", *shown, right=shown)
+
+
+def _changes(change: Restatement) -> RenderableType:
+    columns = ("change of", "before", "now", "change")
+    rows = [
+        (one.column, amount(one.old), amount(one.new), signed(amount(one.change)))
+        for one in change.money
+    ]
+    return table(rows, *columns, right=columns[1:])
 
 
 def signed(text: str) -> str:
@@ -101,6 +144,8 @@ def _restated(done: Receipt) -> str:
     if not done.HasField("restatement"):
         return ""
     change = done.restatement
+    if not change.old_row_count:
+        return "nothing was there before"
     return f"{change.old_row_count:,} rows replaced by {change.new_row_count:,}"
 
 

@@ -1,16 +1,19 @@
 """The command `convergence` and its groups."""
 
+import itertools
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
+from libs.client.cli import failures
 from libs.client.cli.admin import admin
 from libs.client.cli.keys import keys
+from libs.client.cli.local import local
 from libs.client.cli.pipelines import pipelines
 from libs.client.cli.runs import runs
 from libs.client.cli.tenants import tenants
-from libs.local.mesh.commands import local
+from libs.common import errors
 
 INTERRUPTED: Final = 130
 
@@ -48,14 +51,27 @@ def main() -> None:
     """Run the command line; never print a traceback for what a user can cause."""
     try:
         convergence(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(error.exit_code if error.exit_code != 1 else 2)
+        sys.exit(failures.WRONG_ARGUMENTS)
+    except click.ClickException as error:
+        _end(failures.wrong(error))
+    except errors.ServiceError as error:
+        _end(failures.refusal(error))
+    except failures.Refused as error:
+        _end(error.said)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        _end(failures.unusable(error))
+
+
+def _end(said: failures.Refusal) -> NoReturn:
+    given = sys.argv[1:]
+    json = "--output=json" in given or ("--output", "json") in itertools.pairwise(given)
+    click.echo(said.json() if json else "\n".join(said.lines()), err=True)
+    sys.exit(said.status)

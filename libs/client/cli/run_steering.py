@@ -4,30 +4,32 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
-from convergence.orchestrator.v1.run_pb2 import Run, RunState
+from convergence.orchestrator.v1.run_pb2 import Run, RunResult, RunState
 from google.protobuf.message import Message
 
+from libs.client import SETTLED
 from libs.client.cli import output
+from libs.client.cli.listings import Listing
+from libs.client.cli.parameters import Whole, limit_option
 from libs.client.cli.receipts import state_of
 from libs.client.cli.session import Session, connected
 
-LIMIT = click.option("--limit", default=50, show_default=True, help="How many at most.")
 REASON = click.option("--reason", default="", help="Why, for the history.")
 
 
 @click.command()
 @click.argument("run")
-@LIMIT
+@limit_option()
 @connected
 def events(session: Session, run: str, limit: int) -> int:
     """List the history of a run, oldest first.
 
     \b
     Example:
-      convergence runs events p_focus_billing/r_20261124
+      convergence runs events p_focus_billing/r20261124t060000_1f2e3d4c
     """
     with session.client() as client:
-        found = client.runs.events(str(session.run(run)), limit=limit)
+        found = output.first(client.runs.events(str(session.run(run)), limit=limit + 1), limit)
     rows = [
         (
             str(event.position),
@@ -38,52 +40,55 @@ def events(session: Session, run: str, limit: int) -> int:
         )
         for event in found
     ]
-    return _listed(session, found, rows, "#", "time", "event", "state", "summary")
+    listing = output.table(
+        rows, "#", "time", "event", "state", "summary", right=["#"], prose=["summary"]
+    )
+    return _listed(session, found, listing, "no events")
 
 
 @click.command()
 @click.argument("run")
-@LIMIT
+@limit_option()
 @connected
 def results(session: Session, run: str, limit: int) -> int:
     """List what each expectation said about a run.
 
     \b
     Example:
-      convergence runs results p_focus_billing/r_20261124
+      convergence runs results p_focus_billing/r20261124t060000_1f2e3d4c
     """
     with session.client() as client:
-        found = client.runs.results(str(session.run(run)), limit=limit)
+        found = output.first(client.runs.results(str(session.run(run)), limit=limit + 1), limit)
     rows = [
         (
             "met" if one.success else "BROKEN",
             one.severity,
             one.expectation_type,
             one.column,
-            one.observed_value
-            if one.HasField("observed_value")
-            else f"{one.unexpected_count:,} of {one.element_count:,}",
+            _found(one),
             ", ".join(one.unexpected_samples[:3]),
         )
         for one in found
     ]
     columns = ("verdict", "severity", "expectation", "column", "found", "samples")
-    return _listed(session, found, rows, *columns)
+    listing = output.table(rows, *columns, prose=["samples"])
+    nothing = "no results: the run was not judged yet, or its pipeline has no suite"
+    return _listed(session, found, listing, nothing)
 
 
 @click.command()
 @click.argument("run")
-@LIMIT
+@limit_option()
 @connected
 def quarantine(session: Session, run: str, limit: int) -> int:
     """List rows of a run that were not published, and why.
 
     \b
     Example:
-      convergence runs quarantine p_focus_billing/r_20261124 --limit 10
+      convergence runs quarantine p_focus_billing/r20261124t060000_1f2e3d4c --limit 10
     """
     with session.client() as client:
-        found = client.runs.quarantine(str(session.run(run)), limit=limit)
+        found = output.first(client.runs.quarantine(str(session.run(run)), limit=limit + 1), limit)
     rows = [
         (
             f"{one.source}:{one.row_number}",
@@ -92,7 +97,8 @@ def quarantine(session: Session, run: str, limit: int) -> int:
         )
         for one in found
     ]
-    return _listed(session, found, rows, "row", "reasons", "money")
+    listing = output.table(rows, "row", "reasons", "money", prose=["reasons"])
+    return _listed(session, found, listing, "no rows of the run are in quarantine")
 
 
 @click.command()
@@ -100,11 +106,13 @@ def quarantine(session: Session, run: str, limit: int) -> int:
 @REASON
 @connected
 def cancel(session: Session, run: str, reason: str) -> int:
-    """Stop a run that is not publishing yet; the target stays as it is.
+    """Stop a run that is not publishing yet.
+
+    The target stays as it is.
 
     \b
     Example:
-      convergence runs cancel p_focus_billing/r_20261124 --reason "wrong file"
+      convergence runs cancel p_focus_billing/r20261124t060000_1f2e3d4c --reason "wrong file"
     """
     with session.client() as client:
         return _moved(session, client.runs.cancel(str(session.run(run)), reason=reason))
@@ -114,6 +122,7 @@ def cancel(session: Session, run: str, reason: str) -> int:
 @click.argument("run")
 @click.option(
     "--failed-attempt",
+    type=Whole(),
     default=0,
     help="The attempt that you saw fail; a repeat with it changes nothing.",
 )
@@ -123,7 +132,7 @@ def retry(session: Session, run: str, failed_attempt: int) -> int:
 
     \b
     Example:
-      convergence runs retry p_openai_daily/r_20261120
+      convergence runs retry p_openai_daily/r20261120t060000_1f2e3d4c
     """
     with session.client() as client:
         return _moved(
@@ -140,7 +149,7 @@ def approve(session: Session, run: str, reason: str) -> int:
 
     \b
     Example:
-      convergence runs approve p_openai_daily/r_20261120 --reason "a quiet day, checked with the vendor"
+      convergence runs approve p_openai_daily/r20261120t060000_1f2e3d4c --reason "a quiet day, checked with the vendor"
     """
     with session.client() as client:
         return _moved(session, client.runs.approve(str(session.run(run)), reason=reason))
@@ -155,7 +164,7 @@ def discard(session: Session, run: str, reason: str) -> int:
 
     \b
     Example:
-      convergence runs discard p_openai_daily/r_20261120
+      convergence runs discard p_openai_daily/r20261120t060000_1f2e3d4c
     """
     with session.client() as client:
         return _moved(session, client.runs.discard(str(session.run(run)), reason=reason))
@@ -164,13 +173,18 @@ def discard(session: Session, run: str, reason: str) -> int:
 COMMANDS: Final = (events, results, quarantine, cancel, retry, approve, discard)
 
 
-def _listed(
-    session: Session, found: Sequence[Message], rows: Sequence[Sequence[str]], *columns: str
-) -> int:
+def _found(result: RunResult) -> str:
+    if result.HasField("observed_value"):
+        return output.amount(result.observed_value)
+    broken = f"{result.unexpected_count:,} of {result.element_count:,}"
+    return broken if result.element_count else ""
+
+
+def _listed(session: Session, found: Sequence[Message], listing: Listing, nothing: str) -> int:
     if session.json:
         output.print_json([output.plain(one) for one in found])
     else:
-        output.console().print(output.table(rows, *columns))
+        output.print_table(listing, nothing)
     return 0
 
 
@@ -178,5 +192,7 @@ def _moved(session: Session, run: Run) -> int:
     if session.json:
         output.print_json(output.plain(run))
     else:
-        output.console().print(f"{run.name} is {state_of(run)}")
+        click.echo(f"{run.name} is {state_of(run)}")
+        if run.state not in SETTLED:
+            click.echo(f"follow it: convergence runs watch {session.short(run.name)}", err=True)
     return 0

@@ -1,6 +1,7 @@
 """`convergence runs`: started, listed and followed."""
 
 from datetime import datetime
+from uuid import UUID
 
 import click
 from convergence.orchestrator.v1.run_pb2 import Run, RunState
@@ -8,8 +9,9 @@ from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from libs.client import Client
 from libs.client.cli import output, run_steering
 from libs.client.cli.explaining import explain as explained
+from libs.client.cli.parameters import date_option, limit_option
 from libs.client.cli.receipts import shown, state_of, window_text
-from libs.client.cli.session import Session, connected, date_option
+from libs.client.cli.session import Session, connected
 from libs.client.cli.watching import exit_status, progress
 
 STATES = [
@@ -23,13 +25,14 @@ STATES = [
 def runs() -> None:
     """Start runs, follow them and decide about them.
 
-    RUN is PIPELINE/RUN of your tenant, or the full name that `runs list` prints.
+    RUN is PIPELINE/RUN as `runs list` prints it, or the full name
+    tenants/TENANT/pipelines/PIPELINE/runs/RUN.
 
     \b
     Examples:
-      convergence runs start p_focus_billing --watch
-      convergence runs start p_openai_daily --date 2026-11-20
-      convergence runs explain p_openai_daily/r_20261120
+      convergence runs start p_focus_billing
+      convergence runs list --state HELD
+      convergence runs explain p_openai_daily/r20261120t060000_1f2e3d4c
     """
 
 
@@ -39,7 +42,9 @@ def runs() -> None:
 @click.option(
     "--reload", is_flag=True, help="Read inputs again that were published before (append)."
 )
-@click.option("--request-id", metavar="UUID", help="Repeating it starts no second run.")
+@click.option(
+    "--request-id", type=click.UUID, metavar="UUID", help="Repeating it starts no second run."
+)
 @click.option(
     "--watch/--detach",
     default=True,
@@ -52,7 +57,7 @@ def start(
     pipeline: str,
     window_time: datetime | None,
     reload: bool,
-    request_id: str | None,
+    request_id: UUID | None,
     watch: bool,
 ) -> int:
     """Start a run and follow it to its receipt.
@@ -67,7 +72,10 @@ def start(
     parent = str(session.pipeline(pipeline))
     with session.client() as client:
         run = client.runs.start(
-            parent, window_time=window_time, reload=reload, request_id=request_id
+            parent,
+            window_time=window_time,
+            reload=reload,
+            request_id=str(request_id) if request_id else None,
         )
         return _follow(session, client, run) if watch else _show(session, run)
 
@@ -79,9 +87,10 @@ def start(
     "states",
     multiple=True,
     type=click.Choice(STATES, case_sensitive=False),
-    help="Only runs in this state (repeatable).",
+    metavar="STATE",
+    help=f"Only runs in this state (repeatable): {', '.join(STATES)}.",
 )
-@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@limit_option()
 @connected
 def list_(session: Session, pipeline: str | None, states: tuple[str, ...], limit: int) -> int:
     """List runs, newest first.
@@ -93,22 +102,26 @@ def list_(session: Session, pipeline: str | None, states: tuple[str, ...], limit
     parent = session.pipeline(pipeline) if pipeline else session.tenant()
     wanted = [getattr(RunState, f"RUN_STATE_{state.upper()}") for state in states]
     with session.client() as client:
-        found = client.runs.list(str(parent), states=wanted, limit=limit)
+        found = client.runs.list(str(parent), states=wanted, limit=limit + 1)
+    found = output.first(found, limit)
     if session.json:
         output.print_json([output.plain(run) for run in found])
         return 0
     rows = [
         (
-            run.name,
+            session.short(run.name),
             state_of(run),
             window_text(run.window),
             output.moment(run.create_time),
-            f"{run.receipt.landed_row_count:,}",
+            f"{run.receipt.landed_row_count:,}" if run.HasField("receipt") else "",
         )
         for run in found
     ]
     columns = ("run", "state", "window", "created", "rows")
-    output.console().print(output.table(rows, *columns, right=["rows"]))
+    listing = output.table(rows, *columns, right=["rows"], prose=["window"])
+    output.print_table(
+        listing, f"no runs of {parent}; `convergence runs start PIPELINE` starts one"
+    )
     return 0
 
 
@@ -120,7 +133,7 @@ def get(session: Session, run: str) -> int:
 
     \b
     Example:
-      convergence runs get p_focus_billing/r_20261124 --output json
+      convergence runs get p_focus_billing/r20261124t060000_1f2e3d4c --output json
     """
     with session.client() as client:
         return _show(session, client.runs.get(str(session.run(run))))
@@ -130,11 +143,11 @@ def get(session: Session, run: str) -> int:
 @click.argument("run")
 @connected
 def watch(session: Session, run: str) -> int:
-    """Follow a run until nothing moves by itself, through broken connections.
+    """Follow a run to its end, through broken connections.
 
     \b
     Example:
-      convergence runs watch p_focus_billing/r_20261124
+      convergence runs watch p_focus_billing/r20261124t060000_1f2e3d4c
     """
     with session.client() as client:
         return _follow(session, client, client.runs.get(str(session.run(run))))
@@ -144,11 +157,13 @@ def watch(session: Session, run: str) -> int:
 @click.argument("run")
 @connected
 def explain(session: Session, run: str) -> int:
-    """Tell a run in sentences: what happened, who has to act, whether data is safe, what to do.
+    """Tell a run in sentences, and what to do.
+
+    What happened, who has to act, whether data is safe, and the records that show it.
 
     \b
     Example:
-      convergence runs explain p_openai_daily/r_20261120
+      convergence runs explain p_openai_daily/r20261120t060000_1f2e3d4c
     """
     name = str(session.run(run))
     with session.client() as client:
@@ -167,8 +182,13 @@ for command in run_steering.COMMANDS:
 
 def _follow(session: Session, client: Client, run: Run) -> int:
     """Wait until the run settles; in JSON the last state is printed, on a terminal a bar too."""
-    with progress(output.console(stderr=True), run.name.rpartition("/")[2]) as show:
-        run = client.runs.wait(run.name, on_change=show)
+    try:
+        with progress(output.console(stderr=True), run.name.rpartition("/")[2]) as show:
+            run = client.runs.wait(run.name, on_change=show)
+    except KeyboardInterrupt:
+        again = f"convergence runs watch {session.short(run.name)}"
+        click.echo(f"\nnobody watches any more, but the run goes on: {again}", err=True)
+        raise
     _show(session, run)
     return exit_status(run)
 

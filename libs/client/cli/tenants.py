@@ -8,15 +8,18 @@ from convergence.auth.v1.tenant_pb2 import Tenant, TenantLimits, TenantState
 
 from libs.client import Client, NewKey, config_tree
 from libs.client.cli import output
+from libs.client.cli.asking import confirm
+from libs.client.cli.parameters import Whole
 from libs.client.cli.session import Session, connected
+from libs.common import errors
 
 
 @click.group()
 def tenants() -> None:
-    """Create and end tenants (needs a key with platform:admin).
+    """Create and end tenants (needs platform:admin).
 
     \b
-    Example:
+    Examples:
       convergence tenants create acme_corp --display-name "Acme Corp" --configs configs
       convergence tenants list
     """
@@ -43,9 +46,15 @@ def tenants() -> None:
     help="URI that its sources may read (repeatable).",
 )
 @click.option(
-    "--calls-per-second", type=float, default=0.0, help="Rate limit; 0 is the platform's."
+    "--calls-per-second",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="NUMBER",
+    help="Rate limit; 0 is the platform's.",
 )
-@click.option("--live-runs", type=int, default=0, help="Live runs at once; 0 is the platform's.")
+@click.option(
+    "--live-runs", type=Whole(), default=0, help="Live runs at once; 0 is the platform's."
+)
 @click.option(
     "--configs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -69,6 +78,7 @@ def create(
     """Create a tenant, lay out its files and make its first key.
 
     May be repeated: what is there stays as it is, and a key is made only while the tenant has none.
+    An option that differs from what the tenant has is refused.
 
     \b
     Examples:
@@ -80,7 +90,7 @@ def create(
         limits = TenantLimits(calls_per_second=calls_per_second, live_run_count=live_runs)
         wanted.limits.CopyFrom(limits)
     with session.client() as client:
-        tenant = client.tenants.create(tenant_id, wanted)
+        tenant = _created(client, tenant_id, wanted)
         written = [] if no_files else config_tree.lay_out(configs, tenant_id)
         key = None if no_key else first_key(client, tenant.name)
     if session.json:
@@ -97,6 +107,19 @@ def create(
     return 0
 
 
+def _created(client: Client, tenant_id: str, wanted: Tenant) -> Tenant:
+    """Return the tenant, created unless it is there and has what `wanted` sets."""
+    try:
+        return client.tenants.create(tenant_id, wanted)
+    except errors.AlreadyExists as error:
+        if error.reason != "TENANT_EXISTS":
+            raise
+        there = client.tenants.get(f"tenants/{tenant_id}")
+        if any(getattr(there, field.name) != value for field, value in wanted.ListFields()):
+            raise
+        return there
+
+
 def first_key(client: Client, tenant: str) -> NewKey | None:
     """Make a key of `tenant` unless it has one."""
     if client.keys.list(tenant, limit=1):
@@ -105,18 +128,16 @@ def first_key(client: Client, tenant: str) -> NewKey | None:
 
 
 def _show_created(tenant: Tenant, written: list[Path], key: NewKey | None, folder: Path) -> None:
-    console = output.console()
-    console.print(f"{tenant.name} is {_state(tenant)}")
+    tenant_id = tenant.name.rpartition("/")[2]
+    click.echo(f"{tenant.name} is {_state(tenant)}")
     if written:
-        console.print(f"{len(written)} example files in {folder}: read them, then fill secrets/")
+        click.echo(f"{len(written)} files in {folder}; its README.md says what goes where")
     if key:
-        console.print(
+        click.echo(
             f"key {key.key.name}, shown this once:\n\n  export CONVERGENCE_API_KEY={key.secret}\n"
         )
     else:
-        console.print(
-            "it has keys: `convergence keys list` shows them, `keys create` makes another"
-        )
+        click.echo(f"no key was made; `convergence keys list --tenant {tenant_id}` shows its keys")
 
 
 @tenants.command("list")
@@ -135,10 +156,16 @@ def list_(session: Session, deleted: bool) -> int:
         output.print_json([output.plain(tenant) for tenant in found])
     else:
         rows = [
-            (tenant.name, tenant.display_name, _state(tenant), output.moment(tenant.create_time))
+            (
+                tenant.name.rpartition("/")[2],
+                tenant.display_name,
+                _state(tenant),
+                output.moment(tenant.create_time),
+            )
             for tenant in found
         ]
-        output.console().print(output.table(rows, "tenant", "display name", "state", "created"))
+        listing = output.table(rows, "tenant", "display name", "state", "created")
+        output.print_table(listing, "no tenants; `convergence tenants create ID` makes one")
     return 0
 
 
@@ -160,7 +187,7 @@ def get(session: Session, tenant_id: str) -> int:
 @click.argument("tenant_id", metavar="ID")
 @connected
 def suspend(session: Session, tenant_id: str) -> int:
-    """Stop a tenant: it starts nothing, and runs that do not publish yet are cancelled.
+    """Stop a tenant; its runs that do not publish yet are cancelled.
 
     \b
     Example:
@@ -189,15 +216,14 @@ def resume(session: Session, tenant_id: str) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @connected
 def delete(session: Session, tenant_id: str, yes: bool) -> int:
-    """End a tenant: its keys are revoked, its datasets dropped, its id never used again.
+    """End a tenant, its keys and its data; its id is never used again.
 
     \b
     Example:
       convergence tenants delete acme_corp
     """
     name = session.tenant(tenant_id)
-    if not yes:
-        click.confirm(f"Drop all data of {name}, for ever?", abort=True, err=True)
+    confirm(f"Drop all data of {name}, for ever?", yes=yes)
     with session.client() as client:
         return _show(session, client.tenants.delete(str(name)))
 
@@ -214,11 +240,21 @@ def _show(session: Session, tenant: Tenant) -> int:
         "location": tenant.bigquery_location,
         "service account": tenant.service_account,
         "may read": "\n".join(tenant.source_prefixes),
+        "limits": _limits(tenant.limits),
         "created": output.moment(tenant.create_time),
         "changed": output.moment(tenant.update_time),
     }
     output.console().print(output.facts(pairs))
     return 0
+
+
+def _limits(limits: TenantLimits) -> str:
+    told = {
+        "calls a second": f"{limits.calls_per_second:g}",
+        "calls at once": f"{limits.call_burst}",
+        "live runs": f"{limits.live_run_count}",
+    }
+    return ", ".join(f"{number} {what}" for what, number in told.items() if number != "0")
 
 
 def _state(tenant: Tenant) -> str:

@@ -88,7 +88,7 @@ def stop(folder: Path) -> list[str]:
             for process in left:
                 process.signal(signal.SIGKILL)
             _gone(left, ORPHAN_SECONDS)
-    return list(running)
+    return [name for names in STOP_ORDER for name in names if name in running]
 
 
 def tail(log: str, lines: int = LOG_LINES) -> str:

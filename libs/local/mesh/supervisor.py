@@ -96,15 +96,19 @@ async def supervise(mesh: Mesh, *, dev: bool) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with contextlib.ExitStack() as held:
         held.enter_context(locked(mesh.folder))
-        _prepare(mesh)
+        (mesh.folder / "logs").mkdir(exist_ok=True)
         log = held.enter_context((mesh.folder / "logs" / "mesh.log").open("a"))
         supervisor = Supervisor(mesh, log)
         ports = Reservations()
         held.callback(ports.close)
         try:
+            _prepare(mesh)
             planned = plans(mesh, ports.take)
         except PortInUse as error:
             supervisor.fail(str(error))
+            return 1
+        except OSError as error:
+            supervisor.fail(f"{error.filename} cannot be made or used: {error.strerror}")
             return 1
         await supervisor.run(planned, stop, dev=dev)
     return 0

@@ -1,0 +1,242 @@
+"""`convergence local`: the mesh on this machine."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from libs.client.cli import output as out
+from libs.client.cli.asking import confirm
+from libs.client.cli.failures import NOT_DONE, Refusal, Refused
+from libs.client.cli.mesh_shown import CONFIGS, FOLDER, as_json, at_state, edge, next_steps, show
+from libs.client.cli.parameters import Whole, output_option
+from libs.local.mesh import lifecycle
+from libs.local.mesh.admin import environment
+from libs.local.mesh.health import SERVING, check
+from libs.local.mesh.states import AlreadyUp, State, locked
+
+INIT: Final = "services.auth.admin_init"
+
+STATE = click.option(
+    "--state",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="Folder that holds everything of the mesh.",
+)
+
+
+@click.group()
+def local() -> None:
+    """Run the whole mesh on this machine, BigQuery included.
+
+    \b
+    Examples:
+      convergence local up
+      convergence local status
+      convergence local down
+    """
+
+
+@local.command()
+@STATE
+@click.option(
+    "--configs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=CONFIGS,
+    show_default=True,
+    help="Folder with one folder of files per tenant.",
+)
+@click.option(
+    "--port",
+    type=Whole(0, 65535),
+    default=50051,
+    show_default=True,
+    help="Port of the edge; 0 takes any.",
+)
+@click.option("--dev", is_flag=True, help="Restart a service when its code changes.")
+@click.option(
+    "--init",
+    is_flag=True,
+    help="Run `admin init` too; it shows the platform key of a new mesh, once.",
+)
+@click.option(
+    "--detach/--foreground",
+    default=True,
+    show_default=True,
+    help="Return once everything serves, or stay until Ctrl-C.",
+)
+@output_option()
+def up(
+    folder: Path, configs: Path, port: int, dev: bool, init: bool, detach: bool, output: str
+) -> None:
+    """Start the mesh and wait until every health check serves.
+
+    Everything it keeps is below --state. A process that dies is started again, which its
+    status shows. Exits 1 if the port is in use, a mesh is up already, or something does not
+    start; then nothing is left running.
+
+    \b
+    Examples:
+      convergence local up
+      convergence local up --dev --foreground
+      convergence local up --state /tmp/other --port 50061
+    """
+    wish = lifecycle.Wish(folder=folder.resolve(), configs=configs.resolve(), port=port, dev=dev)
+    began = time.monotonic()
+    state = _start(wish)
+    took = time.monotonic() - began
+    if output == "json":
+        made = {"init": json.loads(_initialise(state, output))} if init else {}
+        out.print_json(
+            {
+                **as_json(state, dict.fromkeys((one.name for one in state.processes), SERVING)),
+                **made,
+            }
+        )
+    else:
+        click.echo(
+            f"the mesh serves at {edge(state)} ({len(state.processes)} processes, {took:.1f} s)"
+        )
+        if init:
+            click.echo(f"\n{_initialise(state, output)}".rstrip())
+        click.echo("\n".join(next_steps(state, init=init)))
+    if not detach:
+        _stay(state)
+
+
+@local.command()
+@STATE
+def down(folder: Path) -> None:
+    """Stop the mesh; its data stays.
+
+    Callers stop before those they call, so that work in flight can end.
+
+    \b
+    Example:
+      convergence local down
+    """
+    stopped = lifecycle.stop(folder.resolve())
+    click.echo(f"stopped {', '.join(stopped)}" if stopped else f"nothing is up in {folder}")
+
+
+@local.command()
+@STATE
+@output_option()
+def status(folder: Path, output: str) -> None:
+    """Show every process, its addresses, health and log.
+
+    Exits 1 unless all serve.
+
+    \b
+    Examples:
+      convergence local status
+      convergence local status --output json
+    """
+    state = State.read(folder.resolve())
+    if state is not None and not state.alive():
+        state = None
+    health = asyncio.run(check(state.processes)) if state else {}
+    if output == "json":
+        out.print_json(as_json(state, health))
+    elif state is None:
+        click.echo(f"nothing is up in {folder}; start it with `convergence local up`")
+    else:
+        show(state, health)
+    sys.exit(0 if health and all(answer == SERVING for answer in health.values()) else NOT_DONE)
+
+
+@local.command()
+@STATE
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(folder: Path, yes: bool) -> None:
+    """Delete what the mesh keeps: tables, keys, logs.
+
+    Tenants' files stay. The mesh must be down.
+
+    \b
+    Example:
+      convergence local reset --yes
+    """
+    target = folder.resolve()
+    if not target.exists():
+        click.echo(f"nothing is kept in {folder}")
+        return
+    if any(target.iterdir()) and not (target / "lock").exists():
+        raise _refused(
+            f"{folder} holds no mesh, so it is not deleted",
+            "NOT_A_MESH",
+            "name the folder that `convergence local up --state` used",
+        )
+    confirm(f"Delete everything in {target}?", yes=yes)
+    try:
+        with locked(target):
+            lifecycle.stop(target)
+            shutil.rmtree(target)
+    except AlreadyUp:
+        text = f"the mesh of {folder} is up"
+        raise _refused(
+            text, "ALREADY_UP", f"stop it first: `convergence local down{at_state(target)}`"
+        ) from None
+    click.echo(f"deleted {target}")
+
+
+def _start(wish: lifecycle.Wish) -> State:
+    console = out.console(stderr=True)
+    waiting = console.status("starting") if console.is_terminal else contextlib.nullcontext()
+    try:
+        with waiting as shown:
+            return lifecycle.start(wish, seen=lambda state, health: _progress(shown, state, health))
+    except AlreadyUp as error:
+        raise _refused(str(error), "ALREADY_UP") from None
+    except lifecycle.NotStarted as error:
+        raise _refused(str(error), "NOT_STARTED") from None
+
+
+def _refused(text: str, reason: str, advice: str = "") -> Refused:
+    return Refused(Refusal(message=text, status=NOT_DONE, reason=reason, advice=advice))
+
+
+def _progress(status: Any, state: State, health: Mapping[str, str]) -> None:
+    if status is not None:
+        waiting = [name for name, answer in health.items() if answer != SERVING]
+        again = [
+            f"{one.name} was started again ({one.last_exit})"
+            for one in state.processes
+            if one.restarts
+        ]
+        status.update("; ".join([f"waiting for {', '.join(waiting) or 'nothing'}", *again]))
+
+
+def _initialise(state: State, output: str) -> str:
+    command = [sys.executable, "-P", "-m", INIT, "--output", output]
+    settings = {**os.environ, **environment(state)}
+    done = subprocess.run(command, env=settings, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        text = "the mesh is up, but `admin init` failed"
+        raise _refused(text, "NOT_INITIALIZED", "run `convergence admin init`")
+    return done.stdout
+
+
+def _stay(state: State) -> None:
+    def interrupted(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    folder = Path(state.folder)
+    try:
+        while state.alive():
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        click.echo(f"\nstopping {', '.join(lifecycle.stop(folder))}", err=True)
