@@ -139,6 +139,12 @@ class Runs(Blocking[AsyncRuns]):
         """Yield the run now and after every change; see AsyncRuns.watch."""
         return self.loop.iterate(self.inner.watch(name, cursor=cursor, patience=patience))
 
+    def watch_all(
+        self, parent: str, *, cursor: str = "", patience: float = PATIENCE_SECONDS
+    ) -> Iterator[Watched]:
+        """Yield every change of runs, for ever; see AsyncRuns.watch_all."""
+        return self.loop.iterate(self.inner.watch_all(parent, cursor=cursor, patience=patience))
+
 
 class Client:
     """Calls an edge with one API key, from any thread; see AsyncClient for the arguments."""

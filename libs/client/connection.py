@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Final, TypeVar, cast
 
 import grpc
@@ -88,7 +88,7 @@ class Connection:
         self,
         rpc: grpc.aio.UnaryStreamMultiCallable[Request, Response],
         request: Request,
-    ) -> AsyncIterator[Response]:
+    ) -> AsyncGenerator[Response]:
         """Yield the answers; a stream that falls silent or breaks off raises Unavailable."""
         call = rpc(request, metadata=self._metadata)
         try:

@@ -1,13 +1,15 @@
 """Runs: started, watched to their end, and steered."""
 
 import asyncio
+import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
+import grpc.aio
 from convergence.orchestrator.v1 import run_service_pb2 as pb
 from convergence.orchestrator.v1.run_pb2 import (
     QuarantinedRow,
@@ -20,6 +22,9 @@ from convergence.orchestrator.v1.run_service_pb2_grpc import RunServiceStub
 
 from libs.client.connection import Connection, pages
 from libs.common import errors
+
+Request = TypeVar("Request", pb.WatchRunRequest, pb.WatchRunsRequest)
+Answer = TypeVar("Answer", pb.WatchRunResponse, pb.WatchRunsResponse)
 
 SETTLED: Final = frozenset(
     {
@@ -98,22 +103,56 @@ class AsyncRuns:
 
     async def watch(
         self, name: str, *, cursor: str = "", patience: float = PATIENCE_SECONDS
-    ) -> AsyncIterator[Watched]:
+    ) -> AsyncGenerator[Watched]:
         """Yield the run now and after every change, until nothing moves by itself any more.
 
         A stream that breaks or ends early is taken up again at its cursor; after `patience`
         seconds without any answer Unavailable is raised.
         """
-        pause, heard, state = FIRST_PAUSE_SECONDS, time.monotonic(), None
-        while state not in SETTLED:
-            try:
-                request = pb.WatchRunRequest(name=name, cursor=cursor)
-                async for answer in self._connection.stream(self._stub.WatchRun, request):
-                    cursor, state = answer.cursor, answer.run.state
-                    pause, heard = FIRST_PAUSE_SECONDS, time.monotonic()
-                    yield Watched(run=answer.run, cursor=cursor)
-                if state in SETTLED:
+
+        def asked(at: str) -> pb.WatchRunRequest:
+            return pb.WatchRunRequest(name=name, cursor=at)
+
+        changes = self._resumed(self._stub.WatchRun, asked, cursor, patience)
+        async with contextlib.aclosing(changes):
+            async for seen in changes:
+                yield seen
+                if seen.run.state in SETTLED:
                     return
+
+    async def watch_all(
+        self, parent: str, *, cursor: str = "", patience: float = PATIENCE_SECONDS
+    ) -> AsyncGenerator[Watched]:
+        """Yield every change of runs of a tenant or pipeline, for ever, from `cursor` or from now on.
+
+        A stream that breaks is taken up again as in `watch`, so that no change is missed.
+        """
+
+        def asked(at: str) -> pb.WatchRunsRequest:
+            return pb.WatchRunsRequest(parent=parent, cursor=at)
+
+        changes = self._resumed(self._stub.WatchRuns, asked, cursor, patience)
+        async with contextlib.aclosing(changes):
+            async for seen in changes:
+                if seen.run.name:
+                    yield seen
+
+    async def _resumed(
+        self,
+        rpc: grpc.aio.UnaryStreamMultiCallable[Request, Answer],
+        asked: Callable[[str], Request],
+        cursor: str,
+        patience: float,
+    ) -> AsyncGenerator[Watched]:
+        pause, heard = FIRST_PAUSE_SECONDS, time.monotonic()
+        while True:
+            try:
+                answers = self._connection.stream(rpc, asked(cursor))
+                async with contextlib.aclosing(answers):
+                    async for answer in answers:
+                        cursor = answer.cursor
+                        pause, heard = FIRST_PAUSE_SECONDS, time.monotonic()
+                        yield Watched(run=answer.run, cursor=cursor)
             except errors.Unavailable:
                 if time.monotonic() - heard > patience:
                     raise

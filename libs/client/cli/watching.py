@@ -7,6 +7,7 @@ from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from libs.client import SETTLED
 from libs.client.cli.failures import FAILED_RUN
 from libs.client.cli.receipts import state_of
 
@@ -20,7 +21,10 @@ def exit_status(run: Run) -> int:
 
 @contextlib.contextmanager
 def progress(console: Console, label: str) -> Iterator[Callable[[Run], None]]:
-    """Yield what to call with each state of a run; it draws only on a terminal."""
+    """Yield what to call with each state of a run; it draws only on a terminal.
+
+    The bar is full when the run rests: one part more than its chunks stands for what follows them.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -36,8 +40,8 @@ def progress(console: Console, label: str) -> Iterator[Callable[[Run], None]]:
             bar.update(
                 task,
                 description=f"{label} {state_of(run)}",
-                total=done.chunk_count or None,
-                completed=done.done_chunk_count,
+                total=done.chunk_count + 1 if done.chunk_count else None,
+                completed=done.done_chunk_count + (run.state in SETTLED),
                 detail=detail(run),
             )
 

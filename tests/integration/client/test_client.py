@@ -73,6 +73,19 @@ async def test_a_watch_that_is_cut_off_goes_on_from_its_cursor() -> None:
     assert [request.cursor for request in runs.requests] == ["", "1", "2", "3"]
 
 
+async def test_a_watch_of_all_runs_goes_on_from_its_cursor_and_hides_heartbeats() -> None:
+    runs = FakeRuns(*STATES)
+    runs.failures = [errors.Unavailable("away")]
+    seen: list[tuple[str, RunState]] = []
+    async with serving(runs=runs) as address, AsyncClient(address) as client:
+        async for one in client.runs.watch_all("tenants/acme_corp", cursor="1"):
+            seen.append((one.cursor, one.run.state))
+            if one.cursor == "4":
+                break
+    assert seen == [(str(i + 1), STATES[i]) for i in (1, 2, 3)]
+    assert [request.cursor for request in runs.requests] == ["1", "1"]
+
+
 async def test_a_watch_gives_up_when_nobody_answers() -> None:
     async with serving() as address:
         pass
