@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from libs.common.errors import Unavailable
+from libs.common.money import total
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
@@ -230,9 +231,11 @@ class MemoryWarehouse:
         return len(new)
 
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
-        rows = [
-            row for row in self.tables.get(self.quarantine(run.spec), []) if row.run == run.name.run
-        ]
+        found = self.tables.get(self.quarantine(run.spec), [])
+        rows = sorted(
+            (row for row in found if row.run == run.name.run),
+            key=lambda row: (row.source, row.number),
+        )
         return [
             {"_source": row.source, "_row_number": row.number, "reasons": [], "raw_row": ""}
             for row in rows[offset : offset + limit]
@@ -255,7 +258,7 @@ def _counted(run: Run, rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, 
     return {
         value: Counted(
             row_count=len(group),
-            money=tuple(sum((row.money[i] for row in group), Decimal(0)) for i in range(width)),
+            money=tuple(total(row.money[i] for row in group) for i in range(width)),
         )
         for value, group in groups.items()
     }

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
+from libs.common.money import total
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.judges.judges import Compiled, Verdict
 from services.orchestrator.runs import records as r
@@ -109,7 +110,7 @@ class MemoryWorker:
             money=tuple(
                 r.Money(
                     column=column,
-                    read=landed[i] + lost[i],
+                    read=total((landed[i], lost[i])),
                     landed=landed[i],
                     quarantined=lost[i],
                 )
@@ -134,7 +135,7 @@ def _row(a: Assignment, number: int, item: Item) -> Row:
 
 def _sums(a: Assignment, rows: Sequence[Row]) -> list[Decimal]:
     width = len(money_columns(a.spec.columns))
-    return [sum((row.money[i] for row in rows), Decimal(0)) for i in range(width)]
+    return [total(row.money[i] for row in rows) for i in range(width)]
 
 
 @dataclasses.dataclass(slots=True)

@@ -1,0 +1,339 @@
+"""What every warehouse keeps, in memory and in BigQuery: staging, publishing, quarantine, transforms."""
+
+import dataclasses
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from libs.bigquery.client import BigQuery, Connection, connect
+from services.orchestrator.runs import records as r
+from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
+from services.orchestrator.warehouse.warehouse import Counted, PublishFailed
+from tests.contracts.warehouse_bench import Bench, bigquery_bench, items, memory_bench
+from tests.support.engine import Engine, start_engine
+from tests.unit.orchestrator.conductor.world import spec
+
+LONG = "12345678901234567890.123456789012345678"
+APPEND = spec(mode="append")
+OTHER = spec().model_copy(update={"pipeline": "p_other"})
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with start_engine() as running:
+        yield running
+
+
+@pytest.fixture
+def bigquery(engine: Engine) -> Iterator[BigQuery]:
+    """A connection to an engine without datasets."""
+    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq:
+        for dataset in list(bq.rest.list_datasets()):
+            bq.rest.delete_dataset(dataset.reference, delete_contents=True)
+        yield bq
+
+
+@pytest.fixture(params=["memory", "bigquery"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "memory":
+        made = memory_bench()
+    else:
+        made = bigquery_bench(request.getfixturevalue("bigquery"))
+    made.worker.source.inputs = {
+        "a.csv": items("a.csv", "1.5", LONG),
+        "b.csv": items("b.csv", "-7"),
+    }
+    return made
+
+
+async def test_rows_wait_unseen_until_their_stream_is_committed(bench: Bench) -> None:
+    run = await bench.planned()
+    landed = await bench.ingest(run, "a.csv")
+    assert await bench.warehouse.chunk_counts(run) == {}
+    await bench.warehouse.commit_staged(run, [landed])
+    key = (landed.chunk_id, landed.chunk_attempt)
+    exact = Counted(row_count=2, money=(Decimal("12345678901234567891.623456789012345678"),))
+    assert await bench.warehouse.chunk_counts(run) == {key: exact}
+    assert await bench.published() == []
+
+
+async def test_a_commit_may_be_repeated_and_streams_that_are_gone_hold_up_no_other(
+    bench: Bench,
+) -> None:
+    run = await bench.planned()
+    first, second = await bench.ingest(run, "a.csv"), await bench.ingest(run, "b.csv")
+    gone = second.model_copy(update={"stream": f"{second.stream}-gone"})
+    for _ in range(2):
+        await bench.warehouse.commit_staged(run, [gone, first])
+    await bench.warehouse.commit_staged(run, [first, second])
+    counts = await bench.warehouse.chunk_counts(run)
+    assert {key: counted.row_count for key, counted in counts.items()} == {
+        (first.chunk_id, first.chunk_attempt): 2,
+        (second.chunk_id, second.chunk_attempt): 1,
+    }
+
+
+async def test_strays_are_deleted_and_what_the_journal_names_stays(bench: Bench) -> None:
+    run = await bench.planned()
+    tries = [await bench.ingest(run, "a.csv") for _ in range(2)]
+    await bench.warehouse.commit_staged(run, tries)
+    keys = [(landed.chunk_id, landed.chunk_attempt) for landed in tries]
+    for _ in range(2):
+        await bench.warehouse.delete_strays(run, keys[1:])
+        assert list(await bench.warehouse.chunk_counts(run)) == keys[1:]
+    await bench.warehouse.delete_strays(run, [])
+    assert await bench.warehouse.chunk_counts(run) == {}
+
+
+async def test_a_replace_replaces_its_scope_of_its_own_pipeline_and_nothing_else(
+    bench: Bench,
+) -> None:
+    old = await bench.staged()
+    await bench.publish(old)
+    other = await bench.staged(OTHER)
+    await bench.publish(other)
+    bench.worker.source.inputs = {"a.csv": items("a.csv", "2")}
+    new = await bench.staged()
+    await bench.publish(new)
+    assert sorted(await bench.published()) == sorted(
+        [
+            (new.name.run, "a.csv", "2"),
+            (old.name.run, "b.csv", "-7"),
+            *((other.name.run, source, cost) for source, cost in
+              [("a.csv", "1.5"), ("a.csv", LONG), ("b.csv", "-7")]),
+        ]
+    )  # fmt: skip
+
+
+async def test_a_day_that_is_empty_now_is_emptied(bench: Bench) -> None:
+    await bench.publish(await bench.staged())
+    bench.worker.source.inputs["a.csv"] = []
+    await bench.publish(await bench.staged())
+    assert [(source, cost) for _, source, cost in await bench.published()] == [("b.csv", "-7")]
+
+
+@pytest.mark.parametrize("wanted", [spec(), APPEND], ids=["replace", "append"])
+async def test_publishing_twice_is_publishing_once(bench: Bench, wanted: PipelineSpec) -> None:
+    run = await bench.staged(wanted)
+    intent = await bench.publish(run)
+    before = await bench.published()
+    await bench.warehouse.publish(run, intent)
+    again = intent.model_copy(update={"job_id": f"{intent.job_id}-2"})
+    await bench.warehouse.publish(run, again)
+    assert await bench.published() == before
+    assert len(before) == 3
+
+
+async def test_a_job_that_is_done_is_not_done_again_over_a_newer_run(bench: Bench) -> None:
+    old = await bench.staged()
+    intent = await bench.publish(old)
+    bench.worker.source.inputs["a.csv"] = items("a.csv", "2")
+    new = await bench.staged()
+    await bench.publish(new)
+    await bench.warehouse.publish(old, intent)
+    assert {run for run, _, _ in await bench.published()} == {new.name.run}
+
+
+async def test_a_statement_that_fails_fails_again_under_its_id_and_changes_nothing(
+    bench: Bench, request: pytest.FixtureRequest
+) -> None:
+    await bench.publish(await bench.staged())
+    before = await bench.published()
+    run = await bench.staged()
+    intent = await bench.intent(run, job_id=f"broken-{run.name.run}")
+    broken = intent.model_copy(update={"statement": intent.statement.replace("MERGE", "MARGE")})
+    if "memory" in request.node.name:
+        bench.warehouse.broken_jobs.add(intent.job_id)  # type: ignore[attr-defined]
+    for _ in range(2):
+        with pytest.raises(PublishFailed) as failed:
+            await bench.warehouse.publish(run, broken)
+        assert failed.value.metadata == {"job": intent.job_id}
+    assert await bench.published() == before
+    await bench.warehouse.publish(
+        run, intent.model_copy(update={"job_id": f"another-{run.name.run}"})
+    )
+    assert {of for of, _, _ in await bench.published()} == {run.name.run}
+
+
+async def test_an_append_adds_to_what_is_there(bench: Bench) -> None:
+    first = await bench.staged(APPEND)
+    await bench.publish(first)
+    second = await bench.staged(APPEND)
+    await bench.publish(second)
+    assert len(await bench.published()) == 6
+
+
+async def test_inputs_left_out_of_an_append_stay_where_they_are(bench: Bench) -> None:
+    run = await bench.staged(APPEND)
+    await bench.publish(run, without=("a.csv",))
+    assert await bench.published() == [(run.name.run, "b.csv", "-7")]
+
+
+async def test_a_reloaded_append_replaces_the_rows_of_its_inputs(bench: Bench) -> None:
+    first = await bench.staged(APPEND)
+    await bench.publish(first)
+    bench.worker.source.inputs = {"a.csv": items("a.csv", "2")}
+    again = await bench.staged(APPEND, reload=True)
+    intent = await bench.publish(again)
+    await bench.warehouse.publish(
+        again, intent.model_copy(update={"job_id": f"again-{again.name.run}"})
+    )
+    assert sorted(await bench.published()) == sorted(
+        [(again.name.run, "a.csv", "2"), (first.name.run, "b.csv", "-7")]
+    )
+
+
+async def test_a_direct_append_becomes_visible_at_once_and_once(bench: Bench) -> None:
+    run = await bench.ingested(await bench.planned(APPEND, direct=True))
+    assert await bench.published() == []
+    names = [landed.stream for landed in run.landed.values()]
+    for _ in range(2):
+        assert await bench.warehouse.commit_target(run, names)
+    assert len(await bench.published()) == 3
+
+
+async def test_a_direct_append_whose_stream_is_gone_commits_none(bench: Bench) -> None:
+    run = await bench.ingested(await bench.planned(APPEND, direct=True))
+    names = [landed.stream for landed in run.landed.values()]
+    assert not await bench.warehouse.commit_target(run, [names[0], f"{names[1]}-gone"])
+    assert await bench.published() == []
+
+
+async def test_rows_and_sums_are_counted_by_scope_value_for_the_pipeline_alone(
+    bench: Bench,
+) -> None:
+    run = await bench.staged()
+    counted = {
+        "a.csv": Counted(row_count=2, money=(Decimal("12345678901234567891.623456789012345678"),)),
+        "b.csv": Counted(row_count=1, money=(Decimal(-7),)),
+    }
+    assert await bench.warehouse.published_by_scope(run, run.scope) == {}
+    assert await bench.warehouse.staged_by_scope(run) == counted
+    await bench.publish(await bench.staged(OTHER))
+    assert await bench.warehouse.published_by_scope(run, run.scope) == {}
+    await bench.publish(run)
+    assert await bench.warehouse.published_by_scope(run, run.scope) == counted
+    one = (("_source", ("b.csv",)),)
+    assert await bench.warehouse.published_by_scope(run, one) == {"b.csv": counted["b.csv"]}
+
+
+async def test_quarantined_rows_are_seen_when_committed_in_order_and_page_by_page(
+    bench: Bench,
+) -> None:
+    bench.worker.source.inputs = {
+        "b.csv": items("b.csv", "1", bad=("2", "3")),
+        "a.csv": items("a.csv", bad=("4",)),
+    }
+    run = await bench.ingested(await bench.planned())
+    assert await bench.quarantined(run) == []
+    for _ in range(2):
+        await bench.warehouse.commit_quarantine(run, list(run.landed.values()))
+    assert await bench.quarantined(run) == [("a.csv", 0), ("b.csv", 1), ("b.csv", 2)]
+    second = await bench.warehouse.quarantined(run, offset=1, limit=1)
+    assert [(row["_source"], row["_row_number"]) for row in second] == [("b.csv", 1)]
+
+
+async def test_a_run_whose_table_was_never_made_has_no_quarantine(bench: Bench) -> None:
+    run = await bench.planned()
+    elsewhere = TargetSpec(dataset="raw_bill", table="never")
+    spec_ = run.spec.model_copy(update={"target": elsewhere})
+    never = dataclasses.replace(run, spec=spec_)
+    assert await bench.warehouse.quarantined(never, offset=0, limit=9) == []
+    await bench.warehouse.tidy_unpublished(never)
+
+
+async def test_quarantine_of_a_try_that_does_not_count_is_deleted_for_its_run_alone(
+    bench: Bench,
+) -> None:
+    bench.worker.source.inputs = {"a.csv": items("a.csv", "1", bad=("2",))}
+    first = await bench.ingested(await bench.planned())
+    await bench.warehouse.commit_quarantine(first, list(first.landed.values()))
+    second = await bench.planned()
+    tries = [await bench.ingest(second, "a.csv") for _ in range(2)]
+    await bench.warehouse.commit_quarantine(second, tries)
+    assert len(await bench.quarantined(second)) == 2
+    counts = [(tries[1].chunk_id, tries[1].chunk_attempt)]
+    for _ in range(2):
+        await bench.warehouse.delete_stray_quarantine(second, counts)
+    assert len(await bench.quarantined(second)) == len(await bench.quarantined(first)) == 1
+
+
+async def test_a_publication_deletes_the_quarantine_of_older_looks_at_its_values_only(
+    bench: Bench,
+) -> None:
+    bench.worker.source.inputs = {n: items(n, "1", bad=("2",)) for n in ("a.csv", "b.csv")}
+    older, middle, newer = [await bench.ingested(await bench.planned()) for _ in range(3)]
+    for run in (older, middle, newer):
+        await bench.warehouse.commit_quarantine(run, list(run.landed.values()))
+    intent = r.RunPublishing(scope=(("_source", ("a.csv",)),))
+    for _ in range(2):
+        await bench.warehouse.tidy_published(middle, intent)
+    assert await bench.quarantined(older) == [("b.csv", 1)]
+    assert await bench.quarantined(middle) == [("a.csv", 1), ("b.csv", 1)]
+    assert await bench.quarantined(newer) == [("a.csv", 1), ("b.csv", 1)]
+
+
+async def test_a_run_that_ends_without_publishing_takes_its_quarantine_along(bench: Bench) -> None:
+    bench.worker.source.inputs = {"a.csv": items("a.csv", "1", bad=("2",))}
+    ended, other = [await bench.ingested(await bench.planned()) for _ in range(2)]
+    for run in (ended, other):
+        await bench.warehouse.commit_quarantine(run, list(run.landed.values()))
+    for _ in range(2):
+        await bench.warehouse.tidy_unpublished(ended)
+    assert await bench.quarantined(ended) == []
+    assert await bench.quarantined(other) == [("a.csv", 1)]
+
+
+TRANSFORM = TransformSpec(
+    transform_id="costs",
+    sql="SELECT _source AS x_source, cost FROM acme_corp_raw_bill.bills WHERE _source IN UNNEST(@scope)",
+    target=TargetSpec(dataset="silver_cost", table="costs"),
+    scope=(("_source", "x_source"),),
+)
+
+
+async def silver(bench: Bench) -> list[str]:
+    """Return the money of every row of the silver table, sorted."""
+    if isinstance(bench.rows, type(memory_bench().rows)):
+        rows = bench.warehouse.tables["acme_corp_silver_cost.costs"]  # type: ignore[attr-defined]
+        return sorted(f"{row.money[0]:f}" for row in rows)
+    sql = "(SELECT _run_id, x_source AS _source, cost FROM acme_corp_silver_cost.costs)"
+    return sorted(cost for _, _, cost in await bench.rows.of(sql))
+
+
+async def test_a_transforms_result_waits_for_its_merge_which_may_be_repeated(bench: Bench) -> None:
+    wanted = spec().model_copy(update={"transforms": (TRANSFORM,)})
+    run = await bench.staged(wanted)
+    await bench.publish(run)
+    staged = await bench.warehouse.stage_transform(
+        run, TRANSFORM, run.scope, f"stage-1-{run.name.run}"
+    )
+    assert staged.row_count == 3
+    started = r.TransformStarted(
+        transform_id="costs",
+        job_id=f"merge-{run.name.run}",
+        statement=staged.statement,
+        scope=run.scope,
+    )
+    for _ in range(2):
+        assert await bench.warehouse.publish_transform(run, started) == 3
+    assert await silver(bench) == sorted(["1.5", LONG, "-7"])
+
+
+async def test_a_transforms_stage_runs_once_under_its_id(bench: Bench) -> None:
+    wanted = spec().model_copy(update={"transforms": (TRANSFORM,)})
+    run = await bench.staged(wanted)
+    await bench.publish(run)
+    first = await bench.warehouse.stage_transform(
+        run, TRANSFORM, run.scope, f"stage-1-{run.name.run}"
+    )
+    bench.worker.source.inputs = {"a.csv": items("a.csv", "2"), "b.csv": []}
+    await bench.publish(await bench.staged(wanted))
+    again = await bench.warehouse.stage_transform(
+        run, TRANSFORM, run.scope, f"stage-1-{run.name.run}"
+    )
+    fresh = await bench.warehouse.stage_transform(
+        run, TRANSFORM, run.scope, f"stage-2-{run.name.run}"
+    )
+    assert (first.row_count, again.row_count, fresh.row_count) == (3, 3, 1)
