@@ -75,13 +75,16 @@ class BigQueryProjections:
         return [run for run in runs if run.position > known.get(str(run.name), 0)]
 
     async def write(self, runs: Sequence[Run]) -> None:
-        """Write the runs and the results of those that were audited; may be repeated."""
-        await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
+        """Write the results of runs that were audited, then the runs; may be repeated.
+
+        The row of a run comes last: it says that everything before it is there.
+        """
         audited = [run for run in runs if run.audit_position != self._judged.get(run.name, 0)]
         results = [row for run in audited for row in result_rows(run)]
         for i in range(0, len(results), BATCH):
             part = results[i : i + BATCH]
             await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), part)
+        await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
         for run in runs:
             self._judged[run.name] = run.audit_position
             if run.resting:
