@@ -24,7 +24,11 @@ def append_request(
 
 
 def append(
-    writer: BigQueryWriteClient, stream: str, *batches: pa.RecordBatch, offset: int | None = None
+    writer: BigQueryWriteClient,
+    stream: str,
+    *batches: pa.RecordBatch,
+    offset: int | None = None,
+    seconds: float = CALL_SECONDS,
 ) -> list[types.AppendRowsResponse]:
     """Append each batch on one connection; return the responses, errors among them.
 
@@ -34,14 +38,16 @@ def append(
     for rows in batches:
         requests.append(append_request(stream, rows, offset))
         offset = None if offset is None else offset + rows.num_rows
-    return list(writer.append_rows(iter(requests), timeout=CALL_SECONDS))
+    return list(writer.append_rows(iter(requests), timeout=seconds))
 
 
-def open_stream(writer: BigQueryWriteClient, table: str, kind: types.WriteStream.Type) -> str:
+def open_stream(
+    writer: BigQueryWriteClient, table: str, kind: int, *, seconds: float = CALL_SECONDS
+) -> str:
     """Return the name of a new stream on `table` (project.dataset.table)."""
     stream = types.WriteStream(type_=kind)
     return writer.create_write_stream(
-        parent=table_path(table), write_stream=stream, timeout=CALL_SECONDS
+        parent=table_path(table), write_stream=stream, timeout=seconds
     ).name
 
 

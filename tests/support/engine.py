@@ -22,14 +22,23 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
     BigQueryWriteGrpcTransport,
 )
 
+ENGINE = "libs.local.engine"
+PAUSING = "tests.support.pausing_engine"
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 20
 
 
+class EngineNotStarted(Exception):
+    """The process ended, or said nothing for START_SECONDS; carries its stderr."""
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Engine:
-    """A running embedded BigQuery. `rest` is a URL, `grpc` is host:port."""
+    """A running embedded BigQuery. `rest` is a URL, `grpc` is host:port.
+
+    Clients that it hands out are the caller's to close.
+    """
 
     rest: str
     grpc: str
@@ -37,6 +46,7 @@ class Engine:
     process: subprocess.Popen[str]
     data_dir: Path | None
     without: tuple[str, ...]
+    pauses: Path | None = None
 
     def stop(self) -> int:
         """End it with SIGTERM and wait; return its exit status. Safe to repeat."""
@@ -51,7 +61,12 @@ class Engine:
         self.stop()
         ports = [int(address.rpartition(":")[2]) for address in (self.rest, self.grpc)]
         again = start_engine(
-            self.data_dir, self.without, rest_port=ports[0], grpc_port=ports[1], project=self.project
+            self.data_dir,
+            self.without,
+            rest_port=ports[0],
+            grpc_port=ports[1],
+            project=self.project,
+            pauses=self.pauses,
         )
         self.process = again.process
         return self
@@ -66,8 +81,8 @@ class Engine:
 
     def write_client(self) -> BigQueryWriteClient:
         """Return a new Storage Write client on a channel of its own."""
-        channel = grpc.insecure_channel(self.grpc)
-        return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
+        transport = BigQueryWriteGrpcTransport(channel=grpc.insecure_channel(self.grpc))
+        return BigQueryWriteClient(transport=transport)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self
@@ -79,13 +94,12 @@ class Engine:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            status = self.process.wait(STOP_SECONDS)
+            return self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            status = self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return status
+            return self.process.wait()
+        finally:
+            _close_pipes(self.process)
 
 
 def start_engine(
@@ -95,15 +109,20 @@ def start_engine(
     rest_port: int = 0,
     grpc_port: int = 0,
     project: str = "local",
+    pauses: Path | None = None,
 ) -> Engine:
     """Start the engine and wait until it answers; use it in `with`, or call `stop()`.
 
     Args:
         data_dir: where it keeps its tables; None keeps them in memory.
         without: names of fixes to leave out.
+        rest_port: 0 takes any free one.
+        grpc_port: 0 takes any free one.
+        project: the default project.
+        pauses: a directory through which `tests.support.pausing` stops writes half-way.
 
     Raises:
-        RuntimeError: it did not start; carries what it said on stderr.
+        EngineNotStarted: it did not start.
     """
     with tempfile.TemporaryFile("w+") as said:
         process = launch(
@@ -112,6 +131,7 @@ def start_engine(
             rest_port=rest_port,
             grpc_port=grpc_port,
             project=project,
+            pauses=pauses,
             stderr=said,
         )
         ready = _ready(process, said)
@@ -122,15 +142,18 @@ def start_engine(
         process=process,
         data_dir=data_dir,
         without=tuple(without),
+        pauses=pauses,
     )
 
 
 @contextlib.contextmanager
 def stored_engine(without: Sequence[str] = ()) -> Iterator[Engine]:
     """Yield an engine on a directory of its own, which is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="engine-") as directory:
-        with start_engine(Path(directory), without) as engine:
-            yield engine
+    with (
+        tempfile.TemporaryDirectory(prefix="engine-") as directory,
+        start_engine(Path(directory), without) as engine,
+    ):
+        yield engine
 
 
 def launch(
@@ -140,12 +163,14 @@ def launch(
     rest_port: int = 0,
     grpc_port: int = 0,
     project: str = "local",
+    pauses: Path | None = None,
     stderr: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    """Start the process and return at once; its stdout is a pipe."""
+    """Start the process and return at once; its stdout is a pipe, and so is stderr by default."""
+    module = [ENGINE] if pauses is None else [PAUSING, str(pauses)]
     where = ["--in-memory"] if data_dir is None else ["--data-dir", str(data_dir)]
     command = [
-        engine_python(), "-m", "libs.local.engine", *where, "--project", project,
+        engine_python(), "-m", *module, *where, "--project", project,
         "--rest-port", str(rest_port), "--grpc-port", str(grpc_port),
     ]  # fmt: skip
     for fix in without:
@@ -169,7 +194,7 @@ def engine_python() -> str:
 
 
 def _ready(process: subprocess.Popen[str], said: IO[str]) -> dict[str, str]:
-    """Read the line that says the engine answers; raise RuntimeError if it ends or is late."""
+    """Read the line that says the engine answers; raise EngineNotStarted if none comes."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -177,7 +202,14 @@ def _ready(process: subprocess.Popen[str], said: IO[str]) -> dict[str, str]:
     if not line:
         process.kill()
         process.wait()
+        _close_pipes(process)
         said.seek(0)
-        raise RuntimeError(f"the engine did not start: {said.read().strip()}")
+        raise EngineNotStarted(f"the engine did not start: {said.read().strip()}")
     ready: dict[str, str] = json.loads(line)
     return ready
+
+
+def _close_pipes(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

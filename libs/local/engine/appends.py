@@ -1,15 +1,23 @@
-"""Append connections: as many as clients open, and an offset that counts stored rows only."""
+"""Append connections: as many as clients open, rows by name, and offsets that count stored rows."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
+import grpc
 import pyarrow as pa
+from bqemulator.domain.errors import DomainError, InternalError
 from bqemulator.grpc_api import write_servicer
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.server import EmulatorServer
+from bqemulator.storage.sql_identifiers import quoted_table_ref, register_name
+from bqemulator.streaming.strategies import pending
 from bqemulator.streaming.write_stream import WriteStream, WriteStreamType
+from google.cloud.bigquery_storage_v1 import types
 
 from libs.local.engine.commits import all_or_nothing
 
@@ -34,11 +42,67 @@ def failed_append_keeps_offset() -> None:
             try:
                 with all_or_nothing(self, [stream]):
                     return bytes(append(self, stream, rows, *args))
-            except Exception as error:
-                text = f"the rows were not stored: {error}"
-                return bytes(write_servicer._error_response(stream.name, text))
+            except (duckdb.OperationalError, duckdb.InternalError, InternalError) as error:
+                return _refusal(stream, error, grpc.StatusCode.INTERNAL)
+            except (duckdb.Error, DomainError, pa.ArrowException) as error:
+                return _refusal(stream, error, grpc.StatusCode.INVALID_ARGUMENT)
 
     BigQueryWriteHandler._perform_append = perform
+
+
+def seal_after_append() -> None:
+    """Let FinalizeWriteStream wait until an append to the stream has been stored or has failed.
+
+    Stock answers at once: with a count of rows that may yet fail, and the failure opens the stream
+    again. Whoever seals a predecessor's journal depends on the count and on the seal.
+    """
+    finalize = BigQueryWriteHandler._handle_finalize_write_stream
+
+    def in_turn(self: BigQueryWriteHandler, request: bytes, context: grpc.ServicerContext) -> bytes:
+        name = types.FinalizeWriteStreamRequest.deserialize(request).name
+        stream = self._manager.get(name)
+        with stream.lock if stream is not None else contextlib.nullcontext():
+            return bytes(finalize(self, request, context))
+
+    BigQueryWriteHandler._handle_finalize_write_stream = in_turn
+
+
+def rows_by_column_name() -> None:
+    """Store rows by the names of their columns, with NULL where the table has more.
+
+    Stock stores them by position: from ALTER TABLE … ADD COLUMN on, every append that does not
+    know the column fails, and a stream with rows of before and after cannot be committed.
+    """
+    BigQueryWriteHandler._flush_to_target = _store
+    pending._concat = _joined
+
+
+def _store(self: BigQueryWriteHandler, stream: WriteStream, rows: pa.Table) -> None:
+    place = (stream.project_id, stream.dataset_id, stream.table_id)
+    name = register_name(f"__bqemu_write_{uuid.uuid4().hex[:12]}")
+    with self._write_lock:
+        connection = self._ctx.engine.connection
+        connection.register(name, rows)
+        try:
+            self._ctx.engine.execute(
+                f"INSERT INTO {quoted_table_ref(*place)} BY NAME SELECT * FROM {name}"
+            )
+        finally:
+            connection.unregister(name)
+        listed = self._ctx.catalog.get_table(*place)
+        if listed is not None:
+            number = listed.num_rows + rows.num_rows
+            self._ctx.catalog.update_table(listed.model_copy(update={"num_rows": number}))
+        self._ctx.snapshots.record_change(*place)
+
+
+def _joined(buffer: list[pa.Table]) -> pa.Table | None:
+    return pa.concat_tables(buffer, promote_options="default") if buffer else None
+
+
+def _refusal(stream: WriteStream, error: Exception, code: grpc.StatusCode) -> bytes:
+    text = f"the rows were not stored: {error}"
+    return bytes(write_servicer._error_response(stream.name, text, code))
 
 
 def many_append_connections() -> None:

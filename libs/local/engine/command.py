@@ -7,55 +7,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from libs.local.engine.options import Options
 from libs.local.engine.refusal import Refused
+from libs.local.engine.versions import check
 
 EXIT_REFUSED = 2
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the engine until SIGTERM or SIGINT; return the exit status."""
-    options = _parser().parse_args(arguments)
+    given = _parser().parse_args(arguments)
     announcements, sys.stdout = sys.stdout, sys.stderr
+    options = Options(
+        data_dir=None if given.in_memory else given.data_dir,
+        project=given.project,
+        rest_port=given.rest_port,
+        grpc_port=given.grpc_port,
+        without=tuple(given.without),
+    )
     try:
-        from libs.local.engine.versions import check
-
         check()
-    except ImportError as error:
-        return _refuse(
-            f"the embedded BigQuery needs its own environment, and {sys.executable} has no "
-            f"module {error.name!r}: run `make setup` and start it with "
-            ".venvs/engine/bin/python"
-        )
+        # Only now: without the engine's environment this import fails in a way nobody understands.
+        from libs.local.engine.process import run  # noqa: PLC0415
+
+        run(options, announcements)
     except Refused as error:
-        return _refuse(str(error))
-
-    from bqemulator.config import LogFormat, LogLevel
-    from bqemulator.observability.logging_ import configure_logging
-
-    configure_logging(level=LogLevel.WARNING, fmt=LogFormat.JSON)
-
-    from libs.local.engine.fixes import apply
-    from libs.local.engine.process import Options, run
-
-    try:
-        apply(without=options.without)
-        run(
-            Options(
-                data_dir=None if options.in_memory else options.data_dir,
-                project=options.project,
-                rest_port=options.rest_port,
-                grpc_port=options.grpc_port,
-            ),
-            announcements,
-        )
-    except Refused as error:
-        return _refuse(str(error))
+        print(error, file=sys.stderr)
+        return EXIT_REFUSED
     return 0
-
-
-def _refuse(sentence: str) -> int:
-    print(sentence, file=sys.stderr)
-    return EXIT_REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -44,9 +44,7 @@ def atomic_batch_commit() -> None:
 
 
 @contextlib.contextmanager
-def all_or_nothing(
-    handler: BigQueryWriteHandler, streams: Sequence[WriteStream]
-) -> Iterator[None]:
+def all_or_nothing(handler: BigQueryWriteHandler, streams: Sequence[WriteStream]) -> Iterator[None]:
     """Run the block as one transaction; if it raises, tables and `streams` are as before."""
     with handler._write_lock:
         before = [_Kept.of(stream, handler) for stream in streams]
@@ -64,26 +62,25 @@ def all_or_nothing(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """A stream, and the catalog's entry of its table, as they were before a write."""
+    """A stream, and the number of rows that the catalog lists, as they were before a write."""
 
     stream: WriteStream
     state: WriteStreamState
     next_offset: int
     row_count: int
     buffer: tuple[pa.Table, ...]
-    table: TableMeta | None
+    listed_rows: int
 
     @classmethod
     def of(cls, stream: WriteStream, handler: BigQueryWriteHandler) -> _Kept:
+        listed = _listed(stream, handler)
         return cls(
             stream=stream,
             state=stream.state,
             next_offset=stream.next_offset,
             row_count=stream.row_count,
             buffer=tuple(stream.buffer),
-            table=handler._ctx.catalog.get_table(
-                stream.project_id, stream.dataset_id, stream.table_id
-            ),
+            listed_rows=listed.num_rows if listed is not None else 0,
         )
 
     def restore(self, handler: BigQueryWriteHandler) -> None:
@@ -91,5 +88,13 @@ class _Kept:
         self.stream.next_offset = self.next_offset
         self.stream.row_count = self.row_count
         self.stream.buffer[:] = self.buffer
-        if self.table is not None:
-            handler._ctx.catalog.update_table(self.table)
+        listed = _listed(self.stream, handler)
+        if listed is not None and listed.num_rows != self.listed_rows:
+            same = listed.model_copy(update={"num_rows": self.listed_rows})
+            handler._ctx.catalog.update_table(same)
+
+
+def _listed(stream: WriteStream, handler: BigQueryWriteHandler) -> TableMeta | None:
+    """Return the catalog's entry of the stream's table."""
+    place = (stream.project_id, stream.dataset_id, stream.table_id)
+    return handler._ctx.catalog.get_table(*place)

@@ -46,15 +46,15 @@ def bignumeric_eighteen_digits() -> None:
 
 def _spell(kind: exp.DataType.Type, duckdb_type: str) -> None:
     """Make DuckDB's SQL say `duckdb_type` for `kind` without parameters."""
-    generator = DuckDB.Generator
-    datatype = generator.datatype_sql
+    transforms = DuckDB.Generator.TRANSFORMS
+    spelled = transforms.get(exp.DataType, DuckDB.Generator.datatype_sql)
 
-    def datatype_sql(self: DuckDB.Generator, expression: exp.DataType) -> str:
+    def datatype(generator: DuckDB.Generator, expression: exp.DataType) -> str:
         if expression.this == kind and not expression.expressions:
             return duckdb_type
-        return str(datatype(self, expression))
+        return str(spelled(generator, expression))
 
-    generator.datatype_sql = datatype_sql
+    transforms[exp.DataType] = datatype
 
 
 def _with_scale(by_precision: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from libs.local.engine.appends import failed_append_keeps_offset, many_append_connections
+from libs.local.engine.appends import (
+    failed_append_keeps_offset,
+    many_append_connections,
+    rows_by_column_name,
+    seal_after_append,
+)
 from libs.local.engine.arrow_rows import strict_arrow_rows
 from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
 from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
@@ -28,6 +33,8 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         no_copy_per_write,
         atomic_batch_commit,
         strict_arrow_rows,
+        rows_by_column_name,
+        seal_after_append,
         numeric_nine_digits,
         bignumeric_eighteen_digits,
         schema_of_sql_tables,

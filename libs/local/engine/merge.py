@@ -32,9 +32,12 @@ def _then_by_hash(rewrite: Rewrite) -> Rewrite:
 
 
 def by_hash(sql: str) -> str:
-    """Return DuckDB `sql` with one-sided conditions in keys; unchanged where there is no key."""
+    """Return DuckDB `sql` with one-sided conditions in keys; unchanged where there is no key.
+
+    Unchanged too where parameters are told apart by their order, which moving would change.
+    """
     statement = parsed_merge(sql)
-    if statement is None:
+    if statement is None or positional(statement):
         return sql
     terms = Terms.of(statement)
     if not terms.keys or not (terms.target or terms.source):
@@ -51,9 +54,17 @@ def parsed_merge(sql: str) -> exp.Merge | None:
     return statement if isinstance(statement, exp.Merge) else None
 
 
+def positional(statement: exp.Merge) -> bool:
+    """Whether `statement` has parameters without names."""
+    return any(not mark.name for mark in statement.find_all(exp.Placeholder))
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """An ON clause, term by term: conditions of one side, pairs of equal values, and the rest."""
+    """An ON clause, term by term: conditions of one side, pairs of equal values, and the rest.
+
+    A condition that names no table, such as FALSE, counts as one of the target.
+    """
 
     target: Sequence[exp.Expression]
     source: Sequence[exp.Expression]
@@ -70,13 +81,11 @@ class Terms:
             found._add(term, target, source)
         return found
 
-    def _add(
-        self, term: exp.Expression, target: frozenset[str], source: frozenset[str]
-    ) -> None:
+    def _add(self, term: exp.Expression, target: frozenset[str], source: frozenset[str]) -> None:
         term = _membership(term)
         if term.find(exp.Query):
             self.rest.append(term)
-        elif _tables(term) == target:
+        elif _tables(term) in (target, frozenset()):
             self.target.append(term)
         elif _tables(term) == source:
             self.source.append(term)

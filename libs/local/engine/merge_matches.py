@@ -9,7 +9,7 @@ from bqemulator.domain.errors import DomainError, InvalidQueryError
 from bqemulator.jobs import executor
 from sqlglot import exp
 
-from libs.local.engine.merge import parsed_merge
+from libs.local.engine.merge import parsed_merge, positional
 
 REFUSAL = "UPDATE/MERGE must match at most one source row for each target row"
 
@@ -53,7 +53,7 @@ def ambiguous(sql: str) -> str | None:
     Positional parameters cannot be counted out of their order, so such statements are not asked.
     """
     merge = parsed_merge(sql)
-    if merge is None or (merge.find(exp.Placeholder) and "?" in sql):
+    if merge is None or positional(merge):
         return None
     conditions = [_condition(when) for when in merge.args["whens"].expressions if _by_both(when)]
     if not conditions:

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
+import http.client
 import json
 import os
 import signal
 import socket
-import urllib.request
 from pathlib import Path
 from typing import IO
 
-from bqemulator.config import LogLevel, PersistenceMode, Settings
+from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
+from bqemulator.observability.logging_ import configure_logging
 from bqemulator.server import EmulatorServer
 
+from libs.local.engine.fixes import apply
+from libs.local.engine.options import Options
 from libs.local.engine.refusal import Refused
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 0.3
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """`data_dir` None keeps everything in memory; port 0 takes any free port."""
-
-    data_dir: Path | None
-    project: str
-    rest_port: int
-    grpc_port: int
-
-
 def run(options: Options, announcements: IO[str]) -> None:
     """Serve until SIGTERM or SIGINT, having written one JSON line; raise Refused if it cannot."""
+    configure_logging(level=LogLevel.WARNING, fmt=LogFormat.JSON)
+    apply(without=options.without)
     with contextlib.ExitStack() as held:
         if options.data_dir is not None:
             held.enter_context(_claim(options.data_dir))
@@ -101,15 +95,17 @@ async def _serve(settings: Settings, announcements: IO[str]) -> None:
         loop.add_signal_handler(number, stop.set)
     server = EmulatorServer(settings)
     await server.start()
-    await asyncio.to_thread(_answer, server.rest_url)
+    await asyncio.to_thread(_answer, server.rest_port)
     _announce(server, announcements)
     await stop.wait()
     await _close(server)
 
 
-def _answer(url: str) -> None:
-    with urllib.request.urlopen(f"{url}/healthz", timeout=10) as response:
-        response.read()
+def _answer(port: int) -> None:
+    """Wait for one answer; raise OSError if there is none in time."""
+    with contextlib.closing(http.client.HTTPConnection(HOST, port, timeout=10)) as connection:
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
 
 
 def _announce(server: EmulatorServer, announcements: IO[str]) -> None:

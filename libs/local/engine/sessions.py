@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import duckdb
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+from bqemulator.catalog.memory_repository import MemoryCatalogRepository
 from bqemulator.domain.errors import InternalError
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.storage.engine import DuckDBEngine
+
+T = TypeVar("T")
 
 
 def cursor_per_thread() -> None:
@@ -44,9 +50,12 @@ def one_writer() -> None:
     """Let statements and appends write one after another, so that neither fails on the other's change.
 
     Stock holds two locks that do not know of each other; with a cursor per thread their
-    transactions conflict (on the catalog's row counts, and on tables being altered).
+    transactions conflict (on the catalog's row counts, and on tables being altered), and what a
+    failed commit restores overwrites a table's newer schema.
     """
     lock = threading.RLock()
+    for catalog in (MemoryCatalogRepository, DuckDBCatalogRepository):
+        catalog.update_table = _holding(lock, catalog.update_table)
     initialize = BigQueryWriteHandler.__init__
     execute = DuckDBEngine.execute
 
@@ -71,6 +80,15 @@ def one_writer() -> None:
     BigQueryWriteHandler.__init__ = share_lock
     DuckDBEngine.execute = execute_alone
     DuckDBEngine.write_lock = write_lock
+
+
+def _holding(lock: threading.RLock, call: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(call)
+    def alone(*args: object) -> T:
+        with lock:
+            return call(*args)
+
+    return alone
 
 
 def _reads(sql: str) -> bool:

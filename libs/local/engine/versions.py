@@ -1,14 +1,22 @@
 """The one bqemulator the fixes were written for."""
 
-import bqemulator
+import sys
+from importlib import metadata
 
 from libs.local.engine.refusal import Refused
 
 SUPPORTED = "1.4.0"
 
 
-def check(found: str = bqemulator.__version__) -> None:
-    """Raise Refused unless the installed bqemulator is exactly SUPPORTED."""
+def check() -> None:
+    """Raise Refused unless exactly bqemulator SUPPORTED is installed; imports nothing of it."""
+    try:
+        found = metadata.version("bqemulator")
+    except metadata.PackageNotFoundError as error:
+        raise Refused(
+            f"the embedded BigQuery needs its own environment, and {sys.executable} has no "
+            "bqemulator: run `make setup` and start it with .venvs/engine/bin/python"
+        ) from error
     if found != SUPPORTED:
         raise Refused(
             f"the embedded BigQuery is written for bqemulator {SUPPORTED} and found {found}: "

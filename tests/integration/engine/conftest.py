@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.integration.engine.warehouse import Warehouse
+from tests.integration.engine.warehouse import Warehouse, opened
 from tests.support.engine import Engine, start_engine
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    pauses: Path = tmp_path_factory.mktemp("pauses")
+    with start_engine(pauses=pauses) as running:
         yield running
 
 
 @pytest.fixture
-def warehouse(engine: Engine) -> Warehouse:
-    return Warehouse(engine, f"d_{uuid.uuid4().hex[:8]}")
+def warehouse(engine: Engine) -> Iterator[Warehouse]:
+    with opened(engine) as made:
+        yield made

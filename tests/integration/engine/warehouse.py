@@ -2,62 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import pyarrow as pa
+from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
 from tests.support.appending import PENDING, append, commit, open_stream
 from tests.support.engine import Engine
 
-CALL_SECONDS = 20
+CALL_SECONDS: Final = 20
+ONCE: Final = Retry(predicate=if_exception_type())
+"""Asks no second time: what the engine answers first is what a test looks at."""
+
 Row = tuple[Any, ...]
 
 
 class Warehouse:
     """A dataset in a running engine, a REST client and a Storage Write client."""
 
-    def __init__(self, engine: Engine, dataset: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.client = engine.client()
         self.writer = engine.write_client()
-        self.dataset = f"{engine.project}.{dataset}"
-        self.client.create_dataset(self.dataset, timeout=CALL_SECONDS)
+        self.dataset = f"{engine.project}.d_{uuid.uuid4().hex[:8]}"
 
     def table(self, name: str, *columns: tuple[str, str] | tuple[str, str, str]) -> str:
         """Create a table through REST; return project.dataset.table."""
         schema = [bigquery.SchemaField(*column) for column in columns]
         table = bigquery.Table(f"{self.dataset}.{name}", schema)
-        self.client.create_table(table, timeout=CALL_SECONDS, retry=None)
+        self.client.create_table(table, timeout=CALL_SECONDS, retry=ONCE)
         return f"{self.dataset}.{name}"
 
     def run(
-        self, sql: str, *, seconds: float = CALL_SECONDS, **parameters: Any
+        self, sql: str, *, seconds: float = CALL_SECONDS, job_id: str | None = None, **values: Any
     ) -> bigquery.QueryJob:
         """Run one statement; `{d}` stands for the dataset. Parameters are (type, value)."""
-        bound = [_parameter(name, *given) for name, given in parameters.items()]
+        bound = [_parameter(name, *given) for name, given in values.items()]
         config = bigquery.QueryJobConfig(query_parameters=bound)
         job = self.client.query(
             sql.replace("{d}", self.dataset),
+            job_id=job_id,
             job_config=config,
-            retry=None,
+            retry=ONCE,
             job_retry=None,
             timeout=seconds,
         )
-        job.result(retry=None, timeout=seconds)
+        job.result(retry=ONCE, timeout=seconds)
         return job
 
-    def rows(self, sql: str, *, seconds: float = CALL_SECONDS, **parameters: Any) -> list[Row]:
+    def rows(self, sql: str, *, seconds: float = CALL_SECONDS, **values: Any) -> list[Row]:
         """Return a query's rows as tuples."""
-        job = self.run(sql, seconds=seconds, **parameters)
-        return [tuple(row.values()) for row in job.result(retry=None, timeout=seconds)]
+        job = self.run(sql, seconds=seconds, **values)
+        return [tuple(row.values()) for row in job.result(retry=ONCE, timeout=seconds)]
 
-    def types(self, name: str) -> dict[str, str]:
+    def column_types(self, name: str) -> dict[str, str]:
         """Return the types that the table's columns are listed with."""
         schema = self.client.get_table(f"{self.dataset}.{name}").schema
         return {field.name: field.field_type for field in schema}
+
+    def relist(self, name: str, *columns: tuple[str, str]) -> None:
+        """Make REST list the table with `columns`."""
+        table = self.client.get_table(f"{self.dataset}.{name}")
+        table.schema = [bigquery.SchemaField(*column) for column in columns]
+        self.client.update_table(table, ["schema"], retry=ONCE, timeout=CALL_SECONDS)
 
     def stage(self, table: str, *batches: pa.RecordBatch) -> list[str]:
         """Append each batch to a finalized PENDING stream of its own; return the names."""
@@ -66,19 +79,45 @@ class Warehouse:
             stream = open_stream(self.writer, table, PENDING)
             (response,) = append(self.writer, stream, rows)
             assert not response.error.code, response.error.message
-            self.writer.finalize_write_stream(name=stream, timeout=CALL_SECONDS)
+            self.seal(stream)
             streams.append(stream)
         return streams
 
+    def seal(self, stream: str) -> int:
+        """Finalize `stream`; return how many rows it has."""
+        done = self.writer.finalize_write_stream(name=stream, timeout=CALL_SECONDS)
+        return done.row_count
+
+    def commit(self, table: str, streams: Sequence[str]) -> types.BatchCommitWriteStreamsResponse:
+        """Commit finalized streams."""
+        return commit(self.writer, table, streams)
+
     def load(self, table: str, rows: pa.RecordBatch) -> None:
         """Append and commit `rows`."""
-        done = self.commit(table, self.stage(table, rows))
-        assert not done.stream_errors
+        assert self.commit(table, self.stage(table, rows)).commit_time
 
-    def commit(
-        self, table: str, streams: Sequence[str]
-    ) -> types.BatchCommitWriteStreamsResponse:
-        return commit(self.writer, table, streams)
+
+@contextlib.contextmanager
+def opened(engine: Engine) -> Iterator[Warehouse]:
+    """Yield a new dataset; close the clients afterwards."""
+    warehouse = Warehouse(engine)
+    with warehouse.client, warehouse.writer:
+        warehouse.client.create_dataset(warehouse.dataset, timeout=CALL_SECONDS)
+        yield warehouse
+
+
+def failure_of(call: Callable[[], object]) -> GoogleAPICallError | None:
+    """Return what the engine refuses `call` with, or None if it does not."""
+    try:
+        call()
+    except GoogleAPICallError as error:
+        return error
+    return None
+
+
+def record(**columns: Sequence[object]) -> pa.RecordBatch:
+    """Return rows of these columns, in Arrow's own guess of their types."""
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _parameter(

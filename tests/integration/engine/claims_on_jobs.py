@@ -1,0 +1,88 @@
+"""Claims about statements, jobs, and what the engine needs to start."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from google.api_core.exceptions import BadRequest, Conflict, NotFound
+
+from tests.integration.engine.warehouse import ONCE, Warehouse, failure_of
+
+MERGE_ROWS: Final = 25_000
+REPLACE: Final = (
+    "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "
+    "WHEN NOT MATCHED THEN INSERT (k, day, v) VALUES (s.k, s.day, s.v) "
+    "WHEN NOT MATCHED BY SOURCE AND t.day IN (DATE '2026-01-02') THEN DELETE"
+)
+
+
+def nothing_is_fetched(warehouse: Warehouse) -> None:
+    """The spatial extension is loaded from a package, not installed from a network."""
+    spatial = (
+        "SELECT loaded, COALESCE(install_path, '') AS path FROM duckdb_extensions() "
+        "WHERE extension_name = 'spatial'"
+    )
+    assert warehouse.rows(spatial) == [(True, "")]
+
+
+def a_list_may_stand_in_on(warehouse: Warehouse) -> None:
+    """DuckDB joins no query in ON, and that is what a list of parameters becomes."""
+    warehouse.run("CREATE TABLE `{d}.t` AS SELECT 1 AS k, DATE '2026-01-02' AS day, 't' AS v")
+    warehouse.run("CREATE TABLE `{d}.s` AS SELECT 1 AS k, DATE '2026-01-02' AS day, 's' AS v")
+    on = "t.k = s.k AND t.day IN UNNEST(@days)"
+    warehouse.run(REPLACE.format(on=on), days=("ARRAY<DATE>", ["2026-01-02"]))
+    assert warehouse.rows("SELECT k, v FROM `{d}.t`") == [(1, "s")]
+
+
+def constants_in_on_cost_little(warehouse: Warehouse) -> None:
+    """A MERGE whose ON names partitions takes about as long as one without.
+
+    By a hash join they take the same time; comparing every pair of rows takes some fifty times it.
+    """
+    for name in ("t", "s"):
+        warehouse.run(
+            f"CREATE TABLE `{{d}}.{name}` AS SELECT k, DATE '2026-01-02' AS day, '{name}' AS v "
+            f"FROM UNNEST(GENERATE_ARRAY(1, {MERGE_ROWS})) AS k"
+        )
+    plain = min(_seconds_of_merge(warehouse, "t.k = s.k") for _ in range(3))
+    days = "t.k = s.k AND t.day IN (DATE '2026-01-02', DATE '2026-01-03')"
+    assert any(_seconds_of_merge(warehouse, days) < 10 * plain for _ in range(3))
+
+
+def two_source_rows_for_one_target_row_fail(warehouse: Warehouse) -> None:
+    """If they would change it; both may be inserted."""
+    warehouse.run("CREATE TABLE `{d}.t` AS SELECT 1 AS k, 'old' AS v")
+    twice = "USING (SELECT 1 AS k, 'a' AS v UNION ALL SELECT 1, 'b') s ON t.k = s.k"
+    insert = "WHEN NOT MATCHED THEN INSERT (k, v) VALUES (s.k, s.v)"
+    warehouse.run(f"MERGE `{{d}}.t` t {twice} {insert}")
+    update = f"MERGE `{{d}}.t` t {twice} WHEN MATCHED THEN UPDATE SET v = s.v"
+    refused = failure_of(lambda: warehouse.run(update))
+    assert isinstance(refused, BadRequest)
+    assert "at most one source row" in refused.message
+    assert warehouse.rows("SELECT v FROM `{d}.t`") == [("old",)]
+
+
+def a_job_id_runs_once(warehouse: Warehouse) -> None:
+    """The second try is told 409."""
+    warehouse.run("CREATE TABLE `{d}.t` (i INT64)")
+    insert, name = "INSERT INTO `{d}.t` (i) VALUES (1)", warehouse.dataset.rpartition(".")[2]
+    warehouse.run(insert, job_id=name)
+    assert isinstance(failure_of(lambda: warehouse.run(insert, job_id=name)), Conflict)
+    assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`") == [(1,)]
+
+
+def old_results_are_forgotten(warehouse: Warehouse) -> None:
+    """The result of a query is gone after many large ones."""
+    first = warehouse.run("SELECT 1 AS a")
+    for _ in range(5):
+        warehouse.run("SELECT REPEAT('x', 64000000) AS big")
+    again = warehouse.client.get_job(first.job_id)
+    assert isinstance(failure_of(lambda: again.result(retry=ONCE, timeout=20)), NotFound)
+
+
+def _seconds_of_merge(warehouse: Warehouse, on: str) -> float:
+    start = time.monotonic()
+    job = warehouse.run(REPLACE.format(on=on))
+    assert job.num_dml_affected_rows == MERGE_ROWS
+    return time.monotonic() - start

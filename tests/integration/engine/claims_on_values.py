@@ -1,0 +1,44 @@
+"""Claims about types: decimals, schemas, parameters."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from tests.integration.engine.warehouse import Warehouse
+
+WIDEST: Final = Decimal("12345678901234567890.123456789012345678")
+
+
+def a_bare_numeric_keeps_nine_digits(warehouse: Warehouse) -> None:
+    """In DDL and in CAST; DuckDB's own DECIMAL would keep three and say nothing."""
+    warehouse.run("CREATE TABLE `{d}.t` (n NUMERIC)")
+    warehouse.run("INSERT INTO `{d}.t` (n) VALUES (NUMERIC '1.123456789')")
+    cast = "SELECT n, CAST('1.123456789' AS NUMERIC) AS c FROM `{d}.t`"
+    assert warehouse.rows(cast) == [(Decimal("1.123456789"),) * 2]
+
+
+def bignumeric_is_exact(warehouse: Warehouse) -> None:
+    """A value of 20 and 18 digits is the same after DDL, INSERT, SUM and MAX."""
+    warehouse.run("CREATE TABLE `{d}.t` (n BIGNUMERIC)")
+    warehouse.run(f"INSERT INTO `{{d}}.t` (n) VALUES (BIGNUMERIC '{WIDEST}')")
+    total = "SELECT SUM(n) AS a, MAX(n) AS b, CAST('0.1' AS BIGNUMERIC) AS c FROM `{d}.t`"
+    assert warehouse.rows(total) == [(WIDEST, WIDEST, Decimal("0.1"))]
+
+
+def sql_tables_are_listed_as_they_are(warehouse: Warehouse) -> None:
+    """Tables made by DDL and CTAS have BIGNUMERIC and JSON columns."""
+    warehouse.run("CREATE TABLE `{d}.t` (n BIGNUMERIC, j JSON, m NUMERIC)")
+    warehouse.run("CREATE TABLE `{d}.u` AS SELECT * FROM `{d}.t`")
+    expected = {"n": "BIGNUMERIC", "j": "JSON", "m": "NUMERIC"}
+    assert (warehouse.column_types("t"), warehouse.column_types("u")) == (expected, expected)
+
+
+def parameters_have_their_type(warehouse: Warehouse) -> None:
+    """And `@name` in a text stays a text."""
+    assert warehouse.rows("SELECT @b AS b", b=("BYTES", b"\x00\xff")) == [(b"\x00\xff",)]
+    empty = warehouse.rows("SELECT DATE '2026-01-01' IN UNNEST(@d) AS x", d=("ARRAY<DATE>", []))
+    assert empty == [(False,)]
+    assert warehouse.rows("SELECT '@a' AS quoted, @a AS a", a=("STRING", "x")) == [("@a", "x")]
+    job = warehouse.run("SELECT @n AS n", n=("BIGNUMERIC", Decimal(1)))
+    assert [field.field_type for field in job.result().schema] == ["BIGNUMERIC"]

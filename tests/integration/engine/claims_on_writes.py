@@ -1,0 +1,163 @@
+"""Claims about appends, commits and what stands beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final, cast
+
+import grpc
+import pyarrow as pa
+from google.cloud.bigquery_storage_v1 import types
+
+from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, record
+from tests.support.appending import COMMITTED, PENDING, append, append_request, open_stream
+from tests.support.eventually import eventually
+from tests.support.pausing import Pause, paused
+
+REFUSED: Final = grpc.StatusCode.INVALID_ARGUMENT.value[0]
+MORE_THAN_STOCK_TAKES: Final = 40
+"""Stock has threads for the processors and four more, at most 32."""
+MOMENT: Final = 1
+
+
+@contextlib.contextmanager
+def append_half_done(
+    warehouse: Warehouse,
+) -> Iterator[tuple[str, Pause, Future[list[types.AppendRowsResponse]], ThreadPoolExecutor]]:
+    """Yield a COMMITTED stream on `t`, an append to it that has stored i=1 and not committed it,
+    the pause that it stands at, and threads for what comes beside it."""
+    assert warehouse.engine.pauses is not None
+    table = warehouse.table("t", ("i", "INT64"))
+    stream = open_stream(warehouse.writer, table, COMMITTED)
+    with ThreadPoolExecutor(2) as threads, paused(warehouse.engine.pauses, "t") as pause:
+        appended = threads.submit(append, warehouse.writer, stream, record(i=[1]))
+        pause.reached()
+        yield stream, pause, appended, threads
+
+
+def queries_see_no_append_in_progress(warehouse: Warehouse) -> None:
+    with append_half_done(warehouse) as (_, pause, appended, _):
+        assert warehouse.rows("SELECT i FROM `{d}.t`") == []
+        pause.end()
+        assert _messages(appended.result(CALL_SECONDS)) == [""]
+    assert warehouse.rows("SELECT i FROM `{d}.t`") == [(1,)]
+
+
+def a_statement_waits_for_an_append(warehouse: Warehouse) -> None:
+    with append_half_done(warehouse) as (_, pause, appended, threads):
+        change = threads.submit(warehouse.run, "ALTER TABLE `{d}.t` ADD COLUMN c INT64")
+        eventually(lambda: change.done() or not _answers(warehouse), within=CALL_SECONDS)
+        pause.end()
+        assert _messages(appended.result(CALL_SECONDS)) == [""]
+        change.result(CALL_SECONDS)
+    assert warehouse.rows("SELECT i, c FROM `{d}.t`") == [(1, None)]
+
+
+def a_seal_waits_for_an_append(warehouse: Warehouse) -> None:
+    with append_half_done(warehouse) as (stream, pause, appended, threads):
+        seal = threads.submit(warehouse.seal, stream)
+        assert not wait([seal], timeout=MOMENT).done
+        pause.end()
+        assert seal.result(CALL_SECONDS) == 1
+        assert _messages(appended.result(CALL_SECONDS)) == [""]
+    assert warehouse.rows("SELECT i FROM `{d}.t`") == [(1,)]
+
+
+def a_write_copies_nothing(warehouse: Warehouse) -> None:
+    copies = "SELECT COUNT(*) AS n FROM duckdb_tables() WHERE schema_name = '_bqemulator_snapshots'"
+    warehouse.table("t", ("i", "INT64"))
+    warehouse.run("INSERT INTO `{d}.t` (i) VALUES (1)")
+    assert warehouse.rows(copies) == [(0,)]
+
+
+def a_failed_commit_stores_nothing(warehouse: Warehouse) -> None:
+    """And the streams that were right can be committed without the wrong one."""
+    table = warehouse.table("t", ("i", "INT64"), ("j", "JSON"))
+    streams = warehouse.stage(table, record(i=[1], j=["{}"]), record(i=[2], j=["{"]))
+    assert failure_of(lambda: warehouse.commit(table, streams))
+    assert warehouse.rows("SELECT i FROM `{d}.t`") == []
+    assert warehouse.commit(table, streams[:1]).commit_time
+    assert warehouse.rows("SELECT i FROM `{d}.t`") == [(1,)]
+
+
+def a_failed_append_may_be_repeated(warehouse: Warehouse) -> None:
+    """A COMMITTED append refused by the database is taken, put right, at the same offset."""
+    table = warehouse.table("t", ("i", "INT64"), ("j", "JSON"))
+    stream = open_stream(warehouse.writer, table, COMMITTED)
+    tries = (record(i=[1], j=["{"]), record(i=[1], j=["{}"]), record(i=[2], j=["{}"]))
+    requests = [append_request(stream, rows, max(0, n - 1)) for n, rows in enumerate(tries)]
+    responses = warehouse.writer.append_rows(iter(requests), timeout=CALL_SECONDS)
+    assert [response.error.code for response in responses] == [REFUSED, 0, 0]
+    assert warehouse.rows("SELECT i FROM `{d}.t` ORDER BY i") == [(1,), (2,)]
+    assert warehouse.seal(stream) == 2
+
+
+def open_connections_leave_room_for_more(warehouse: Warehouse) -> None:
+    table = warehouse.table("t", ("i", "INT64"))
+    streams = [
+        open_stream(warehouse.writer, table, PENDING) for _ in range(MORE_THAN_STOCK_TAKES + 1)
+    ]
+    end = threading.Event()
+
+    def requests(stream: str) -> Iterator[types.AppendRowsRequest]:
+        yield append_request(stream, record(i=[1]))
+        end.wait()
+
+    with contextlib.ExitStack() as open_calls:
+        for stream in streams[1:]:
+            # The client itself would wait for the first answer, which may never come.
+            open_call = cast("Callable[..., grpc.Call]", warehouse.writer.transport.append_rows)
+            open_calls.callback(open_call(requests(stream)).cancel)
+        open_calls.callback(end.set)
+        assert _messages(append(warehouse.writer, streams[0], record(i=[1]), seconds=5)) == [""]
+
+
+def wrong_rows_are_refused(warehouse: Warehouse) -> None:
+    """An unknown column, and a null in a REQUIRED one; a name in another case is right."""
+    table = warehouse.table("t", ("i", "INT64", "REQUIRED"), ("n", "STRING"))
+    null = pa.RecordBatch.from_arrays([pa.array([None], pa.int64())], names=["i"])
+    batches = (record(i=[1], other=["x"]), record(n=["x"]), null, record(I=[1], N=["x"]))
+    stream = open_stream(warehouse.writer, table, PENDING)
+    responses = append(warehouse.writer, stream, *batches)
+    assert [response.error.code for response in responses] == [REFUSED, REFUSED, REFUSED, 0]
+    warehouse.seal(stream)
+    warehouse.commit(table, [stream])
+    assert warehouse.rows("SELECT i, n FROM `{d}.t`") == [(1, "x")]
+
+
+def a_stream_outlives_a_new_column(warehouse: Warehouse) -> None:
+    """From before it was added, through the moment when only the table has it, to after it."""
+    table = warehouse.table("t", ("i", "INT64"))
+    stream = open_stream(warehouse.writer, table, PENDING)
+    journal = open_stream(warehouse.writer, table, COMMITTED)
+    answers = append(warehouse.writer, stream, record(i=[1]))
+    warehouse.run("ALTER TABLE `{d}.t` ADD COLUMN b STRING")
+    warehouse.run("ALTER TABLE `{d}.t` ADD COLUMN a STRING")
+    answers += append(warehouse.writer, journal, record(i=[2]))
+    warehouse.relist("t", ("i", "INT64"), ("a", "STRING"), ("b", "STRING"))
+    answers += append(warehouse.writer, stream, record(i=[3], a=["a"], b=["b"]))
+    assert _messages(answers) == ["", "", ""]
+    warehouse.seal(stream)
+    assert warehouse.commit(table, [stream]).commit_time
+    found = warehouse.rows("SELECT i, a, b FROM `{d}.t` ORDER BY i")
+    assert found == [(1, None, None), (2, None, None), (3, "a", "b")]
+
+
+def _messages(answers: list[types.AppendRowsResponse]) -> list[str]:
+    """Return what each append was refused with, empty for those that were stored."""
+    return [answer.error.message for answer in answers]
+
+
+def _answers(warehouse: Warehouse) -> bool:
+    """Whether the engine answers within a moment: not while a statement waits for its turn."""
+    address = warehouse.engine.rest.removeprefix("http://")
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=MOMENT)) as connection:
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except TimeoutError:
+            return False

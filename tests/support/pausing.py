@@ -1,0 +1,37 @@
+"""Stops a write of an engine that was started with `pauses` between its rows and its commit."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.eventually import eventually
+
+REACH_SECONDS = 20
+
+
+class Pause:
+    """A point that the next appends and commits to one table stop at."""
+
+    def __init__(self, pauses: Path, table: str) -> None:
+        self._asked = pauses / table
+        self._reached = self._asked.with_suffix(".reached")
+        self._reached.unlink(missing_ok=True)
+        self._asked.touch()
+
+    def reached(self) -> None:
+        """Wait until a write stands there."""
+        eventually(self._reached.exists, within=REACH_SECONDS)
+
+    def end(self) -> None:
+        """Let it go on; writes to the table no longer stop. Safe to repeat."""
+        self._asked.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def paused(pauses: Path, table: str) -> Iterator[Pause]:
+    """Stop writes to `table` inside the block."""
+    pause = Pause(pauses, table)
+    try:
+        yield pause
+    finally:
+        pause.end()
