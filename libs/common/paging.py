@@ -4,13 +4,16 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import TypeVar
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from libs.common.errors import InvalidRequest
 from libs.common.parse import page_size
 
 T = TypeVar("T")
+
+POSITION: Final = re.compile(r"[0-9]{1,18}")
 
 
 class PageTokenInvalid(InvalidRequest):
@@ -48,7 +51,7 @@ def _digest(query: str) -> str:
 
 
 class Page:
-    """One page of a list whose order does not change: positions are offsets."""
+    """One page of a list. Positions are offsets where its order does not change."""
 
     def __init__(self, *, asked: int, token: str, query: str) -> None:
         self._query = query
@@ -57,13 +60,23 @@ class Page:
         except ValueError as error:
             raise InvalidRequest({"page_size": str(error)}) from error
         position = read_token(query, token)
-        if position and not position.isdigit():
+        if position and not POSITION.fullmatch(position):
             raise PageTokenInvalid
         self.offset = int(position or 0)
 
     def of(self, items: Sequence[T]) -> tuple[Sequence[T], str]:
         """Return this page of the whole list, and the next token (empty on the last page)."""
         return self.window(items[self.offset : self.offset + self.limit + 1])
+
+    def below(self, items: Sequence[T], key: Callable[[T], int]) -> tuple[Sequence[T], str]:
+        """Return this page of a list in descending order of `key`, which grows at its head.
+
+        The next token stands for the last item's key, so that what came meanwhile shifts nothing.
+        """
+        left = [item for item in items if not self.offset or key(item) < self.offset]
+        some = left[: self.limit]
+        more = len(left) > self.limit
+        return some, make_token(self._query, str(key(some[-1]))) if more else ""
 
     def window(self, found: Sequence[T]) -> tuple[Sequence[T], str]:
         """Return this page of up to `limit` + 1 items read from `offset` on, and the next token."""

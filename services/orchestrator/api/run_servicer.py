@@ -1,6 +1,6 @@
 """RunService: messages to commands and back."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import RunState
 
 DEFAULT_LIVE_RUNS: Final = 20
+
+END_SECONDS: Final = 0.5
+"""How long before the caller's deadline the server ends a stream."""
 
 
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
@@ -67,7 +70,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> run_service_pb2.ListRunsResponse:
         active = self._seat.active()
         _, belongs = self._parent(request.parent)
-        states = {run_pb2.RunState.Name(s).removeprefix("RUN_STATE_") for s in request.states}
+        with Reading() as read:
+            states = read("states", _states, request.states)
         query = f"runs:{request.parent}:{','.join(sorted(states))}"
         page = Page(asked=request.page_size, token=request.page_token, query=query)
         runs = [
@@ -75,8 +79,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             for run in active.ledger.runs.values()
             if belongs(run.name) and (not states or run.state in states)
         ]
-        runs.sort(key=lambda run: (run.create_time, run.name), reverse=True)
-        some, token = page.of(runs)
+        begun = active.ledger.begun
+        runs.sort(key=begun, reverse=True)
+        some, token = page.below(runs, begun)
         await active.history.settled(max((run.position for run in some), default=0))
         return run_service_pb2.ListRunsResponse(
             runs=[_message(active, run) for run in some], next_page_token=token
@@ -96,7 +101,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> AsyncGenerator[run_service_pb2.WatchRunResponse]:
         active = self._seat.active()
         name = active.commands.find(_name("name", request.name)).name
-        async for run, cursor in active.watches.run(name, request.cursor):
+        async for run, cursor in active.watches.run(name, request.cursor, lasting(context)):
             yield run_service_pb2.WatchRunResponse(run=_message(active, run), cursor=cursor)
 
     async def WatchRuns(
@@ -104,7 +109,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> AsyncGenerator[run_service_pb2.WatchRunsResponse]:
         active = self._seat.active()
         tenant, belongs = self._parent(request.parent)
-        async for run, cursor in active.watches.runs(tenant, belongs, request.cursor):
+        watch = active.watches.runs(tenant, belongs, request.cursor, lasting(context))
+        async for run, cursor in watch:
             message = _message(active, run) if run else None
             yield run_service_pb2.WatchRunsResponse(run=message, cursor=cursor)
 
@@ -192,6 +198,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         )
 
 
+def lasting(context: Context) -> float | None:
+    """Return how long a stream may last so that the server ends it within the caller's deadline."""
+    left = context.time_remaining()
+    return None if left is None else max(left - END_SECONDS, 0.0)
+
+
 def live_run_count() -> int:
     """Return how many live runs the caller's tenant may have."""
     return caller().live_run_count or DEFAULT_LIVE_RUNS
@@ -212,6 +224,13 @@ def _message(active: Active, run: Run) -> run_pb2.Run:
 def _name(field: str, text: str) -> RunName:
     with Reading() as read:
         return read(field, RunName.parse, text)
+
+
+def _states(values: Iterable[int]) -> set[str]:
+    known = set(run_pb2.RunState.values()) - {run_pb2.RUN_STATE_UNSPECIFIED}
+    if wrong := sorted(set(values) - known):
+        raise ValueError(f"found {wrong[0]}; allowed are the states of RunState but UNSPECIFIED")
+    return {run_pb2.RunState.Name(value).removeprefix("RUN_STATE_") for value in values}
 
 
 def _tenant_or_pipeline(text: str) -> TenantName | PipelineName:

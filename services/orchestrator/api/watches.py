@@ -7,6 +7,7 @@ from typing import Final
 
 from libs.common.errors import InvalidRequest, QuotaExceeded
 from libs.common.names import RunName
+from libs.common.paging import POSITION
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.journal.history import Watch
 from services.orchestrator.runs.run import Run
@@ -28,12 +29,28 @@ class TooManyWatches(QuotaExceeded):
     reason = "TOO_MANY_WATCHES"
 
 
-def position_of(cursor: str) -> int:
-    """Return the journal position that a cursor stands for; 0 for an empty one."""
-    if (cursor and not cursor.isascii()) or not (cursor or "0").isdigit():
-        why = f"found {cursor!r}; allowed is the `cursor` of a message of this stream, or nothing"
+def position_of(cursor: str, newest: int) -> int:
+    """Return the journal position that a cursor stands for; 0 for an empty one.
+
+    Raises:
+        CursorInvalid: it is none, or lies beyond `newest`: this journal never gave it.
+    """
+    if cursor and not (POSITION.fullmatch(cursor) and int(cursor) <= newest):
+        why = f"found {cursor[:30]!r}; allowed is the `cursor` of a message of this stream, or none"
         raise CursorInvalid({"cursor": why}, field="cursor")
     return int(cursor or 0)
+
+
+class Until:
+    """When a stream ends by itself; never without a limit."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._end = None if seconds is None else self._clock() + seconds
+
+    def left(self, most: float) -> float:
+        """Return the seconds that are left, at most `most`; 0 or less when it is over."""
+        return most if self._end is None else min(most, self._end - self._clock())
 
 
 class Watches:
@@ -58,24 +75,31 @@ class Watches:
         finally:
             self._open[tenant] -= 1
 
-    async def run(self, name: RunName, cursor: str) -> AsyncGenerator[tuple[Run, str]]:
-        """Yield a run now and after every change, until nothing moves by itself any more."""
-        seen = position_of(cursor)
+    async def run(
+        self, name: RunName, cursor: str, seconds: float | None = None
+    ) -> AsyncGenerator[tuple[Run, str]]:
+        """Yield a run now and after every change, until nothing moves by itself any more.
+
+        With a cursor what the cursor's message said is not said again, unless the run rests: a
+        stream never ends on a resting run without showing it. After `seconds` it ends anyhow.
+        """
         history = self._conductor.mesh.history
+        seen = position_of(cursor, history.durable)
         with self._counted(name.tenant):
             async with history.watching() as watch:
-                last_rows, quiet = -1, 0.0
+                until, silence = Until(seconds), Until(QUIET_SECONDS)
+                last_rows = self._progress(name) if cursor else -1
                 while True:
                     run = history.ledger.runs[name]
                     await history.settled(run.position)
                     rows = self._progress(name)
-                    if run.position > seen or rows != last_rows or quiet >= QUIET_SECONDS:
+                    changed = run.position > seen or rows != last_rows
+                    if changed or run.resting or silence.left(1.0) <= 0:
                         yield run, str(run.position)
-                        seen, last_rows, quiet = run.position, rows, 0.0
-                    if run.resting:
+                        seen, last_rows, silence = run.position, rows, Until(QUIET_SECONDS)
+                    if run.resting or (left := until.left(PROGRESS_SECONDS)) <= 0:
                         return
-                    if not await _changed(watch, PROGRESS_SECONDS):
-                        quiet += PROGRESS_SECONDS
+                    await _changed(watch, left)
                     watch.take()
 
     def _progress(self, name: RunName) -> int:
@@ -83,13 +107,21 @@ class Watches:
         return sum(beat.row_count for beat in live.beats.values()) if live else 0
 
     async def runs(
-        self, tenant: str, belongs: Callable[[RunName], bool], cursor: str
+        self,
+        tenant: str,
+        belongs: Callable[[RunName], bool],
+        cursor: str,
+        seconds: float | None = None,
     ) -> AsyncGenerator[tuple[Run | None, str]]:
-        """Yield every run that changed after the cursor, oldest change first, for ever."""
+        """Yield every run that changed after the cursor, oldest change first, for ever.
+
+        After `seconds` it ends. What changes several times meanwhile may be said once.
+        """
         history = self._conductor.mesh.history
-        seen = position_of(cursor) or history.durable
+        seen = position_of(cursor, history.durable) or history.durable
         with self._counted(tenant):
             async with history.watching() as watch:
+                until, silence = Until(seconds), Until(QUIET_SECONDS)
                 while True:
                     watch.take()
                     changed = [
@@ -99,15 +131,18 @@ class Watches:
                     ]
                     for run in sorted(changed, key=lambda run: run.position):
                         await history.settled(run.position)
-                        seen = run.position
+                        seen, silence = run.position, Until(QUIET_SECONDS)
                         yield run, str(seen)
-                    if not changed and not await _changed(watch, QUIET_SECONDS):
+                    if silence.left(1.0) <= 0:
+                        silence = Until(QUIET_SECONDS)
                         yield None, str(seen)
+                    if (left := until.left(QUIET_SECONDS)) <= 0:
+                        return
+                    if not changed:
+                        await _changed(watch, silence.left(left))
 
 
-async def _changed(watch: Watch, seconds: float) -> bool:
-    try:
+async def _changed(watch: Watch, seconds: float) -> None:
+    """Wait until something has changed, but not longer than `seconds`."""
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(watch.changed.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

@@ -9,6 +9,7 @@ from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.windows import Window
 from services.orchestrator.specs import PipelineSpec
+from services.orchestrator.workers.dispatcher import NoWorker
 from services.orchestrator.workers.workers import Planned
 
 NO_SUITE = Compiled(document="", row_rule_count=0, table_rule_count=0)
@@ -51,14 +52,21 @@ async def plan(mesh: Mesh, run: Run) -> None:
 async def ask_worker(
     mesh: Mesh, parent: PipelineName | RunName, spec: PipelineSpec, window: Window | None
 ) -> Planned:
-    """Have a worker split the source; a worker that does not answer is replaced by another."""
+    """Have a worker split the source; a worker that does not answer is replaced by another.
+
+    Raises as PlanChunks does, and NoWorker if none can be reached.
+    """
     first = mesh.dispatcher.any()
-    try:
-        return await first.plan(parent, spec, window)
-    except Unavailable:
-        for other in mesh.dispatcher.others(first):
-            return await other.plan(parent, spec, window)
-        raise
+    away: Unavailable | None = None
+    for worker in (first, *mesh.dispatcher.others(first)):
+        try:
+            return await worker.plan(parent, spec, window)
+        except Unavailable as error:
+            away = error if error.reason or away is None else away
+    assert away is not None
+    if away.reason:
+        raise away
+    raise NoWorker(f"no worker can be reached: {away}", retry_after=away.retry_after) from away
 
 
 def window_of_run(run: Run) -> Window | None:

@@ -80,6 +80,10 @@ class Ledger:
             pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
             pending.update(dict.fromkeys(published(run), position))
 
+    def begun(self, run: Run) -> int:
+        """Return the journal position at which a run was created."""
+        return self.history[run.name][0].position
+
     def live(self, tenant: str) -> int:
         """Return how many runs of a tenant are live."""
         return sum(run.state in LIVE for run in self.runs.values() if run.name.tenant == tenant)
