@@ -60,16 +60,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _depth(value: Any) -> int:
     level, depth = [value], 0
-    while level:
+    while level := [one for one in level if isinstance(one, dict | list)]:
         level = [item for one in level for item in _items(one)]
         depth += 1
-    return depth - 1
+    return depth
 
 
-def _items(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def dumps(value: Any) -> str:

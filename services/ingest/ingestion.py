@@ -138,7 +138,8 @@ class Ingestion:
         tally = self.tally
         tally.read_bytes += batch.read_bytes
         tally.read_row_count += batch.rows.height + len(batch.rejects)
-        tally.scope_counts.update(dict.fromkeys(batch.empty_days, 0))
+        asked = {value for _, values in self._task.scope for value in values}
+        tally.scope_counts.update(dict.fromkeys(asked.intersection(batch.empty_days), 0))
         if batch.rows.height:
             self._rows(batch)
         if batch.rejects:

@@ -82,7 +82,9 @@ def check(rule: Rule, columns: Mapping[str, TargetColumn]) -> None:
 
 
 def evaluate(rule: Rule, frame: pl.DataFrame, columns: Mapping[str, TargetColumn]) -> Outcome:
-    """Evaluate a rule over typed rows. Null counts as Great Expectations counts it."""
+    """Evaluate a rule over typed rows. Null counts as Great Expectations counts it, NaN as null."""
+    floats = [name for name in rule.columns if columns[name].type == "FLOAT64"]
+    frame = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
     left_out = frame.select(_left_out(rule).alias("x")).to_series()
     holds = frame.select(_holds(rule, columns).fill_null(value=False).alias("h")).to_series()
     unexpected = ~holds & ~left_out
@@ -151,7 +153,7 @@ class _Bound:
     strict: bool
 
 
-_WIDE: Final = decimal.Context(prec=1000)
+_WIDE: Final = decimal.Context(prec=1000, traps=[decimal.InvalidOperation])
 _SCALES: Final = {"INT64": 0, "NUMERIC": 9, "BIGNUMERIC": 18}
 
 
@@ -168,12 +170,12 @@ def _bound(text: str, column: TargetColumn, rounding: str, *, strict: bool) -> _
             raise ValueError(f"{text!r} is no {column.type}")
         return _Bound(pl.lit(typed.first(), dtype=column.dtype), strict)
     try:
-        number = Decimal(text)
+        number = _WIDE.create_decimal(text)
         inside = number.quantize(Decimal(1).scaleb(-scale), rounding, _WIDE)
+        most = Decimal(f"{'9' * 38}E-{scale}")
+        reached = max(most.copy_negate(), min(most, inside))
     except decimal.InvalidOperation as error:
         raise ValueError(f"{text!r} is no number") from error
-    most = Decimal(f"{'9' * 38}E-{scale}")
-    reached = max(-most, min(most, inside))
     if reached != inside:
         strict = (reached < inside) == (rounding == decimal.ROUND_CEILING)
         return _Bound(pl.lit(reached, dtype=pl.Decimal(38, scale)), strict)

@@ -1,0 +1,290 @@
+"""Every type's forms: each text is its value, or it is named and nothing lands."""
+
+import datetime as dt
+import json
+import math
+import struct
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.ingest.casting.cast import CastBatch, cast
+from services.ingest.columns import TargetColumn
+
+UTC = dt.UTC
+
+
+def cast_texts(spec: str, *texts: str | None) -> CastBatch:
+    """Cast texts to one column `c` of `TYPE` or `TYPE MODE`."""
+    frame = pl.DataFrame({"c": pl.Series(list(texts), dtype=pl.String)})
+    return cast(frame, [TargetColumn.parse("c", *spec.split())])
+
+
+def day(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 civil times have no zone
+
+
+def moment(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "value"),
+    [
+        ("STRING", "", ""),
+        ("STRING", " x ", " x "),
+        ("STRING(2)", "é😀", "é😀"),
+        ("INT64", "-0", 0),
+        ("INT64", " +007 ", 7),
+        ("INT64", "10.0", 10),
+        ("INT64", "10.", 10),
+        ("INT64", "9223372036854775807", 2**63 - 1),
+        ("INT64", "-9223372036854775808", -(2**63)),
+        ("FLOAT64", "0.1", 0.1),
+        ("FLOAT64", "-1e308", -1e308),
+        ("FLOAT64", "5e-324", 5e-324),
+        ("FLOAT64", "0.0e-999", 0.0),
+        ("FLOAT64", "-inf", -math.inf),
+        ("BOOL", "TRUE", True),
+        ("BOOL", "false", False),
+        ("BOOL", "1", True),
+        ("BOOL", "0", False),
+        ("DATE", "0001-01-01", dt.date(1, 1, 1)),
+        ("DATE", "9999-12-31", dt.date(9999, 12, 31)),
+        ("DATE", "2024-02-29", dt.date(2024, 2, 29)),
+        ("DATE", "2026-11-01T00:00:00Z", dt.date(2026, 11, 1)),
+        ("DATE", "2026-11-01 00:00", dt.date(2026, 11, 1)),
+        ("DATETIME", "2026-11-01", day(2026, 11, 1)),
+        ("DATETIME", "2026-11-01 10:20", day(2026, 11, 1, 10, 20)),
+        ("DATETIME", "2026-11-01T10:20:30.123456000", day(2026, 11, 1, 10, 20, 30, 123456)),
+        ("DATETIME", "9999-12-31 23:59:59.999999", day(9999, 12, 31, 23, 59, 59, 999999)),
+        ("TIMESTAMP", "2026-11-01", moment(2026, 11, 1)),
+        ("TIMESTAMP", "2026-11-01 10:20:30", moment(2026, 11, 1, 10, 20, 30)),
+        ("TIMESTAMP", "2026-11-01T10:20:30.5Z", moment(2026, 11, 1, 10, 20, 30, 500000)),
+        ("TIMESTAMP", "2026-11-01 10:20:30 UTC", moment(2026, 11, 1, 10, 20, 30)),
+        ("TIMESTAMP", "2026-11-01T10:20+05:30", moment(2026, 11, 1, 4, 50)),
+        ("TIMESTAMP", "2026-11-01T10:20:30-0800", moment(2026, 11, 1, 18, 20, 30)),
+        ("TIMESTAMP", "2026-11-01 10:20:30 +14", moment(2026, 10, 31, 20, 20, 30)),
+        ("TIMESTAMP", "1969-12-31 23:59:59.999999", moment(1969, 12, 31, 23, 59, 59, 999999)),
+        ("TIME", "10:20", dt.time(10, 20)),
+        ("TIME", "00:00:00", dt.time(0)),
+        ("TIME", "23:59:59.999999", dt.time(23, 59, 59, 999999)),
+        ("TIME", "10:20:30.5000000", dt.time(10, 20, 30, 500000)),
+        ("JSON", ' {"k": 1.50} ', '{"k": 1.50}'),
+        ("JSON", "null", "null"),
+        ("JSON", '"x"', '"x"'),
+        ("BYTES", "YWJj", b"abc"),
+        ("BYTES(3)", "YWJj", b"abc"),
+        ("STRING REPEATED", '["a", ""]', ["a", ""]),
+        ("STRING REPEATED", "[ ]", []),
+    ],
+    ids=str,
+)
+def test_a_text_is_its_value(spec: str, text: str, value: object) -> None:
+    found = cast_texts(spec, text)
+    (cell,) = found.frame["c"].to_list()
+    assert (cell, type(cell)) == (value, type(value))
+    assert found.reasons == {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "allowed"),
+    [
+        ("STRING(2)", "abc", "at most 2 characters"),
+        *(
+            ("INT64", text, "a whole number of 64 bits")
+            for text in (
+                "1.5",
+                "1e3",
+                "+-5",
+                "++5",
+                "1_000",
+                "0x10",
+                "9223372036854775808",
+                "٣",
+                "x",
+            )
+        ),
+        *(
+            ("FLOAT64", text, "a number from 5e-324 to 1.8e308, 0, nan or inf")
+            for text in ("1e400", "-1e400", "1e-400", "1,5", "1_0", "0x1p3", "x")
+        ),
+        *(("BOOL", text, "true or false") for text in ("yes", "t", "2", "1.0")),
+        *(
+            ("DATE", text, "YYYY-MM-DD")
+            for text in (
+                "0000-01-01",
+                "2026-02-30",
+                "2026-1-1",
+                "01.02.2026",
+                "2026-01-01 10:00",
+                "x",
+            )
+        ),
+        *(
+            ("DATETIME", text, "YYYY-MM-DD HH:MM:SS with at most 6 fraction digits and no offset")
+            for text in (
+                "2026-11-01T10:20:30Z",
+                "2026-11-01 10:20:30.1234567",
+                "0000-01-01 00:00",
+                "x",
+            )
+        ),
+        *(
+            (
+                "TIMESTAMP",
+                text,
+                "YYYY-MM-DD HH:MM:SS with at most 6 fraction digits and an offset or none",
+            )
+            for text in (
+                "2026-11-01 10:20:30.1234567",
+                "2026-11-01 24:00:00",
+                "2026-11-01 23:59:60",
+                "2026-11-01 10:20:30+15:00",
+                "2026-11-01 10:20:30+05:60",
+                "2026-11-01 10:20:30 CET",
+                "9999-12-31T23:59:59-05:00",
+                "0001-01-01T00:00:00+05:00",
+                "1764979200",
+            )
+        ),
+        *(
+            ("TIME", text, "HH:MM:SS with at most 6 fraction digits and no offset")
+            for text in (
+                "10",
+                "1020",
+                "T10:20",
+                "24:00",
+                "10:20:30+02:00",
+                "10:20:30.1234567",
+                "10:20:60",
+            )
+        ),
+        *(
+            ("JSON", text, "a JSON value, no name twice in an object, at most 100 levels")
+            for text in ("x", "{", "NaN", '{"k":1,"k":2}', "[" * 101 + "]" * 101, '"\\ud800"')
+        ),
+        ("BYTES", "abc", "base64"),
+        ("BYTES", "YW Jj", "base64"),
+        ("BYTES(2)", "YWJj", "at most 2 bytes, as base64"),
+        *(
+            ("STRING REPEATED", text, "a JSON array of texts")
+            for text in ("x", '["a",1]', "[null]", '{"a":"b"}', '["a"')
+        ),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_text_that_does_not_fit_is_named_with_what_is_allowed(
+    spec: str, text: str, allowed: str
+) -> None:
+    found = cast_texts(spec, text)
+    assert found.frame["c"].to_list() == [[] if "REPEATED" in spec else None]
+    assert found.reasons == {0: [f"CAST c: found {text[:80]!r}; allowed is {allowed}"]}
+
+
+ALL = ("STRING", "INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC", "BOOL", "DATE", "DATETIME", "TIME",
+       "TIMESTAMP", "JSON", "BYTES")  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", ALL)
+def test_an_absent_value_is_null_and_no_misfit(type_: str) -> None:
+    found = cast_texts(type_, None)
+    assert (found.frame["c"].to_list(), found.reasons) == ([None], {})
+
+
+@pytest.mark.parametrize("type_", [type_ for type_ in ALL if type_ != "STRING"])
+@pytest.mark.parametrize("text", ["", "  "], ids=["nothing", "blanks"])
+def test_an_empty_text_is_null_for_every_type_but_string(type_: str, text: str) -> None:
+    found = cast_texts(type_, text)
+    assert (found.frame["c"].to_list(), found.reasons) == ([None], {})
+
+
+@pytest.mark.parametrize("type_", ALL)
+def test_an_absent_value_of_a_required_column_is_named(type_: str) -> None:
+    found = cast_texts(f"{type_} REQUIRED", None)
+    assert list(found.reasons) == [0]
+    assert found.reasons[0][0].startswith("CAST c: found nothing; allowed is ")
+
+
+def test_an_absent_list_is_empty() -> None:
+    assert cast_texts("STRING REPEATED", None, "").frame["c"].to_list() == [[], []]
+
+
+def test_a_row_of_several_misfits_names_each_and_blames_the_first() -> None:
+    columns = [TargetColumn.parse("a", "INT64"), TargetColumn.parse("b", "DATE")]
+    frame = pl.DataFrame({"a": ["1", "x", None], "b": ["2026-01-01", "y", "z"]})
+    found = cast(frame, columns)
+    assert found.reasons == {
+        1: [
+            "CAST a: found 'x'; allowed is a whole number of 64 bits",
+            "CAST b: found 'y'; allowed is YYYY-MM-DD",
+        ],
+        2: ["CAST b: found 'z'; allowed is YYYY-MM-DD"],
+    }
+    assert found.blame == {1: "a", 2: "b"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "texts", "count"),
+    [
+        ("INT64", ["10.0", "10", "1.", "x.0"], 2),
+        ("BOOL", ["1", "0", "true", "2"], 2),
+        ("DATE", ["2026-01-01 00:00", "2026-01-01", "2026-01-01 10:00"], 1),
+        ("STRING", ["10.0"], 0),
+    ],
+    ids=["INT64", "BOOL", "DATE", "STRING"],
+)
+def test_cells_that_are_read_as_another_type_without_loss_are_counted(
+    type_: str, texts: list[str], count: int
+) -> None:
+    expected = {("c", f"read as {type_}"): count} if count else {}
+    assert cast_texts(type_, *texts).coerced == expected
+
+
+@given(value=st.integers(-(2**63), 2**63 - 1))
+@settings(deadline=None)
+def test_any_integer_of_64_bits_is_itself(value: int) -> None:
+    assert cast_texts("INT64", str(value)).frame["c"].to_list() == [value]
+
+
+@given(raw=st.binary(min_size=8, max_size=8))
+@settings(deadline=None)
+def test_any_double_is_itself(raw: bytes) -> None:
+    (value,) = struct.unpack("d", raw)
+    (found,) = cast_texts("FLOAT64", repr(value)).frame["c"].to_list()
+    assert found == value or (math.isnan(found) and math.isnan(value))
+
+
+@given(value=st.datetimes(timezones=st.just(UTC)), hours=st.integers(-11, 14))
+@settings(deadline=None)
+def test_any_moment_is_itself_whatever_its_offset(value: dt.datetime, hours: int) -> None:
+    if not 2 <= value.year <= 9998:
+        hours = 0
+    text = value.astimezone(dt.timezone(dt.timedelta(hours=hours))).isoformat()
+    assert cast_texts("TIMESTAMP", text).frame["c"].to_list() == [value]
+
+
+@given(value=st.datetimes())
+@settings(deadline=None)
+def test_any_civil_time_its_day_and_its_time_are_themselves(value: dt.datetime) -> None:
+    assert cast_texts("DATETIME", value.isoformat()).frame["c"].to_list() == [value]
+    assert cast_texts("DATE", value.date().isoformat()).frame["c"].to_list() == [value.date()]
+    assert cast_texts("TIME", value.time().isoformat()).frame["c"].to_list() == [value.time()]
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=3), inner, max_size=3)
+        ),
+        max_leaves=8,
+    )
+)
+@settings(deadline=None)
+def test_any_json_value_stays_its_text(value: object) -> None:
+    text = json.dumps(value)
+    assert cast_texts("JSON", text).frame["c"].to_list() == [text]
