@@ -26,6 +26,7 @@ from libs.local.mesh.health import SERVING, check
 from libs.local.mesh.states import AlreadyUp, State, locked
 
 INIT: Final = "services.auth.admin_init"
+_AGAIN: Final = "`convergence local up` starts it again, with what it kept"
 
 STATE = click.option(
     "--state",
@@ -93,6 +94,7 @@ def up(
       convergence local up --dev --foreground
       convergence local up --state /tmp/other --port 50061
     """
+    signal.signal(signal.SIGTERM, _interrupted)
     wish = lifecycle.Wish(folder=folder.resolve(), configs=configs.resolve(), port=port, dev=dev)
     began = time.monotonic()
     state = _start(wish)
@@ -229,14 +231,21 @@ def _initialise(state: State, output: str) -> str:
     return done.stdout
 
 
-def _stay(state: State) -> None:
-    def interrupted(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+def _interrupted(_number: int, _frame: object) -> None:
+    """End as Ctrl-C does: what was started is stopped."""
+    raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
+
+def _stay(state: State) -> None:
     folder = Path(state.folder)
     try:
         while state.alive():
             time.sleep(0.2)
     except KeyboardInterrupt:
-        click.echo(f"\nstopping {', '.join(lifecycle.stop(folder))}", err=True)
+        click.echo(f"\nstopped {', '.join(lifecycle.stop(folder))}", err=True)
+        return
+    last = State.read(folder)
+    if last is None or any(process.phase != "stopped" for process in last.processes):
+        log = folder / "logs" / "mesh.log"
+        raise _refused(f"the supervisor was killed; its log is {log}", "MESH_ENDED", _AGAIN)
+    click.echo("the mesh was stopped", err=True)

@@ -67,8 +67,8 @@ class Child:
         await self._end()
 
     async def reload(self, why: str) -> None:
-        """End the process so that it is started again with new code."""
-        self._reloading = True
+        """End the process so that it is started again with new code; one that waits starts at once."""
+        self._reloading = self._process is not None and self._process.returncode is None
         self._note("process.reloaded", process=self.plan.name, because=why)
         self._woken.set()
         await self._end()

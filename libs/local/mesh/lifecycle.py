@@ -124,7 +124,7 @@ async def _serving(wish: Wish, supervisor: subprocess.Popen[bytes], seen: Seen) 
         if state and state.failure:
             raise NotStarted(state.failure)
         if ended:
-            raise NotStarted(_ended(wish.folder))
+            raise NotStarted(_ended(wish.folder, supervisor.returncode))
         if state and state.processes:
             health = await check(state.processes)
             seen(state, health)
@@ -132,7 +132,7 @@ async def _serving(wish: Wish, supervisor: subprocess.Popen[bytes], seen: Seen) 
                 return state
             _give_up_on(state, health, late=time.monotonic() > until)
         elif time.monotonic() > until:
-            raise NotStarted(_ended(wish.folder))
+            raise NotStarted(_ended(wish.folder, supervisor.returncode))
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -147,7 +147,9 @@ def _give_up_on(state: State, health: Mapping[str, str], *, late: bool) -> None:
             )
 
 
-def _ended(folder: Path) -> str:
+def _ended(folder: Path, status: int | None) -> str:
+    if status == 0:
+        return "somebody stopped the mesh while it started; start it again"
     log = folder / "logs" / "supervisor.log"
     return f"the supervisor did not start; its log {log} ends:\n{tail(str(log))}"
 

@@ -15,7 +15,11 @@ async def changes(planned: Sequence[Plan]) -> AsyncIterator[tuple[list[str], str
     async for found in watchfiles.awatch(*existing, watch_filter=watchfiles.PythonFilter()):
         files = [Path(file) for _, file in found]
         if names := concerned(planned, files):
-            yield names, str(files[0].relative_to(ROOT))
+            yield names, _shown(files[0])
+
+
+def _shown(file: Path) -> str:
+    return str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
 
 
 def concerned(planned: Iterable[Plan], files: Iterable[Path]) -> list[str]:

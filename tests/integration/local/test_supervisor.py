@@ -1,49 +1,15 @@
 """The supervisor and processes that do as they are told."""
 
-import asyncio
-import contextlib
 import json
 import signal
-import sys
-from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
-from libs.local.mesh.plans import Mesh, Plan
 from libs.local.mesh.states import Process, State
-from libs.local.mesh.supervisor import Supervisor
+from tests.integration.local.supervising import SLEEP, plan, running, until
 
-SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
-
-
-def _plan(name: str, code: str, **settings: str) -> Plan:
-    return Plan(name=name, command=(sys.executable, "-c", code), settings=settings, addresses={})
-
-
-async def _until(folder: Path, claim: Callable[[State], bool]) -> State:
-    async with asyncio.timeout(15):
-        while True:
-            state = State.read(folder)
-            if state and claim(state):
-                return state
-            await asyncio.sleep(0.01)
-
-
-@contextlib.asynccontextmanager
-async def _running(folder: Path, *planned: Plan) -> AsyncGenerator[Supervisor]:
-    (folder / "logs").mkdir()
-    mesh = Mesh(folder=folder, configs=folder, edge_port=0)
-    stop = asyncio.Event()
-    with (folder / "logs" / "mesh.log").open("a") as log:
-        supervisor = Supervisor(mesh, log)
-        task = asyncio.create_task(supervisor.run(planned, stop, dev=False))
-        try:
-            yield supervisor
-        finally:
-            stop.set()
-            await task
 
 
 def _up(process: Process) -> bool:
@@ -51,14 +17,14 @@ def _up(process: Process) -> bool:
 
 
 async def test_a_process_that_is_killed_is_started_again_and_says_so(tmp_path: Path) -> None:
-    async with _running(tmp_path, _plan("auth", SLEEP)):
-        state = await _until(tmp_path, lambda state: _up(state.process("auth")))
+    async with running(tmp_path, plan("auth", SLEEP)):
+        state = await until(tmp_path, lambda state: _up(state.process("auth")))
         first = state.process("auth").identity
         assert first is not None
         first.signal(signal.SIGKILL)
-        again = await _until(tmp_path, lambda state: state.process("auth").restarts == 1)
+        again = await until(tmp_path, lambda state: state.process("auth").restarts == 1)
         assert "killed by SIGKILL" in again.process("auth").last_exit
-        state = await _until(tmp_path, lambda state: state.process("auth").phase == "running")
+        state = await until(tmp_path, lambda state: state.process("auth").phase == "running")
         assert state.process("auth").identity != first
     events = [
         json.loads(line) for line in (tmp_path / "logs" / "mesh.log").read_text().splitlines()
@@ -73,8 +39,8 @@ async def test_a_process_that_is_killed_is_started_again_and_says_so(tmp_path: P
 
 
 async def test_pauses_grow_while_a_process_keeps_dying(tmp_path: Path) -> None:
-    async with _running(tmp_path, _plan("auth", "raise SystemExit(3)")):
-        state = await _until(tmp_path, lambda state: state.process("auth").restarts >= 3)
+    async with running(tmp_path, plan("auth", "raise SystemExit(3)")):
+        state = await until(tmp_path, lambda state: state.process("auth").restarts >= 3)
         assert "exited with status 3" in state.process("auth").last_exit
     events = [
         json.loads(line) for line in (tmp_path / "logs" / "mesh.log").read_text().splitlines()
@@ -84,9 +50,9 @@ async def test_pauses_grow_while_a_process_keeps_dying(tmp_path: Path) -> None:
 
 
 async def test_stopping_leaves_no_process(tmp_path: Path) -> None:
-    planned = [_plan(name, SLEEP) for name in ("edge", "auth", "bigquery")]
-    async with _running(tmp_path, *planned):
-        state = await _until(tmp_path, lambda state: all(map(_up, state.processes)))
+    planned = [plan(name, SLEEP) for name in ("edge", "auth", "bigquery")]
+    async with running(tmp_path, *planned):
+        state = await until(tmp_path, lambda state: all(map(_up, state.processes)))
     assert not [one for one in state.processes if one.identity and one.identity.alive()]
     stopped = State.read(tmp_path)
     assert stopped is not None
@@ -97,8 +63,8 @@ async def test_a_process_that_ignores_the_request_to_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("libs.local.mesh.children.STOP_SECONDS", 0.2)
-    async with _running(tmp_path, _plan("auth", STUBBORN)):
-        state = await _until(tmp_path, lambda state: _up(state.process("auth")))
+    async with running(tmp_path, plan("auth", STUBBORN)):
+        state = await until(tmp_path, lambda state: _up(state.process("auth")))
     identity = state.process("auth").identity
     assert identity is not None
     assert not identity.alive()
@@ -108,11 +74,11 @@ async def test_a_process_that_ignores_the_request_to_end_is_killed(
 async def test_a_reload_starts_the_process_anew_without_counting_as_a_death(
     tmp_path: Path,
 ) -> None:
-    async with _running(tmp_path, _plan("auth", SLEEP)) as supervisor:
-        state = await _until(tmp_path, lambda state: _up(state.process("auth")))
+    async with running(tmp_path, plan("auth", SLEEP)) as supervisor:
+        state = await until(tmp_path, lambda state: _up(state.process("auth")))
         before = state.process("auth").identity
         await supervisor.reload(["auth"], "services/auth/keys.py")
-        state = await _until(
+        state = await until(
             tmp_path,
             lambda state: state.process("auth").identity not in {None, before},
         )
@@ -121,6 +87,6 @@ async def test_a_reload_starts_the_process_anew_without_counting_as_a_death(
 
 async def test_settings_reach_the_process(tmp_path: Path) -> None:
     code = f"import os; print(os.environ['CONVERGENCE_AUTH_X'], flush=True); {SLEEP}"
-    async with _running(tmp_path, _plan("auth", code, CONVERGENCE_AUTH_X="told")):
-        state = await _until(tmp_path, lambda state: _up(state.process("auth")))
+    async with running(tmp_path, plan("auth", code, CONVERGENCE_AUTH_X="told")):
+        state = await until(tmp_path, lambda state: _up(state.process("auth")))
     assert Path(state.process("auth").log).read_text() == "told\nup\n"
