@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
 
+import grpc
 from convergence.auth.v1 import auth_service_pb2
 from convergence.ingest.v1 import ingest_service_pb2
 from convergence.orchestrator.v1 import (
@@ -35,14 +37,19 @@ from services.orchestrator.api.watches import Watches
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.configs.file_catalogue import FileCatalogue
+from services.orchestrator.elections.elections import Election
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
 from services.orchestrator.journal.history import History
+from services.orchestrator.journal.journal import Journal
 from services.orchestrator.judges.grpc_judges import GrpcJudge
+from services.orchestrator.judges.judges import Judge
 from services.orchestrator.projections.bigquery_projections import BigQueryProjections
 from services.orchestrator.tokens.grpc_tokens import EdgeAuthenticator, RunTokens
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
+from services.orchestrator.warehouse.warehouse import Warehouse
 from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.grpc_workers import GrpcWorker
 
@@ -85,6 +92,24 @@ def new_run_id() -> str:
     return f"r{now():%Y%m%dt%H%M%S}_{secrets.token_hex(4)}"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the orchestrator works with, opened."""
+
+    auth: grpc.aio.Channel
+    catalogue: Catalogue
+    election: Election
+    journal: Journal
+    warehouse: Warehouse
+    dispatcher: Dispatcher
+    judge: Judge
+    beside: Callable[[Active], list[asyncio.Task[None]]] = lambda _: []
+    """Starts the loops that run while this orchestrator is active."""
+    clock: Callable[[], datetime] = now
+    sleep: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep
+    new_run_id: Callable[[], str] = new_run_id
+
+
 @contextlib.asynccontextmanager
 async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
     """Open what the orchestrator needs and register its services; close it all on exit."""
@@ -108,52 +133,64 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             never = [(INGEST, "IngestChunk")]
             channel = open_channel(address, retried=[INGEST], never=never)
             workers.append(GrpcWorker(address, await stack.enter_async_context(channel), tokens))
-        judge = GrpcJudge(quality, tokens, location=settings.bigquery_location)
         election = FileElection(settings.state_dir)
         stack.push_async_callback(election.close)
-        seat = Seat()
-        catalogue = FileCatalogue(settings.configs, clock=now)
-        limiter = RateLimiter(
-            rate=settings.calls_per_second, burst=settings.call_burst, monotonic=time.monotonic
-        )
-        edge = EdgeAuthenticator(auth, monotonic=time.monotonic)
-        host.guard(Scoped(edge.authenticate, SCOPES, missing, lambda p: _admit(limiter, p)))
-        host.describe(EDGE_SERVICES)
-        run_service_pb2_grpc.add_RunServiceServicer_to_server(
-            RunServicer(seat, catalogue), host.server
-        )
-        pipeline_service_pb2_grpc.add_PipelineServiceServicer_to_server(
-            PipelineServicer(seat, catalogue), host.server
-        )
-        RunMetrics(host.registry, seat)
-        dispatcher = Dispatcher(workers, monotonic=time.monotonic, sleep=asyncio.sleep)
         journal = BigQueryJournal(
             bigquery, streams_end_with_server=settings.streams_end_with_server
         )
         stack.push_async_callback(journal.close)
-
-        def open_history(epoch: int) -> History:
-            return History(journal, epoch=epoch, clock=now, new_id=lambda: uuid.uuid4().hex)
-
-        def open_active(history: History) -> Active:
-            mesh = Mesh(
-                history=history,
-                warehouse=BigQueryWarehouse(bigquery),
-                dispatcher=dispatcher,
-                judge=judge,
-                clock=now,
-                sleep=asyncio.sleep,
-                random=SystemRandom(),
-            )
-            conductor = Conductor(mesh)
-            commands = Commands(conductor, new_run_id=new_run_id)
-            return Active(conductor=conductor, commands=commands, watches=Watches(conductor))
-
-        host.background(
-            lead(seat, election, journal, open_history, open_active, _projections(bigquery)),
-            "leadership",
+        parts = Parts(
+            auth=auth,
+            catalogue=FileCatalogue(settings.configs, clock=now),
+            election=election,
+            journal=journal,
+            warehouse=BigQueryWarehouse(bigquery),
+            dispatcher=Dispatcher(workers, monotonic=time.monotonic, sleep=asyncio.sleep),
+            judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
+            beside=_projections(bigquery),
         )
+        register(host, settings, parts)
         yield
+
+
+def register(host: Host, settings: Settings, parts: Parts) -> None:
+    """Put the orchestrator's services on a host, and begin to stand for election."""
+    seat = Seat()
+    limiter = RateLimiter(
+        rate=settings.calls_per_second, burst=settings.call_burst, monotonic=time.monotonic
+    )
+    edge = EdgeAuthenticator(parts.auth, monotonic=time.monotonic)
+    host.guard(Scoped(edge.authenticate, SCOPES, missing, lambda p: _admit(limiter, p)))
+    host.describe(EDGE_SERVICES)
+    run_service_pb2_grpc.add_RunServiceServicer_to_server(
+        RunServicer(seat, parts.catalogue), host.server
+    )
+    pipeline_service_pb2_grpc.add_PipelineServiceServicer_to_server(
+        PipelineServicer(seat, parts.catalogue), host.server
+    )
+    RunMetrics(host.registry, seat)
+
+    def open_history(epoch: int) -> History:
+        return History(
+            parts.journal, epoch=epoch, clock=parts.clock, new_id=lambda: uuid.uuid4().hex
+        )
+
+    def open_active(history: History) -> Active:
+        mesh = Mesh(
+            history=history,
+            warehouse=parts.warehouse,
+            dispatcher=parts.dispatcher,
+            judge=parts.judge,
+            clock=parts.clock,
+            sleep=parts.sleep,
+            random=SystemRandom(),
+        )
+        conductor = Conductor(mesh)
+        commands = Commands(conductor, new_run_id=parts.new_run_id)
+        return Active(conductor=conductor, commands=commands, watches=Watches(conductor))
+
+    leading = lead(seat, parts.election, parts.journal, open_history, open_active, parts.beside)
+    host.background(leading, "leadership")
 
 
 def _projections(bigquery: BigQuery) -> Callable[[Active], list[asyncio.Task[None]]]:
