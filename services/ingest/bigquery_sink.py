@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 import pyarrow as pa
 
 from libs.bigquery import streams
+from libs.bigquery.appends import BULK_TIMEOUT
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column, arrow_schema
 from libs.bigquery.failures import AppendCancelled
@@ -16,11 +17,20 @@ from services.ingest.failures import Cancelled
 
 
 class BigQuerySink:
-    """Opens PENDING streams; commits none."""
+    """Opens PENDING streams; commits none.
 
-    def __init__(self, bigquery: BigQuery, *, request_bytes: int) -> None:
+    Args:
+        bigquery: Where.
+        request_bytes: What an append aims at.
+        patience_seconds: How long BigQuery may be silent before an append fails.
+    """
+
+    def __init__(
+        self, bigquery: BigQuery, *, request_bytes: int, patience_seconds: float = BULK_TIMEOUT
+    ) -> None:
         self._bq = bigquery
         self._request_bytes = request_bytes
+        self._patience = patience_seconds
 
     def open(
         self, table: str, columns: Sequence[PlatformColumn], cancelled: threading.Event
@@ -28,7 +38,12 @@ class BigQuerySink:
         schema = arrow_schema(Column(c.name, c.type, c.mode) for c in columns)
         name = streams.create_pending(self._bq, TableId.parse(table))
         appender = streams.Appender(
-            self._bq, name, schema, request_bytes=self._request_bytes, cancel=cancelled
+            self._bq,
+            name,
+            schema,
+            request_bytes=self._request_bytes,
+            timeout=self._patience,
+            cancel=cancelled,
         )
         return BigQueryStream(self._bq, name, appender)
 

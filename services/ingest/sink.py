@@ -3,13 +3,15 @@
 import dataclasses
 import threading
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import pyarrow as pa
 
 from libs.common.errors import Unavailable
 from libs.common.lineage import PlatformColumn
 from services.ingest.failures import Cancelled
+
+LOOK_SECONDS: Final = 0.01
 
 
 class SinkUnavailable(Unavailable):
@@ -25,7 +27,11 @@ class SinkStream(Protocol):
         """Append rows; waits while too many requests are unanswered. Raises ServiceError."""
 
     def finish(self) -> tuple[str, int]:
-        """Finalize the stream; return its name and its number of rows. Raises ServiceError."""
+        """Finalize the stream; return its name and its number of rows.
+
+        Raises:
+            ServiceError: the sink failed, now or in an append before: the stream never counts.
+        """
 
     def abort(self) -> None:
         """Give the stream up: its rows never count."""
@@ -68,19 +74,28 @@ class MemoryStream:
     name: str
     cancelled: threading.Event
     parts: list[pa.Table] = dataclasses.field(default_factory=list)
+    failed: bool = False
 
     def append(self, rows: pa.Table) -> None:
-        while not self.cancelled.is_set() and not (
-            self.sink.hold is None or self.sink.hold.wait(0.01)
-        ):
+        self._wait()
+        fail_after = self.sink.fail_after
+        self.failed = fail_after is not None and len(self.parts) >= fail_after
+        self._refuse_failed()
+        self.parts.append(rows)
+
+    def _wait(self) -> None:
+        hold = self.sink.hold
+        while not self.cancelled.is_set() and not (hold is None or hold.wait(LOOK_SECONDS)):
             continue
         if self.cancelled.is_set():
             raise Cancelled
-        if self.sink.fail_after is not None and len(self.parts) >= self.sink.fail_after:
+
+    def _refuse_failed(self) -> None:
+        if self.failed:
             raise SinkUnavailable("the sink fails by a dial")
-        self.parts.append(rows)
 
     def finish(self) -> tuple[str, int]:
+        self._refuse_failed()
         rows = pa.concat_tables(self.parts) if self.parts else pa.table({})
         self.sink.finished[self.name] = rows
         return self.name, rows.num_rows
