@@ -6,6 +6,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
 
+from libs.common.money import total
+
 COST: Final = "BilledCost"
 
 
@@ -34,7 +36,7 @@ def read_bill(file: Path) -> Bill:
             cells = [row[COST] for row in rows]
     except (OSError, UnicodeDecodeError) as error:
         raise BillUnusable(f"{file} cannot be read: {error}") from error
-    return Bill(file=file, row_count=len(cells), total=sum(map(_amount, cells), Decimal(0)))
+    return Bill(file=file, row_count=len(cells), total=total(map(_amount, cells)))
 
 
 def _amount(text: str | None) -> Decimal:

@@ -24,9 +24,12 @@ class NeighbourFailed(Exception):
 def openai(log: Path) -> Iterator[str]:
     """Run the local OpenAI server while the block runs; yield its base address."""
     command = [sys.executable, "-P", "-m", "libs.local.openai", "--port", "0"]
-    with log.open("wb") as errors, subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment()
-    ) as process:
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment()
+        ) as process,
+    ):
         try:
             assert process.stdout is not None, "it is piped"
             line = process.stdout.readline()

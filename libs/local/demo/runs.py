@@ -42,7 +42,10 @@ async def run_all(console: Console, address: str, keys: Mapping[str, str]) -> li
         async with clients(address, keys) as client:
             return list(
                 await asyncio.gather(
-                    *(_run(client[t.tenant_id], t, p, shown(f"{t.tenant_id}/{p}")) for t, p in wanted)
+                    *(
+                        _run(client[t.tenant_id], t, p, shown(f"{t.tenant_id}/{p}"))
+                        for t, p in wanted
+                    )
                 )
             )
 

@@ -9,10 +9,10 @@ from typing import Final
 from convergence.orchestrator.v1.run_pb2 import RunState
 from rich.console import Console
 from rich.rule import Rule
-from rich.table import Table
 
 from libs.bigquery.client import Connection, connect
 from libs.client import AsyncClient
+from libs.client.cli.listings import Listing
 from libs.client.cli.output import table
 from libs.client.cli.receipts import shown
 from libs.local.demo import costs, neighbours, runs, tenants
@@ -24,10 +24,10 @@ from libs.local.mesh.states import PROJECT, State
 
 NEXT: Final = (
     ("make up", "start the mesh at localhost:50051 and keep it"),
-    ("convergence admin init", "create its metadata and your platform key, shown once"),
-    ("convergence tenants create acme_corp", "a tenant, its files in configs/, its first key"),
+    (".venv/bin/convergence admin init", "create its metadata and your platform key, shown once"),
+    (".venv/bin/convergence tenants create acme_corp", "a tenant, its files and its first key"),
     ("grpcurl -plaintext localhost:50051 list", "the services that tenants see"),
-    ("convergence local status", "addresses, health and logs; `make down` stops it"),
+    (".venv/bin/convergence local status", "addresses, health and logs; `make down` stops it"),
 )
 
 
@@ -45,7 +45,9 @@ class Demonstration:
         with neighbours.openai(self._folder / "openai.log") as openai:
             tenants.write_files(configs, openai, self._bill.file)
             wish = lifecycle.Wish(folder=self._folder / "mesh", configs=configs, port=0)
-            self._say("starting the mesh: embedded BigQuery, auth, orchestrator, two workers, quality, edge")
+            self._say(
+                "starting the mesh: embedded BigQuery, auth, orchestrator, two workers, quality, edge"
+            )
             state = lifecycle.start(wish)
             try:
                 self._say(f"every health check serves, {len(state.processes)} processes")
@@ -126,13 +128,15 @@ class Demonstration:
         self._console.print(f"{time.monotonic() - self._began:5.1f} s  {text}", markup=False)
 
 
-def _quality(outcome: Outcome) -> Table:
+def _quality(outcome: Outcome) -> Listing:
     rows = [
         (
             "met" if one.success else "BROKEN",
             one.expectation_type.removeprefix("expect_"),
             one.column,
-            one.observed_value if one.HasField("observed_value") else f"{one.unexpected_count:,} of {one.element_count:,}",
+            one.observed_value
+            if one.HasField("observed_value")
+            else f"{one.unexpected_count:,} of {one.element_count:,}",
         )
         for one in outcome.results
     ]

@@ -68,8 +68,6 @@ def write_files(configs: Path, openai_address: str, bill: Path) -> None:
 
 async def create(platform: AsyncClient, tenant: DemoTenant) -> str:
     """Create the tenant and return its first key."""
-    await platform.tenants.create(
-        tenant.tenant_id, Tenant(display_name=tenant.display_name)
-    )
+    await platform.tenants.create(tenant.tenant_id, Tenant(display_name=tenant.display_name))
     made = await platform.keys.create(tenant.name, description="demonstration")
     return made.secret
