@@ -167,8 +167,9 @@ class FakeRuns(runs_grpc.RunServiceServicer):
 class FakePipelines(pipelines_grpc.PipelineServiceServicer):
     """One pipeline, valid unless `errors` are given."""
 
-    def __init__(self, *found: FileError) -> None:
+    def __init__(self, *found: FileError, warnings: Sequence[FileError] = ()) -> None:
         self.errors = found
+        self.warnings = warnings
 
     async def GetPipeline(self, request: pipelines_pb.GetPipelineRequest, context: Context) -> Any:
         if not request.name.endswith("/p_focus_billing"):
@@ -188,7 +189,9 @@ class FakePipelines(pipelines_grpc.PipelineServiceServicer):
         self, request: pipelines_pb.ValidatePipelineRequest, context: Context
     ) -> Any:
         del request, context
-        return pipelines_pb.ValidatePipelineResponse(errors=self.errors, spec_hash="0" * 64)
+        return pipelines_pb.ValidatePipelineResponse(
+            errors=self.errors, spec_hash="0" * 64, warnings=self.warnings
+        )
 
     async def PlanRun(self, request: pipelines_pb.PlanRunRequest, context: Context) -> Any:
         del request, context

@@ -111,11 +111,13 @@ def validate(session: Session, pipeline: str) -> int:
         answer = client.pipelines.validate(name)
     if session.json:
         output.print_json(output.plain(answer))
-    elif answer.errors:
-        for error in answer.errors:
-            click.echo("\n".join(_error_lines(error)))
-    else:
+        return WRONG_ARGUMENTS if answer.errors else 0
+    for error in answer.errors:
+        click.echo("\n".join(_error_lines(error)))
+    if not answer.errors:
         click.echo(f"{name} is valid, spec {answer.spec_hash[:12]}")
+    for warning in answer.warnings:
+        click.echo("\n".join(["warning:", *_error_lines(warning)]), err=True)
     return WRONG_ARGUMENTS if answer.errors else 0
 
 

@@ -177,3 +177,16 @@ async def test_a_pipeline_with_errors_names_file_field_found_and_allowed(command
         "  found: no mapping",
     ]
     assert (await against(command, "pipelines", "validate", "p")).status == 0
+
+
+async def test_what_a_pipeline_asks_in_vain_is_a_warning_and_it_is_valid(command: Command) -> None:
+    schedule = FileError(file="acme_corp/pipelines/p.yml", field="schedule", found="cron 0 6 * * *")
+    fakes = FakePipelines(warnings=[schedule])
+    said = await against(command, "pipelines", "validate", "p", pipelines=fakes)
+    assert said.status == 0
+    assert "is valid" in said.out
+    assert said.err.splitlines() == [
+        "warning:",
+        "acme_corp/pipelines/p.yml: schedule",
+        "  found: cron 0 6 * * *",
+    ]
