@@ -1,7 +1,7 @@
 """Table statistics from BigQuery."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
@@ -10,22 +10,30 @@ from services.quality.checks import TableCheck
 from services.quality.statistics import Statistics, statement
 
 SECONDS = 280.0
+_NO_LABELS: Mapping[str, str] = {}
 
 
 class BigQueryStatistics:
-    """One statement a table."""
+    """One statement a table. `seconds` is how long it may take, BigQuery's absences included."""
 
-    def __init__(self, bigquery: BigQuery) -> None:
+    def __init__(self, bigquery: BigQuery, *, seconds: float = SECONDS) -> None:
         self._bq = bigquery
+        self._seconds = seconds
 
     async def read(
-        self, table: str, checks: Sequence[TableCheck], *, maximum_bytes_billed: int
+        self,
+        table: str,
+        checks: Sequence[TableCheck],
+        *,
+        maximum_bytes_billed: int = 0,
+        labels: Mapping[str, str] = _NO_LABELS,
     ) -> Statistics:
         (row,) = await asyncio.to_thread(
             jobs.query,
             self._bq,
             statement(TableId.parse(table).sql, checks),
-            timeout=SECONDS,
+            timeout=self._seconds,
+            labels=labels,
             maximum_bytes_billed=maximum_bytes_billed or None,
         )
         return Statistics(row_count=int(str(row["row_count"])), values=row)

@@ -37,6 +37,15 @@ class Measure(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of the table that a suite is about; `type` has no parameters."""
+
+    name: str
+    type: str
+    repeated: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
     """A range as texts of a type; None is open."""
 
@@ -64,7 +73,7 @@ class RowCheck:
 class Duplicates:
     """Rows whose values in `columns` stand in another row too are unexpected, all of them."""
 
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     ignore: Ignore
     mostly: float = 1.0
 
@@ -81,8 +90,7 @@ class Aggregate:
     """An aggregate of a column lies in a range."""
 
     measure: Measure
-    column: str
-    type: str
+    column: Column
     range: Range
 
 

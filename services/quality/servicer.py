@@ -1,6 +1,7 @@
 """QualityService: messages to suites and verdicts back."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from convergence.quality.v1 import (
@@ -11,29 +12,30 @@ from convergence.quality.v1 import (
 )
 
 from libs.bigquery.ids import TableId
-from libs.common.errors import NotFound
+from libs.common.errors import InvalidRequest
 from libs.common.identity import caller
 from libs.common.names import PipelineName, RunName
 from libs.common.parse import Reading
 from libs.common.rpc import Context
-from services.quality.checks import Ignore, Range, RowCheck
-from services.quality.expectations import Column, Expectation
-from services.quality.statistics import Statistics, TableStatistics
+from services.quality.checks import Column, Ignore, Range, RowCheck, TableCheck
+from services.quality.expectations import Expectation
+from services.quality.statistics import Statistics, TableMissing, TableStatistics
 from services.quality.suites import Suite, parse
 from services.quality.values import KNOWN
-from services.quality.verdicts import Counts, Result, judge, succeeded, table_checks
+from services.quality.verdicts import (
+    Counts,
+    Result,
+    check_counts,
+    judge,
+    succeeded,
+    table_checks,
+)
 
 IGNORES: Final = {
     Ignore.ALL_MISSING: suite_pb2.IGNORE_ROW_IF_BOTH_VALUES_ARE_MISSING,
     Ignore.ANY_MISSING: suite_pb2.IGNORE_ROW_IF_EITHER_VALUE_IS_MISSING,
     Ignore.NONE: suite_pb2.IGNORE_ROW_IF_NEITHER,
 }
-
-
-class TableOfAnother(NotFound):
-    """A table outside the tenant's datasets; answers as a missing one does."""
-
-    reason = "TABLE_NOT_FOUND"
 
 
 class QualityServicer(quality_service_pb2_grpc.QualityServiceServicer):
@@ -48,7 +50,7 @@ class QualityServicer(quality_service_pb2_grpc.QualityServiceServicer):
         with Reading() as read:
             read("parent", _parent, request.parent)
             columns = read("columns", _columns, request.columns)
-        suite = parse(request.suite_document, columns)
+        suite = await asyncio.to_thread(parse, request.suite_document, columns)
         return quality_service_pb2.CompileSuiteResponse(suite=_compiled(suite))
 
     async def EvaluateTable(
@@ -57,31 +59,48 @@ class QualityServicer(quality_service_pb2_grpc.QualityServiceServicer):
         with Reading() as read:
             run = read("run", RunName.parse, request.run)
             columns = read("columns", _columns, request.columns)
-            if request.table:
-                read("table", TableId.parse, request.table)
-        suite = parse(request.suite_document, columns)
-        checks = table_checks(suite)
-        statistics = Statistics(row_count=0, values={})
-        if checks:
-            statistics = await self._statistics.read(
-                _own_table(request.table, run),
-                checks,
-                maximum_bytes_billed=request.maximum_billed_bytes,
-            )
-        counts = {metric.rule_id: _counts(metric) for metric in request.row_metrics}
+            counts = read("row_metrics", _counts, request.row_metrics)
+            table = read("table", _table, request.table)
+            most = read("maximum_billed_bytes", _natural, request.maximum_billed_bytes)
+        suite = await asyncio.to_thread(parse, request.suite_document, columns)
+        check_counts(suite, counts)
+        statistics = await self._ask(run, table, table_checks(suite), most)
         results = judge(suite, counts, statistics)
         verdict = verdict_pb2.Verdict(
             success=succeeded(results), results=[_result(result) for result in results]
         )
         return quality_service_pb2.EvaluateTableResponse(verdict=verdict)
 
+    async def _ask(
+        self, run: RunName, table: TableId | None, checks: tuple[TableCheck, ...], most: int
+    ) -> Statistics:
+        """Return what the checks need of the run's own staging; any other table is missing."""
+        if not checks:
+            return Statistics(row_count=0, values={})
+        if table is None:
+            why = "found nothing; the suite has table rules, so allowed is the run's staging table"
+            raise InvalidRequest({"table": why})
+        own = table.dataset == f"{run.tenant}_staging" and table.table.endswith(f"__{run.run}")
+        if caller().tenant != run.tenant or not own:
+            raise TableMissing(f"no staging table {table} of {run}", table=str(table))
+        return await self._statistics.read(
+            str(table), checks, maximum_bytes_billed=most, labels=_labels(run)
+        )
 
-def _own_table(table: str, run: RunName) -> str:
-    """Return the table if it is the run's own staging; refuse any other as missing."""
-    own = f".{run.tenant}_staging."
-    if caller().tenant != run.tenant or own not in table or not table.endswith(f"__{run.run}"):
-        raise TableOfAnother(f"no staging table {table or '(none given)'} of {run}", table=table)
-    return table
+
+def _labels(run: RunName) -> dict[str, str]:
+    """Return the labels of a run's jobs; values have at most 63 characters."""
+    return {"tenant": run.tenant, "pipeline": run.pipeline, "run": run.run}
+
+
+def _table(text: str) -> TableId | None:
+    return TableId.parse(text) if text else None
+
+
+def _natural(number: int) -> int:
+    if number < 0:
+        raise ValueError(f"found {number}; allowed is 0 (meaning no limit) or more")
+    return number
 
 
 def _parent(text: str) -> PipelineName | RunName:
@@ -148,13 +167,22 @@ def _range(range_: Range) -> suite_pb2.Range:
     )
 
 
-def _counts(metric: suite_pb2.RowRuleMetric) -> Counts:
-    return Counts(
-        element_count=metric.element_count,
-        missing_count=metric.missing_count,
-        unexpected_count=metric.unexpected_count,
-        samples=tuple(metric.unexpected_samples),
-    )
+def _counts(metrics: Iterable[suite_pb2.RowRuleMetric]) -> Mapping[str, Counts]:
+    found: dict[str, Counts] = {}
+    for metric in metrics:
+        numbers = (metric.element_count, metric.missing_count, metric.unexpected_count)
+        if metric.rule_id in found:
+            raise ValueError(f"found rule {metric.rule_id} twice; allowed is each rule once")
+        if min(numbers) < 0 or sum(numbers[1:]) > numbers[0]:
+            why = "allowed are counts of 0 or more, of which the first is at least the others' sum"
+            raise ValueError(f"rule {metric.rule_id}: found {numbers}; {why}")
+        found[metric.rule_id] = Counts(
+            element_count=metric.element_count,
+            missing_count=metric.missing_count,
+            unexpected_count=metric.unexpected_count,
+            samples=tuple(metric.unexpected_samples),
+        )
+    return found
 
 
 def _result(result: Result) -> verdict_pb2.ExpectationResult:

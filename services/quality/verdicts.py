@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any
 
+from libs.common.errors import InvalidRequest
 from services.quality.checks import (
     Aggregate,
     ColumnsMatch,
@@ -21,9 +22,12 @@ from services.quality.checks import (
 from services.quality.expectations import Expectation
 from services.quality.statistics import Statistics
 from services.quality.suites import Suite
-from services.quality.values import NUMBERS
+from services.quality.values import EXACT, ordered
 
-DIGITS = 60
+DIGITS = 200
+"""More than a bound has, multiplied by a count of rows: nothing that is compared is rounded."""
+
+SHOWN_DIGITS = 40
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +63,23 @@ def table_checks(suite: Suite) -> tuple[TableCheck, ...]:
     )
 
 
+def check_counts(suite: Suite, counts: Mapping[str, Counts]) -> None:
+    """Raise InvalidRequest unless the workers counted exactly the suite's row rules, or nothing.
+
+    A rule whose counts got lost would else succeed as one that saw no rows.
+    """
+    rules = [e.rule_id for e in suite.expectations if isinstance(e.check, RowCheck)]
+    if counts and set(counts) != set(rules):
+        found, allowed = ", ".join(sorted(counts)), ", ".join(sorted(rules)) or "none"
+        raise InvalidRequest({"row_metrics": f"found rules {found}; allowed are {allowed}"})
+
+
 def judge(suite: Suite, counts: Mapping[str, Counts], statistics: Statistics) -> tuple[Result, ...]:
     """Return what every expectation says, in the suite's order.
 
     Args:
         suite: The compiled suite.
-        counts: By rule id; a rule that no worker evaluated saw no rows.
+        counts: By rule id, as `check_counts` allows them; without any no rows were read.
         statistics: For `table_checks(suite)`, in that order.
     """
     results = []
@@ -119,7 +134,7 @@ def _table(expectation: Expectation, check: TableCheck, statistics: Statistics, 
         return Result(
             expectation=expectation,
             column="",
-            success=inside(Decimal(rows), check.range),
+            success=inside(Decimal(rows), check.range, "INT64"),
             element_count=rows,
             observed_value=str(rows),
         )
@@ -128,7 +143,7 @@ def _table(expectation: Expectation, check: TableCheck, statistics: Statistics, 
         left_out = int(str(statistics.values[f"x{i}"] or 0))
         return Result(
             expectation=expectation,
-            column=",".join(check.columns),
+            column=",".join(column.name for column in check.columns),
             success=mostly_holds(rows - left_out, unexpected, check.mostly),
             element_count=rows,
             missing_count=left_out,
@@ -138,7 +153,7 @@ def _table(expectation: Expectation, check: TableCheck, statistics: Statistics, 
     success, observed = aggregate(check, value, present)
     return Result(
         expectation=expectation,
-        column=check.column,
+        column=check.column.name,
         success=success,
         element_count=rows,
         missing_count=rows - present,
@@ -151,53 +166,50 @@ def aggregate(check: Aggregate, value: object, present: int) -> tuple[bool, str 
 
     A sum of nothing is 0; a mean, minimum or maximum of nothing is unknown and fails.
     """
-    if check.measure is Measure.SUM and value is None:
+    if value is None and check.measure is Measure.SUM:
         value = 0
-    if value is None or (present == 0 and check.measure is not Measure.SUM):
+    if value is None:
         return False, None
-    if check.type not in NUMBERS:
-        return _ordered(value, check), _shown(value)
-    amount = Decimal(str(value))
-    if check.measure is not Measure.MEAN:
-        return inside(amount, check.range), f"{amount:f}"
+    type_ = check.column.type
+    if type_ in EXACT:
+        return _exact(check, Decimal(str(value)), present)
+    if isinstance(value, dt.date | dt.time):
+        text = value.isoformat()
+        return inside(ordered(text, type_), check.range, type_), text
+    number = float(str(value)) / (present if check.measure is Measure.MEAN else 1)
+    return inside(number, check.range, type_), repr(number)
+
+
+def _exact(check: Aggregate, amount: Decimal, present: int) -> tuple[bool, str]:
+    """Judge an exact number. The ends of a mean's range are multiplied, the sum is not divided."""
     with localcontext() as context:
         context.prec = DIGITS
-        mean = amount / present
-        return inside(amount, check.range, times=present), f"{mean.normalize():f}"
+        if check.measure is not Measure.MEAN:
+            return inside(amount, check.range, "BIGNUMERIC"), plain(amount)
+        scaled = dataclasses.replace(
+            check.range,
+            min_value=_times(check.range.min_value, present),
+            max_value=_times(check.range.max_value, present),
+        )
+        success = inside(amount, scaled, "BIGNUMERIC")
+        context.prec = SHOWN_DIGITS
+        return success, plain(amount / present)
 
 
-def inside(amount: Decimal, range_: Range, *, times: int = 1) -> bool:
-    """Return whether `amount` lies in the range, its ends multiplied by `times`."""
-    with localcontext() as context:
-        context.prec = DIGITS
-        low = None if range_.min_value is None else Decimal(range_.min_value) * times
-        high = None if range_.max_value is None else Decimal(range_.max_value) * times
-        return _between(amount, low, high, range_)
+def _times(text: str | None, count: int) -> str | None:
+    return None if text is None else f"{Decimal(text) * count:f}"
 
 
-def _ordered(value: object, check: Aggregate) -> bool:
-    read = {
-        "DATE": dt.date.fromisoformat,
-        "DATETIME": dt.datetime.fromisoformat,
-        "TIMESTAMP": _moment,
-        "TIME": dt.time.fromisoformat,
-    }.get(check.type, str)
-    range_ = check.range
-    low = None if range_.min_value is None else read(range_.min_value)
-    high = None if range_.max_value is None else read(range_.max_value)
-    return _between(value, low, high, range_)
+def plain(amount: Decimal) -> str:
+    """Return a number without exponent and without zeros at the end."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def _between(value: Any, low: Any, high: Any, range_: Range) -> bool:
+def inside(value: Any, range_: Range, type_: str) -> bool:
+    """Return whether a value of a type lies in a range of that type."""
+    low = None if range_.min_value is None else ordered(range_.min_value, type_)
+    high = None if range_.max_value is None else ordered(range_.max_value, type_)
     above = low is None or (value > low if range_.strict_min else value >= low)
     below = high is None or (value < high if range_.strict_max else value <= high)
     return above and below
-
-
-def _shown(value: object) -> str:
-    return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
