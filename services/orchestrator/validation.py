@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from libs.common.errors import InvalidRequest, ServiceError, Unavailable
+from libs.common.errors import ServiceError, Unavailable
 from libs.common.names import PipelineName
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.planning import ask_worker
@@ -49,12 +49,11 @@ async def _ask(file: str, check: Callable[[], Awaitable[None]]) -> list[FileErro
 
 
 def _errors(file: str, error: ServiceError) -> list[FileError]:
+    """Return what a neighbour refused; its sentences say what is allowed, its reason is looked up."""
     violations = getattr(error, "violations", {}) or {"": str(error)}
-    advice = "correct it and validate again"
-    if not isinstance(error, InvalidRequest):
-        advice = f"see {error.reason} in docs/errors.md"
+    advice = f"docs/errors.md says more under {error.reason}"
     return [
-        FileError(file=file, field=field, found=why, allowed=error.reason, advice=advice)
+        FileError(file=file, field=field, found=why, allowed="", advice=advice)
         for field, why in violations.items()
     ]
 

@@ -12,7 +12,7 @@ class FileError:
     """One thing that is wrong.
 
     `file` is the path below the configs directory, `line` counts from 1 (0: unknown), `field` is a
-    dotted path, empty for the file as a whole.
+    dotted path, empty for the file as a whole. `allowed` is empty where `found` says it.
     """
 
     file: str
@@ -30,7 +30,8 @@ class FileError:
 
     @property
     def sentence(self) -> str:
-        return f"found {self.found}; allowed is {self.allowed}; {self.advice}"
+        allowed = f"; allowed is {self.allowed}" if self.allowed else ""
+        return f"found {self.found}{allowed}; {self.advice}"
 
 
 class ConfigInvalid(FailedPrecondition):
