@@ -185,11 +185,11 @@ def renamed_reasons(run: Run) -> list[str]:
 
 
 def empty_reasons(run: Run) -> list[str]:
-    """An `append` that read nothing is held, unless it left out what it had read before."""
+    """A run that found nothing is held, unless it left out what it had read before."""
     assert run.plan is not None
     read = sum(done.read_row_count for done in run.landed.values())
     known = _nothing_new(run.plan)
-    if run.spec.write.mode == "replace" or read or known or said_empty(run):
+    if run.scope or read or known or said_empty(run):
         return []
     return ["the source has no rows, and does not say itself that it is empty"]
 

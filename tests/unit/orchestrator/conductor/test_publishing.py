@@ -210,6 +210,22 @@ async def test_an_empty_source_is_held(mode: str) -> None:
     assert "does not say" in run.held.reasons[0]
 
 
+@pytest.mark.parametrize("mode", ["replace", "append"])
+async def test_a_source_without_inputs_is_held_and_publishes_nothing_when_approved(
+    mode: str,
+) -> None:
+    made = World.of(a_csv=ONE)
+    wanted = spec(mode=mode, transforms=1)
+    async with made.orchestrator() as o:
+        await o.finish(wanted)
+        made.source.inputs = {}
+        run = await o.finish(wanted)
+        assert run.state is RunState.HELD
+        await o.approve(run)
+        await o.until(run, RunState.SUCCEEDED)
+    assert len(made.published(wanted)) == 2
+
+
 async def test_a_scope_value_that_had_rows_and_has_none_is_held_and_stays_as_it_was() -> None:
     made = World.of(a_csv=ONE)
     async with made.orchestrator() as o:
