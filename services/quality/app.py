@@ -11,7 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.bigquery.client import Connection, connect
 from libs.common.app import Host
 from libs.common.channel import open_channel, translated
-from libs.common.errors import NotFound
+from libs.common.errors import NotFound, Unavailable
 from libs.common.identity import Principal, TokenVerifier
 from libs.common.rpc import Scoped
 from libs.common.settings import ServiceSettings
@@ -38,6 +38,12 @@ class RunOfAnother(NotFound):
     """Another tenant's run answers as a missing one does."""
 
     reason = "RUN_NOT_FOUND"
+
+
+class AuthUnavailable(Unavailable):
+    """auth cannot be asked for its keys; nothing is known about the token."""
+
+    reason = "AUTH_UNAVAILABLE"
 
 
 def missing(method: str, name: str) -> NotFound:
@@ -71,10 +77,14 @@ async def attach_statistics(
         stub = auth_service_pb2_grpc.AuthServiceStub(channel)
 
         async def fetch_keys() -> Mapping[str, bytes]:
-            with translated():
-                response = await stub.ListSigningKeys(
-                    auth_service_pb2.ListSigningKeysRequest(), timeout=CALL_SECONDS
-                )
+            try:
+                with translated():
+                    response = await stub.ListSigningKeys(
+                        auth_service_pb2.ListSigningKeysRequest(), timeout=CALL_SECONDS
+                    )
+            except Unavailable as error:
+                text = "auth does not answer, so no token can be verified; repeat the call"
+                raise AuthUnavailable(text) from error
             return {key.key_id: key.public_key for key in response.keys}
 
         verifier = TokenVerifier("quality", fetch_keys, clock=time.time)
