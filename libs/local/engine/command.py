@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from libs.local.engine.options import Options
 from libs.local.engine.refusal import Refused
@@ -27,14 +28,24 @@ def main(arguments: Sequence[str]) -> int:
     )
     try:
         check()
-        # Only now: without the engine's environment this import fails in a way nobody understands.
-        from libs.local.engine.process import run  # noqa: PLC0415
-
-        run(options, announcements)
+        _serving()(options, announcements)
     except Refused as error:
         print(error, file=sys.stderr)
         return EXIT_REFUSED
     return 0
+
+
+def _serving() -> Callable[[Options, IO[str]], None]:
+    """Import what only the engine's environment has, once it is known to be the right one.
+
+    Logging comes first: bqemulator logs while it is imported.
+    """
+    from libs.local.engine.logs import configure  # noqa: PLC0415
+
+    configure()
+    from libs.local.engine.process import run  # noqa: PLC0415
+
+    return run
 
 
 def _parser() -> argparse.ArgumentParser:

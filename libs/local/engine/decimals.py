@@ -12,7 +12,6 @@ from bqemulator.api.routes import tabledata
 from bqemulator.domain.errors import InvalidQueryError
 from bqemulator.sql import parameters
 from bqemulator.sql.rewriter import numeric_literals
-from bqemulator.sql.rules.numeric_types import ParseBignumericRule
 from bqemulator.storage import type_map
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
@@ -20,6 +19,10 @@ from sqlglot.dialects.duckdb import DuckDB
 NUMERIC = "DECIMAL(38, 9)"
 BIGNUMERIC = "DECIMAL(38, 18)"
 DIGITS, SCALE = 38, 18
+MISFIT = (
+    f" does not fit: the embedded BigQuery keeps {DIGITS - SCALE} digits before and {SCALE} after "
+    "the point"
+)
 
 
 def numeric_nine_digits() -> None:
@@ -41,7 +44,6 @@ def bignumeric_eighteen_digits() -> None:
     parameters._BQ_SCALAR_TO_DUCKDB["BIGNUMERIC"] = BIGNUMERIC
     parameters._SCALAR_CONVERTERS["BIGNUMERIC"] = _fitting
     numeric_literals._rewrite_bignumeric = _literal
-    ParseBignumericRule.rewrite = _parse
 
 
 def _spell(kind: exp.DataType.Type, duckdb_type: str) -> None:
@@ -85,15 +87,8 @@ def _fitting(text: object) -> decimal.Decimal:
         try:
             return value.quantize(decimal.Decimal(1).scaleb(-SCALE))
         except (decimal.Inexact, decimal.InvalidOperation) as error:
-            raise InvalidQueryError(
-                f"BIGNUMERIC {text} does not fit: the embedded BigQuery keeps "
-                f"{DIGITS - SCALE} digits before and {SCALE} after the point"
-            ) from error
+            raise InvalidQueryError(f"BIGNUMERIC {text}{MISFIT}") from error
 
 
 def _literal(match: re.Match[str]) -> str:
     return f"CAST('{_fitting(match.group(2)):f}' AS {BIGNUMERIC})"
-
-
-def _parse(self: ParseBignumericRule, node: exp.Expression) -> exp.Expression:
-    return exp.Cast(this=node.this.copy(), to=exp.DataType.build(BIGNUMERIC, dialect="duckdb"))

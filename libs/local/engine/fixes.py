@@ -14,6 +14,8 @@ from libs.local.engine.appends import (
 from libs.local.engine.arrow_rows import strict_arrow_rows
 from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
 from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
+from libs.local.engine.exact_casts import bignumeric_casts_exact
+from libs.local.engine.exact_literals import assigned_literals_exact
 from libs.local.engine.jobs import one_job_per_id
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
@@ -37,6 +39,8 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         seal_after_append,
         numeric_nine_digits,
         bignumeric_eighteen_digits,
+        bignumeric_casts_exact,
+        assigned_literals_exact,
         schema_of_sql_tables,
         typed_parameters,
         merge_by_hash,

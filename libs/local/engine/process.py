@@ -13,11 +13,11 @@ import socket
 from pathlib import Path
 from typing import IO
 
-from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
-from bqemulator.observability.logging_ import configure_logging
+from bqemulator.config import PersistenceMode, Settings
 from bqemulator.server import EmulatorServer
 
 from libs.local.engine.fixes import apply
+from libs.local.engine.logs import LEVEL
 from libs.local.engine.options import Options
 from libs.local.engine.refusal import Refused
 
@@ -27,7 +27,6 @@ STOP_SECONDS = 0.3
 
 def run(options: Options, announcements: IO[str]) -> None:
     """Serve until SIGTERM or SIGINT, having written one JSON line; raise Refused if it cannot."""
-    configure_logging(level=LogLevel.WARNING, fmt=LogFormat.JSON)
     apply(without=options.without)
     with contextlib.ExitStack() as held:
         if options.data_dir is not None:
@@ -49,7 +48,7 @@ def _settings(options: Options) -> Settings:
         rest_port=options.rest_port,
         grpc_host=HOST,
         grpc_port=options.grpc_port,
-        log_level=LogLevel.WARNING,
+        log_level=LEVEL,
         enable_format_extensions=False,
     )
 

@@ -53,6 +53,11 @@ CLAIMS: Final = (
         fix="bignumeric_eighteen_digits",
         check=claims_on_values.bignumeric_is_exact,
     ),
+    Claim(fix="bignumeric_casts_exact", check=claims_on_values.a_cast_loses_no_digit),
+    Claim(
+        fix="assigned_literals_exact",
+        check=claims_on_values.a_written_number_is_stored_as_written,
+    ),
     Claim(fix="schema_of_sql_tables", check=claims_on_values.sql_tables_are_listed_as_they_are),
     Claim(fix="typed_parameters", check=claims_on_values.parameters_have_their_type),
     Claim(fix="merge_by_hash", check=claims_on_jobs.constants_in_on_cost_little),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from tests.integration.engine.warehouse import Warehouse
+from google.api_core.exceptions import BadRequest
+
+from tests.integration.engine.warehouse import Warehouse, failure_of
 
 WIDEST: Final = Decimal("12345678901234567890.123456789012345678")
 
@@ -24,6 +26,33 @@ def bignumeric_is_exact(warehouse: Warehouse) -> None:
     warehouse.run(f"INSERT INTO `{{d}}.t` (n) VALUES (BIGNUMERIC '{WIDEST}')")
     total = "SELECT SUM(n) AS a, MAX(n) AS b, CAST('0.1' AS BIGNUMERIC) AS c FROM `{d}.t`"
     assert warehouse.rows(total) == [(WIDEST, WIDEST, Decimal("0.1"))]
+
+
+def a_cast_loses_no_digit(warehouse: Warehouse) -> None:
+    """Not of a text, nor of a number without quotes: it is exact or refused."""
+    exact = "SELECT CAST(123456.789 AS BIGNUMERIC) AS a, CAST('1e-18' AS BIGNUMERIC) AS b"
+    assert warehouse.rows(exact) == [(Decimal("123456.789"), Decimal("1e-18"))]
+    text = "SELECT CAST(s AS BIGNUMERIC) AS n FROM UNNEST(['0.0000000000000000001']) AS s"
+    assert isinstance(failure_of(lambda: warehouse.run(text)), BadRequest)
+
+
+def a_written_number_is_stored_as_written(warehouse: Warehouse) -> None:
+    """Whatever statement puts it into a NUMERIC or BIGNUMERIC column; FLOAT64 stays a double."""
+    warehouse.table("t", ("n", "BIGNUMERIC"), ("m", "NUMERIC"), ("f", "FLOAT64"))
+    merge = "MERGE `{d}.t` USING (SELECT 1 AS k) ON FALSE WHEN NOT MATCHED THEN"
+    for statement in (
+        "INSERT INTO `{d}.t` (n, m, f) VALUES (1.005, 99999999.000001, 0.1), (-1.005, 1, 1e2)",
+        "INSERT INTO `{d}.t` SELECT 12345678901234567890.123456789012345678, 2, 2",
+        "UPDATE `{d}.t` SET n = 123456.789 WHERE n < 0",
+        merge + " INSERT (n, m, f) VALUES (1234567.000001, 3, 3)",
+    ):
+        warehouse.run(statement)
+    assert warehouse.rows("SELECT n, m, f FROM `{d}.t` ORDER BY n") == [
+        (Decimal("1.005"), Decimal("99999999.000001"), 0.1),
+        (Decimal("123456.789"), Decimal(1), 100.0),
+        (Decimal("1234567.000001"), Decimal(3), 3.0),
+        (WIDEST, Decimal(2), 2.0),
+    ]
 
 
 def sql_tables_are_listed_as_they_are(warehouse: Warehouse) -> None:
