@@ -1,6 +1,7 @@
-"""Forwards calls of all four shapes as raw messages, through one stream-to-stream path."""
+"""Forwards calls of all four shapes as raw messages."""
 
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -8,7 +9,7 @@ import grpc.aio
 
 from libs.common import errors
 from libs.common.rpc import to_status
-from libs.local.edge.routes import Upstream, owner
+from libs.local.edge.routes import WHOLE, Upstream, owner
 
 OWN_HOP: Final = frozenset({"user-agent", "te", "content-type", "grpc-accept-encoding"})
 """Metadata that gRPC writes anew on each connection."""
@@ -21,13 +22,17 @@ UNREACHABLE: Final[dict[Upstream, str]] = {
 }
 
 Channels = Mapping[Upstream, grpc.aio.Channel]
-RawCall: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
-RawMethod: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
 Context = grpc.aio.ServicerContext[bytes, bytes]
+Call: TypeAlias = "grpc.aio.UnaryStreamCall[bytes, bytes] | grpc.aio.StreamStreamCall[bytes, bytes]"
 
 
 class Forwarder(grpc.GenericRpcHandler):
-    """Hands every method that has an owner to it; to gRPC all others are unknown methods."""
+    """Hands every method that has an owner to it; to gRPC all others are unknown methods.
+
+    A request of one message is sent on in one piece, as a client sends it: written into a stream it
+    could meet a call that the service has ended already, and gRPC would hide the service's status.
+    Other shapes go through a stream in each direction.
+    """
 
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
@@ -37,35 +42,34 @@ class Forwarder(grpc.GenericRpcHandler):
         upstream = owner(method)
         if upstream is None:
             return None
+        whole = method in WHOLE
         channel = self._channels[upstream]
+        open_call: Any = (channel.unary_stream if whole else channel.stream_stream)(method)
 
-        async def forward(requests: AsyncIterator[bytes], context: Context) -> None:
-            await _forward(channel, upstream, method, requests, context)
+        async def forward(request: Any, context: Context) -> None:
+            call = open_call(request, metadata=_onwards(context), timeout=context.time_remaining())
+            await _pass_on(call, upstream, context)
 
+        if whole:
+            return grpc.unary_stream_rpc_method_handler(forward)
         return grpc.stream_stream_rpc_method_handler(forward)
 
 
-def _raw(channel: grpc.aio.Channel, method: str) -> "RawMethod":
-    return channel.stream_stream(method)
+async def _pass_on(call: Call, upstream: Upstream, context: Context) -> None:
+    """Give the caller what the service says.
 
-
-async def _forward(
-    channel: grpc.aio.Channel,
-    upstream: Upstream,
-    method: str,
-    requests: AsyncIterator[bytes],
-    context: Context,
-) -> None:
-    call: RawCall = _raw(channel, method)(
-        requests, metadata=_onwards(context), timeout=context.time_remaining()
-    )
+    Headers go out with the first answer: a call that fails without one may be repeated by its caller.
+    """
+    begun = False
     try:
-        await context.send_initial_metadata(tuple(await call.initial_metadata()))
-        async for response in call:
-            await context.write(response)
-        code, text, trailing = await _end(call)
-    except grpc.aio.AioRpcError as error:
-        code, text, trailing = error.code(), error.details() or "", tuple(error.trailing_metadata())
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async for response in call:
+                if not begun:
+                    await context.send_initial_metadata(tuple(await call.initial_metadata()))
+                    begun = True
+                await context.write(response)
+        code, text = await call.code(), await call.details() or ""
+        trailing = tuple(await call.trailing_metadata())
     finally:
         call.cancel()
     if code is grpc.StatusCode.OK:
@@ -74,10 +78,6 @@ async def _forward(
     if code is grpc.StatusCode.UNAVAILABLE and DETAILS not in dict(trailing):
         text, trailing = _unreachable(upstream)
     await context.abort(code, text, trailing)
-
-
-async def _end(call: Any) -> tuple[grpc.StatusCode, str, tuple[Any, ...]]:
-    return await call.code(), await call.details() or "", tuple(await call.trailing_metadata())
 
 
 def _onwards(context: Context) -> tuple[tuple[str, str | bytes], ...]:

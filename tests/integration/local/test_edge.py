@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -195,6 +196,21 @@ async def test_a_failure_in_mid_stream_keeps_code_text_and_details(
     assert (trailing["grpc-status-details-bin"], trailing["why"]) == (b"details", "because")
 
 
+async def test_a_call_that_is_ended_before_its_request_is_read_keeps_its_status() -> None:
+    bare = grpc.aio.server(options=SERVER_OPTIONS)
+    nowhere = f"127.0.0.1:{bare.add_insecure_port('127.0.0.1:0')}"
+    await bare.start()
+    method = "/convergence.orchestrator.v1.RunService/ListRuns"
+    async with (
+        edge("127.0.0.1:0", {"auth": nowhere, "orchestrator": nowhere}) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,
+    ):
+        calls = [_unary(opened, method)(b"x") for _ in range(500)]
+        codes = Counter([await call.code() for call in calls])
+    await bare.stop(None)
+    assert codes == {grpc.StatusCode.UNIMPLEMENTED: 500}
+
+
 @pytest.mark.parametrize("method", ["Authenticate", "IssueRunToken", "ListSigningKeys"])
 async def test_what_is_for_the_inside_is_unknown_at_the_edge(
     channel: grpc.aio.Channel, method: str
@@ -221,6 +237,21 @@ async def test_the_client_works_through_the_edge() -> None:
         with pytest.raises(errors.QuotaExceeded) as refused:
             await client.runs.start(PIPELINE)
     assert (refused.value.reason, refused.value.retry_after) == ("TOO_MANY_RUNS", 3)
+
+
+async def test_a_client_repeats_through_the_edge_what_it_repeats_without_it() -> None:
+    runs = FakeRuns()
+    runs.failures = [errors.Unavailable("away"), errors.Unavailable("away")]
+    async with (
+        serving(runs=runs) as orchestrator,
+        serving() as auth,
+        edge("127.0.0.1:0", {"auth": auth, "orchestrator": orchestrator}) as port,
+        AsyncClient(f"127.0.0.1:{port}", "key") as client,
+    ):
+        run = await client.runs.start(PIPELINE)
+    assert run.name == f"{PIPELINE}/runs/r1"
+    assert len({request.request_id for request in runs.requests}) == 1
+    assert len(runs.requests) == 3
 
 
 async def test_a_service_that_is_down_is_named_with_a_reason() -> None:
