@@ -34,7 +34,7 @@ from services.orchestrator.api.metrics import RunMetrics
 from services.orchestrator.api.pipeline_servicer import PipelineServicer
 from services.orchestrator.api.run_servicer import RunServicer
 from services.orchestrator.api.watches import Watches
-from services.orchestrator.conductor.commands import Commands
+from services.orchestrator.conductor.commands import PATIENCE_SECONDS, Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.configs.catalogue import Catalogue
@@ -108,6 +108,7 @@ class Parts:
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep
     new_run_id: Callable[[], str] = new_run_id
+    patience_seconds: float = PATIENCE_SECONDS
 
 
 @contextlib.asynccontextmanager
@@ -186,7 +187,9 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             random=SystemRandom(),
         )
         conductor = Conductor(mesh)
-        commands = Commands(conductor, new_run_id=parts.new_run_id)
+        commands = Commands(
+            conductor, new_run_id=parts.new_run_id, patience_seconds=parts.patience_seconds
+        )
         return Active(conductor=conductor, commands=commands, watches=Watches(conductor))
 
     leading = lead(seat, parts.election, parts.journal, open_history, open_active, parts.beside)

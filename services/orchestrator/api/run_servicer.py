@@ -82,7 +82,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         begun = active.ledger.begun
         runs.sort(key=begun, reverse=True)
         some, token = page.below(runs, begun)
-        await active.history.settled(max((run.position for run in some), default=0))
+        if some:
+            await active.commands.settled(max(some, key=lambda run: run.position))
         return run_service_pb2.ListRunsResponse(
             runs=[_message(active, run) for run in some], next_page_token=token
         )

@@ -1,8 +1,9 @@
 """What callers may ask of runs: create, cancel, retry, approve, discard. Each may be repeated."""
 
+import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -16,11 +17,15 @@ from libs.common.errors import (
 )
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.journal.journal import JournalUnavailable
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import CANCELLABLE, LIVE, RunState
 from services.orchestrator.runs.windows import scope_of, window_of
 from services.orchestrator.specs import PipelineSpec
+
+PATIENCE_SECONDS: Final = 8.0
+"""How long a call waits for the journal: less than clients wait for an answer."""
 
 REPLAN: Final = frozenset({"SOURCE_CHANGED", "COLUMN_MISSING", "SOURCE_EMPTY", "SOURCE_NOT_FOUND"})
 """Reasons after which RetryRun plans anew."""
@@ -76,10 +81,17 @@ class Start:
 class Commands:
     """Carries out what callers ask; an answer is given when the decision is durable."""
 
-    def __init__(self, conductor: Conductor, *, new_run_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        *,
+        new_run_id: Callable[[], str],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._conductor = conductor
         self._mesh = conductor.mesh
         self._new_run_id = new_run_id
+        self._patience = patience_seconds
 
     def find(self, name: RunName) -> Run:
         """Return a run. Raises RunNotFound."""
@@ -89,9 +101,28 @@ class Commands:
         return run
 
     async def settled(self, run: Run) -> Run:
-        """Return a run when everything that it says is durable."""
+        """Return a run when everything that it says is durable. Raises JournalUnavailable."""
+        if self._mesh.history.durable >= run.position:
+            return run
+        return await self._answer(self._settled(run))
+
+    async def _settled(self, run: Run) -> Run:
         await self._mesh.history.settled(run.position)
         return run
+
+    async def _answer(self, work: Coroutine[None, None, Run]) -> Run:
+        """Carry out `work` to its end, and answer when it is done or has taken too long.
+
+        Raises:
+            JournalUnavailable: nothing is known yet; the same call may be repeated.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._conductor.whole(work)
+        except TimeoutError:
+            raise JournalUnavailable(
+                "BigQuery does not answer, so nothing is known to be durable yet; repeat the call"
+            ) from None
 
     async def repeated(self, start: Start) -> Run | None:
         """Return the run that a request id stands for, None if it is new. Raises RequestIdReused."""
@@ -144,10 +175,10 @@ class Commands:
         """Decide at once that a run moves by itself from here on, and see that it does."""
         run = self._mesh.history.decide(name, detail)
         assert run is not None
-        return await self._conductor.whole(self._drive(run))
+        return await self._answer(self._drive(run))
 
     async def _drive(self, run: Run) -> Run:
-        await self.settled(run)
+        await self._settled(run)
         self._conductor.start(self._mesh.run(run))
         return run
 
@@ -180,10 +211,10 @@ class Commands:
         detail = r.RunCancelled if run.state is RunState.FAILED else r.RunCancelling
         after = self._mesh.history.decide(name, detail(by=by, reason=reason))
         assert after is not None
-        return await self._conductor.whole(self._stop(after))
+        return await self._answer(self._stop(after))
 
     async def _stop(self, run: Run) -> Run:
-        await self.settled(run)
+        await self._settled(run)
         if run.state is RunState.CANCELLED:
             self._conductor.tidy(run)
         else:
@@ -205,7 +236,7 @@ class Commands:
             return await self.settled(run)
         run.require(frozenset({RunState.HELD}))
         try:
-            return await self._conductor.whole(self._conductor.approve(run, by=by, reason=reason))
+            return await self._answer(self._conductor.approve(run, by=by, reason=reason))
         except IllegalMove:
             now = self.find(name)
             if now.publishing and now.publishing.by:

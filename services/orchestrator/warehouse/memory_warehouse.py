@@ -231,6 +231,7 @@ class MemoryWarehouse:
         return len(new)
 
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
+        self._before("quarantined")
         found = self.tables.get(self.quarantine(run.spec), [])
         rows = sorted(
             (row for row in found if row.run == run.name.run),

@@ -117,12 +117,13 @@ async def test_what_a_publication_makes_needless_is_removed_after_a_kill_too() -
 async def test_rows_of_chunks_that_are_read_again_are_in_quarantine_once(mode: str) -> None:
     made = World.of(a_csv=[*ONE, HARMLESS])
     wanted = spec(mode=mode, on_failure="fail")
+    made.warehouse.fail.update(publish=1_000_000, commit_target=1_000_000)
     async with made.orchestrator() as o:
-        made.warehouse.fail["publish" if mode == "replace" else "commit_target"] = 1
         run = await o.start(wanted)
-        await o.until(run, RunState.PUBLISHING)
-        if mode == "append":
-            made.warehouse.gone.update(o.commands.find(run.name).publishing.streams)  # type: ignore[union-attr]
+        publishing = (await o.until(run, RunState.PUBLISHING)).publishing
+        assert publishing is not None
+        made.warehouse.gone.update(publishing.streams)
+        made.warehouse.fail.clear()
         done = await o.until(run, RunState.SUCCEEDED)
     assert done.reread is (mode == "append")
     assert made.quarantined() == [(run.name.run, "a.csv")]
