@@ -119,7 +119,9 @@ async def call(
     make = getattr(channel, f"{asking}_{answering}")
     sent = GetRunRequest(name=RUN) if request is None else request
     rpc = make(f"/{SERVICE}/{method}", type(sent).SerializeToString, Answer.FromString)
-    calling = rpc(sent if asking == "unary" else iter([sent]), **given)
+    # A stream of requests stays open and empty: gRPC's client fails by itself where it is still
+    # sending while the server ends the call.
+    calling = rpc(sent, **given) if asking == "unary" else rpc(**given)
     if answering == "unary":
         return [(await calling).name]
     said = [] if into is None else into

@@ -15,7 +15,6 @@ from libs.common.identity import Principal
 from tests.integration.common.shapes import (
     SERVICE,
     SHAPES,
-    STREAMS,
     Served,
     call,
     raising,
@@ -25,8 +24,7 @@ from tests.integration.common.shapes import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-UNARY = tuple(method for method in SHAPES if method not in STREAMS)
-NEVER = "WithParent"
+NEVER = "UnaryStream"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -119,16 +117,15 @@ async def test_nobody_who_listens_is_unavailable() -> None:
     assert (code, type(error)) == ("UNAVAILABLE", errors.Unavailable)
 
 
-@pytest.mark.parametrize("method", UNARY)
 @pytest.mark.parametrize(
     "code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED], ids=lambda code: code.name
 )
 async def test_a_call_that_may_be_repeated_is(
-    code: grpc.StatusCode, method: str, trial: Served, channel: grpc.aio.Channel
+    code: grpc.StatusCode, trial: Served, channel: grpc.aio.Channel
 ) -> None:
     access = Aborts(code, 2)
     trial.host.guard(access)
-    assert await call(channel, method) == ["the answer"]
+    assert await call(channel, "UnaryUnary") == ["the answer"]
     assert access.call_count == 3
 
 
@@ -181,7 +178,7 @@ async def test_the_callers_deadline_is_the_services(trial: Served) -> None:
 
         trial.trial.turn(first=look)
         await call(channel, "UnaryUnary", timeout=7)
-    assert 0 < left[0] <= 7
+    assert 5 < left[0] < 8
 
 
 async def test_repeating_ends_with_the_deadline(trial: Served, channel: grpc.aio.Channel) -> None:
