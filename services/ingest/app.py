@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import threading
 import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.bigquery.client import Connection, connect
 from libs.common.app import Host
 from libs.common.channel import open_channel, translated
-from libs.common.errors import NotFound
+from libs.common.errors import NotFound, Unavailable
 from libs.common.identity import Principal, TokenVerifier
 from libs.common.rpc import Scoped
 from libs.common.secret_files import FileSecrets
@@ -27,7 +28,7 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.servicer import IngestServicer
 from services.ingest.sink import Sink
 from services.ingest.sources.guard import open_http
-from services.ingest.sources.opening import Sources
+from services.ingest.sources.opening import Pause, Sources
 
 AUTH: Final = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
 INGEST: Final = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"]
@@ -62,6 +63,12 @@ class RunOfAnother(NotFound):
     reason = "RUN_NOT_FOUND"
 
 
+class AuthUnavailable(Unavailable):
+    """The keys that tokens are verified with cannot be had."""
+
+    reason = "AUTH_UNAVAILABLE"
+
+
 def missing(method: str, name: str) -> NotFound:
     """Return what another tenant's name answers."""
     del method
@@ -86,18 +93,24 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
 
 
 @contextlib.asynccontextmanager
-async def attach_sink(host: Host, settings: Settings, sink: Sink) -> AsyncGenerator[None]:
-    """Register the worker over a place where rows go."""
+async def attach_sink(
+    host: Host, settings: Settings, sink: Sink, *, pause: Pause = threading.Event.wait
+) -> AsyncGenerator[None]:
+    """Register the worker over a place where rows go; `pause` is how its sources wait."""
     private = settings.allow_private_addresses
     with open_http(allow_private_addresses=private) as http:
         async with open_channel(settings.auth, retried=[AUTH]) as channel:
             stub = auth_service_pb2_grpc.AuthServiceStub(channel)
 
             async def fetch_keys() -> Mapping[str, bytes]:
-                with translated():
-                    response = await stub.ListSigningKeys(
-                        auth_service_pb2.ListSigningKeysRequest(), timeout=CALL_SECONDS
-                    )
+                try:
+                    with translated():
+                        response = await stub.ListSigningKeys(
+                            auth_service_pb2.ListSigningKeysRequest(), timeout=CALL_SECONDS
+                        )
+                except Unavailable as error:
+                    text = "auth does not answer, so no token can be verified; repeat the call"
+                    raise AuthUnavailable(text) from error
                 return {key.key_id: key.public_key for key in response.keys}
 
             verifier = TokenVerifier("ingest", fetch_keys, clock=time.time)
@@ -109,7 +122,11 @@ async def attach_sink(host: Host, settings: Settings, sink: Sink) -> AsyncGenera
             host.guard(Scoped(authenticate, SCOPES, missing))
             host.describe([INGEST.full_name])
             sources = Sources(
-                settings.configs, secrets_of(settings), http, allow_private_addresses=private
+                settings.configs,
+                secrets_of(settings),
+                http,
+                allow_private_addresses=private,
+                pause=pause,
             )
             servicer = IngestServicer(
                 sources,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 Bucket = dict[str, Any]
+Row = dict[str, Any]
 
 ORGANIZATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "sk-admin-acme-demo": ("proj_search", "proj_support", "proj_batch"),
@@ -46,10 +47,9 @@ def bucket(day: dt.date, results: Sequence[Mapping[str, Any]]) -> Bucket:
     }
 
 
-def usage(key: str, day: dt.date, group_by: Iterable[str]) -> list[dict[str, Any]]:
-    """Return a day's rows of `usage/completions`; dimensions not grouped by are null."""
-    grouped = set(group_by)
-    return [
+def usage(key: str, day: dt.date, group_by: Iterable[str]) -> list[Row]:
+    """Return a day's rows of `usage/completions`: the dimensions grouped by are the grain."""
+    rows = (
         {
             "object": "organization.usage.completions.result",
             "input_tokens": tokens_in,
@@ -59,44 +59,63 @@ def usage(key: str, day: dt.date, group_by: Iterable[str]) -> list[dict[str, Any
             "input_uncached_tokens": tokens_in - tokens_in // 4,
             "input_audio_tokens": 0,
             "output_audio_tokens": 0,
-            "project_id": project if "project_id" in grouped else None,
-            "user_id": f"user_{project}" if "user_id" in grouped else None,
-            "api_key_id": f"key_{project}" if "api_key_id" in grouped else None,
-            "model": model if "model" in grouped else None,
-            "batch": False if "batch" in grouped else None,
-            "service_tier": "default" if "service_tier" in grouped else None,
+            "project_id": project,
+            "user_id": f"user_{project}",
+            "api_key_id": f"key_{project}",
+            "model": model,
+            "batch": False,
+            "service_tier": "default",
         }
         for project, model, tokens_in, tokens_out in _work(key, day)
-    ]
+    )
+    return _grouped(rows, DIMENSIONS["usage/completions"], set(group_by))
 
 
 def costs(
     key: str, day: dt.date, group_by: Iterable[str], extra: Decimal = Decimal(0)
-) -> list[dict[str, Any]]:
-    """Return a day's rows of `costs`, money as text with 16 decimals; `extra` is added to each."""
+) -> list[Row]:
+    """Return a day's rows of `costs`, money as text with 16 decimals; `extra` is added to each.
+
+    A quantity comes only with `line_item`.
+    """
     grouped = set(group_by)
-    rows = []
+    rows = _grouped(_lines(key, day), DIMENSIONS["costs"], grouped)
+    return [
+        {
+            "object": "organization.costs.result",
+            "amount": {"value": f"{row['value'] + extra:.16f}", "currency": "usd"},
+            **{name: row[name] for name in DIMENSIONS["costs"]},
+            "quantity": row["quantity"] if "line_item" in grouped else None,
+            "quantity_unit": "tokens" if "line_item" in grouped else None,
+        }
+        for row in rows
+    ]
+
+
+def _lines(key: str, day: dt.date) -> Iterator[Row]:
     for project, model, tokens_in, tokens_out in _work(key, day):
         prices = zip(("input", "output"), (tokens_in, tokens_out), MODELS[model], strict=True)
         for kind, tokens, price in prices:
-            if price == "0":
-                continue
-            by_line = "line_item" in grouped
-            rows.append(
-                {
-                    "object": "organization.costs.result",
-                    "amount": {
-                        "value": f"{Decimal(price) * tokens + extra:.16f}",
-                        "currency": "usd",
-                    },
-                    "line_item": f"{model}, {kind}" if by_line else None,
-                    "project_id": project if "project_id" in grouped else None,
-                    "api_key_id": None,
-                    "quantity": tokens if by_line else None,
-                    "quantity_unit": "tokens" if by_line else None,
+            if price != "0":
+                yield {
+                    "value": Decimal(price) * tokens,
+                    "quantity": tokens,
+                    "project_id": project,
+                    "line_item": f"{model}, {kind}",
+                    "api_key_id": f"key_{project}",
                 }
-            )
-    return rows
+
+
+def _grouped(rows: Iterable[Row], dimensions: Sequence[str], by: set[str]) -> list[Row]:
+    """Return one row for each value of the dimensions in `by`; the others are null."""
+    found: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        grain = {name: row[name] if name in by else None for name in dimensions}
+        known = found.setdefault(tuple(grain.values()), {})
+        for name, value in row.items():
+            adds = isinstance(value, int | Decimal) and not isinstance(value, bool)
+            known[name] = grain.get(name, known.get(name, 0) + value if adds else value)
+    return list(found.values())
 
 
 def _work(key: str, day: dt.date) -> Iterator[tuple[str, str, int, int]]:

@@ -101,7 +101,7 @@ class CsvFile:
         for records, _ in self._blocks(begin, input_.size_bytes, input_.input_id, step):
             count += records.count
             position += records.complete_bytes
-            if count and position - start >= chunk_bytes:
+            if count and position - start >= chunk_bytes - step // 2:
                 yield _range(start, position, first, header), count
                 start, first, count = position, first + count, 0
         if count:

@@ -63,6 +63,7 @@ class Pages:
     wait: Callable[[float], bool]
     now: Callable[[], dt.datetime]
     reading: Reading
+    largest_bytes: int = LARGEST_ANSWER
 
     def get(self, parameters: Parameters) -> bytes:
         """Return the body of an answer of 200; wait as 429 says, repeat what may pass.
@@ -120,8 +121,8 @@ class Pages:
                 if self.reading.cancelled.is_set():
                     raise Cancelled
                 body += piece
-                if len(body) > LARGEST_ANSWER:
-                    text = f"{self.name}: an answer of more than 64 MiB; ask the provider"
+                if len(body) > self.largest_bytes:
+                    text = f"{self.name}: an answer of more than {self.largest_bytes} bytes"
                     raise SourceProtocolBroken(text, source=self.name)
             wait = _wait(response.headers.get("retry-after", ""), self.now())
             return Answer(response.status_code, bytes(body), wait)

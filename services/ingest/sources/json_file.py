@@ -33,7 +33,7 @@ class JsonFile:
         for lines, size in self._blocks(0, input_.size_bytes, input_.input_id, step):
             position += size
             count += len(lines)
-            if count and position - start >= splitting.chunk_bytes:
+            if count and position - start >= splitting.chunk_bytes - step // 2:
                 chunks.append(_chunk(input_, start, position, first, count, splitting))
                 start, first, count = position, first + count, 0
         if count:

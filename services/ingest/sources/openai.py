@@ -60,7 +60,7 @@ class OpenAi:
             why = "found none; the openai source reads days: give the run's window"
             raise InvalidRequest({"window": why})
         chunks = [
-            _chunk(report, start, end, splitting.spec_hash)
+            chunk_of_report(report, start, end, splitting.spec_hash)
             for report in self.reports
             for start, end in _spans(window, BUCKETS[report])
         ]
@@ -156,7 +156,8 @@ def _spans(window: Interval, days: int) -> Iterator[tuple[dt.datetime, dt.dateti
         start = end
 
 
-def _chunk(report: str, start: dt.datetime, end: dt.datetime, spec_hash: str) -> Chunk:
+def chunk_of_report(report: str, start: dt.datetime, end: dt.datetime, spec_hash: str) -> Chunk:
+    """Return the chunk of a report over [start, end)."""
     input_ = Input(input_id=f"{report}:{start.date()}/{end.date()}")
     return chunk_of(input_, ReportWindow(report=report, start_time=start, end_time=end), spec_hash)
 

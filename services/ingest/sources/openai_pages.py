@@ -51,13 +51,17 @@ def _said(error: Exception) -> str:
 
 def _page(found: Any) -> Page:
     more, token = found["has_more"], found.get("next_page")
-    if not isinstance(more, bool) or not isinstance(token, str | None):
+    if not isinstance(more, bool) or not isinstance(token, str | None) or _is_number(token):
         raise TypeError(more, token)
     return Page(
         buckets=tuple(_bucket(bucket) for bucket in _list(found["data"])),
         has_more=more,
         next_page=token or "",
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, exact_json.Number)
 
 
 def _bucket(found: Any) -> Bucket:

@@ -2,8 +2,9 @@
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import httpx
 from convergence.ingest.v1 import source_pb2
@@ -22,6 +23,9 @@ FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
 }
 
 
+Pause: TypeAlias = Callable[[threading.Event, float], bool]
+
+
 class Sources:
     """Opens sources of tenants.
 
@@ -30,15 +34,23 @@ class Sources:
         secrets: Where secrets are.
         http: For APIs.
         allow_private_addresses: Whether the operator lets sources reach private addresses.
+        pause: Waits some seconds, or until the event is set; returns whether it is.
     """
 
     def __init__(
-        self, root: Path, secrets: Secrets, http: httpx.Client, *, allow_private_addresses: bool
+        self,
+        root: Path,
+        secrets: Secrets,
+        http: httpx.Client,
+        *,
+        allow_private_addresses: bool,
+        pause: Pause = threading.Event.wait,
     ) -> None:
         self._root = root
         self._secrets = secrets
         self._http = http
         self._allow_private = allow_private_addresses
+        self._pause = pause
 
     def open(self, tenant: str, source: source_pb2.Source, cancelled: threading.Event) -> Source:
         """Return a source of a tenant. Raises InvalidRequest for options that make no sense."""
@@ -80,7 +92,7 @@ class Sources:
             },
             secret=lambda: self._secrets.get(tenant, source.secret),
             http=self._http,
-            wait=cancelled.wait,
+            wait=lambda seconds: self._pause(cancelled, seconds),
             now=lambda: dt.datetime.now(dt.UTC),
             allow_private_addresses=self._allow_private,
         )
