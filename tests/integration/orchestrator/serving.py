@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -236,7 +237,7 @@ async def orchestrating(
             election=election,
             journal=journal or world.journals.member(),
             warehouse=world.warehouse,
-            dispatcher=Dispatcher(world.workers, monotonic=clock.monotonic, sleep=clock.sleep),
+            dispatcher=Dispatcher(world.workers, monotonic=time.monotonic, sleep=asyncio.sleep),
             judge=world.judge,
             clock=clock,
             sleep=clock.sleep,
