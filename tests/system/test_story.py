@@ -36,6 +36,12 @@ async def test_a_real_bill_is_published_to_the_last_digit_and_so_is_its_cost_tab
         "WHERE _pipeline_id = 'p_focus_billing'"
     )
     assert silver == [{"total": BILL_TOTAL, "n": 1000}]
+    for version in ("v1_2", "v1_4"):
+        view = mesh.rows(
+            f"SELECT SUM(BilledCost) AS total FROM acme_corp_silver_cost.focus_costs_{version} "
+            "WHERE x_SourceObject = 'bills/focus_sample.csv'"
+        )
+        assert view == [{"total": BILL_TOTAL}]
     money = {one.column: one for one in run.receipt.money}["BilledCost"]
     assert Decimal(money.read) == Decimal(money.landed) == BILL_TOTAL
     assert run.receipt.read_row_count == run.receipt.landed_row_count == 1000

@@ -10,6 +10,8 @@ from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
 from libs.bigquery.ids import TableId
 from libs.common.lineage import base_type
+from libs.focus import columns as focus
+from libs.focus.views import VERSIONS, create_view_sql
 from services.orchestrator.runs.records import Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import TransformSpec
@@ -33,6 +35,8 @@ class BigQueryTransforms:
     def __init__(self, bigquery: BigQuery, dataset: Callable[[str, str], Awaitable[None]]) -> None:
         self._bq = bigquery
         self._ensure_dataset = dataset
+        self._viewed: set[TableId] = set()
+        """Cost tables whose views this process has made."""
 
     async def stage(
         self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
@@ -53,6 +57,7 @@ class BigQueryTransforms:
             transform.target.table,
         )
         await self._fit(transform, target, columns)
+        await self._show(target)
         statement = sql.publish_transform(
             target=target.sql,
             staging=staging.sql,
@@ -123,6 +128,15 @@ class BigQueryTransforms:
         missing = [column for column in wanted if column.name.lower() not in known]
         if missing:
             await self._do(tables.add_columns, target, missing)
+
+    async def _show(self, target: TableId) -> None:
+        """Make the views of a FOCUS cost table, one a version; once a process, so that none is missing."""
+        if target.table != focus.TABLE or target in self._viewed:
+            return
+        for version in VERSIONS:
+            view = create_view_sql(version, f"{target.dataset}.{target.table}")
+            await self._do(jobs.query, view, timeout=SECONDS)
+        self._viewed.add(target)
 
     @staticmethod
     def _check_declared(
