@@ -62,6 +62,7 @@ def required(text: str) -> str:
 
 def moment(message: Timestamp) -> datetime:
     """Return a Timestamp as UTC; raise ValueError where it is out of range."""
-    with contextlib.suppress(OverflowError):
+    with contextlib.suppress(OverflowError, ValueError):
         return message.ToDatetime(tzinfo=UTC)
-    raise ValueError(f"found {message.seconds} s; allowed are years 1 to 9999")
+    found = f"found {message.seconds} s and {message.nanos} ns"
+    raise ValueError(f"{found}; allowed are years 1 to 9999, and less than a second of ns")
