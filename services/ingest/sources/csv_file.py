@@ -15,7 +15,7 @@ from services.ingest.sources.headers import Matched, match
 from services.ingest.sources.records import Dialect, Records, find_records
 from services.ingest.sources.source import RawBatch, Reading, Reject, Splitting
 
-BLOCK: Final = 16 * 1024 * 1024
+BLOCK: Final = 4 * 1024 * 1024
 SMALLEST_STEP: Final = 4096
 LONGEST_RECORD: Final = 64 * 1024 * 1024
 BOM: Final = b"\xef\xbb\xbf"
@@ -79,7 +79,7 @@ class CsvFile:
         found = find_records(head, self._dialect, last=len(head) < BLOCK - skip, count_cells=False)
         first = next(iter(found.blank.not_().arg_true().to_list()), None)
         if first is None:
-            raise SourceMalformed(f"{name}: no record in its first 16 MiB", source=name, file=name)
+            raise SourceMalformed(f"{name}: no record in its first 4 MiB", source=name, file=name)
         if found.bad[first]:
             text = f"{name}: its header has {BROKEN}; line breaks are LF or CR LF"
             raise SourceMalformed(text, source=name, file=name)

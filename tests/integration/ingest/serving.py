@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import threading
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ class Keys(auth_service_pb2_grpc.AuthServiceServicer):
     async def ListSigningKeys(self, request: Any, context: Any) -> Any:
         listed = auth_service_pb2.SigningKey(key_id=KEY.key_id, public_key=KEY.public.raw)
         return auth_service_pb2.ListSigningKeysResponse(keys=[listed])
+
+    async def Authenticate(self, request: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    async def IssueRunToken(self, request: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -90,7 +96,11 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    root: Path, *, sink: MemorySink | None = None, **options: Any
+    root: Path,
+    *,
+    sink: MemorySink | None = None,
+    pause: Callable[[threading.Event, float], bool] | None = None,
+    **options: Any,
 ) -> AsyncGenerator[Served]:
     """Run a worker of two slots whose sources may reach this machine, and whose waits take no time."""
     into = sink or MemorySink()
@@ -100,7 +110,7 @@ async def served(
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(Keys(), server)
     auth = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
-    plain = {
+    plain: dict[str, Any] = {
         "listen": "127.0.0.1:0",
         "auth": auth,
         "configs": root,
@@ -108,12 +118,12 @@ async def served(
     }
     settings = Settings(**(plain | options))
 
-    def pause(cancelled: threading.Event, seconds: float) -> bool:
+    def no_pause(cancelled: threading.Event, seconds: float) -> bool:
         waits.append(seconds)
         return cancelled.is_set()
 
     def attach(host: Host, given: Settings) -> contextlib.AbstractAsyncContextManager[None]:
-        return attach_sink(host, given, into, pause=pause)
+        return attach_sink(host, given, into, pause=pause or no_pause)
 
     try:
         async with (

@@ -90,7 +90,7 @@ async def test_a_worker_whose_auth_is_away_says_so(tmp_path: Path) -> None:
 
 async def test_a_worker_is_healthy_and_lists_its_service(worker: Served) -> None:
     async with open_channel(worker.address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         answer = await health.Check(health_pb2.HealthCheckRequest())
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert worker.host.services == {"convergence.ingest.v1.IngestService"}
