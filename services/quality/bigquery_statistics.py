@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
 from libs.bigquery.ids import TableId
+from libs.common.errors import NotFound
 from services.quality.checks import TableCheck
-from services.quality.statistics import Statistics, statement
+from services.quality.statistics import Statistics, TableMissing, statement
 
 SECONDS = 280.0
 _NO_LABELS: Mapping[str, str] = {}
@@ -28,12 +29,15 @@ class BigQueryStatistics:
         maximum_bytes_billed: int = 0,
         labels: Mapping[str, str] = _NO_LABELS,
     ) -> Statistics:
-        (row,) = await asyncio.to_thread(
-            jobs.query,
-            self._bq,
-            statement(TableId.parse(table).sql, checks),
-            timeout=self._seconds,
-            labels=labels,
-            maximum_bytes_billed=maximum_bytes_billed or None,
-        )
+        try:
+            (row,) = await asyncio.to_thread(
+                jobs.query,
+                self._bq,
+                statement(TableId.parse(table).sql, checks),
+                timeout=self._seconds,
+                labels=labels,
+                maximum_bytes_billed=maximum_bytes_billed or None,
+            )
+        except NotFound as error:
+            raise TableMissing(table) from error
         return Statistics(row_count=int(str(row["row_count"])), values=row)

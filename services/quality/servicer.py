@@ -82,7 +82,7 @@ class QualityServicer(quality_service_pb2_grpc.QualityServiceServicer):
             raise InvalidRequest({"table": why})
         own = table.dataset == f"{run.tenant}_staging" and table.table.endswith(f"__{run.run}")
         if caller().tenant != run.tenant or not own:
-            raise TableMissing(f"no staging table {table} of {run}", table=str(table))
+            raise TableMissing(str(table))
         return await self._statistics.read(
             str(table), checks, maximum_bytes_billed=most, labels=_labels(run)
         )
@@ -115,6 +115,9 @@ def _columns(columns: Iterable[quality_service_pb2.SuiteColumn]) -> tuple[Column
         if column.type not in KNOWN:
             allowed = ", ".join(sorted(KNOWN))
             raise ValueError(f"column {column.name} is {column.type!r}; allowed are {allowed}")
+    names = [column.name.lower() for column in made]
+    if twice := sorted({name for name in names if not name or names.count(name) > 1}):
+        raise ValueError(f"found {', '.join(map(repr, twice))}; allowed is each name once")
     return made
 
 

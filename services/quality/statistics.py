@@ -19,6 +19,9 @@ class TableMissing(NotFound):
 
     reason = "TABLE_NOT_FOUND"
 
+    def __init__(self, table: str) -> None:
+        super().__init__(f"no table {table}", table=table)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
@@ -105,12 +108,22 @@ def _duplicates(table: str, i: int, check: Duplicates) -> list[str]:
 Row = Mapping[str, Any]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One reading of tables in memory."""
+
+    table: str
+    maximum_bytes_billed: int
+    labels: Mapping[str, str]
+
+
 class MemoryTableStatistics:
     """Tables in memory, by name. Dial: `down` makes every reading raise Unavailable."""
 
     def __init__(self, tables: Mapping[str, Iterable[Row]] | None = None) -> None:
         self.tables = {name: list(rows) for name, rows in (tables or {}).items()}
         self.down = False
+        self.asked: list[Asked] = []
 
     async def read(
         self,
@@ -120,11 +133,13 @@ class MemoryTableStatistics:
         maximum_bytes_billed: int = 0,
         labels: Mapping[str, str] = _NO_LABELS,
     ) -> Statistics:
-        del maximum_bytes_billed, labels
+        self.asked.append(
+            Asked(table=table, maximum_bytes_billed=maximum_bytes_billed, labels=labels)
+        )
         if self.down:
             raise Unavailable("the tables are down by a dial", reason="WAREHOUSE_UNAVAILABLE")
         if table not in self.tables:
-            raise TableMissing(f"no table {table}", table=table)
+            raise TableMissing(table)
         rows = self.tables[table]
         values: dict[str, object] = {}
         for i, check in enumerate(checks):

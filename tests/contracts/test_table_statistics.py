@@ -222,6 +222,7 @@ async def test_a_missing_table_is_said_to_be_missing(statistics: TableStatistics
     with pytest.raises(NotFound) as failed:
         await statistics.read("local.acme_staging.gone__r1", [RowCount(range=Range())])
     assert failed.value.reason == "TABLE_NOT_FOUND"
+    assert failed.value.metadata == {"table": "local.acme_staging.gone__r1"}
 
 
 @pytest.fixture(params=["memory", "bigquery"])
