@@ -2,11 +2,33 @@
 
 import difflib
 import os
+import re
 import sys
-from typing import Self
+from typing import Annotated, Final, Self
 
 import pydantic
+import pydantic_core
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LISTEN: Final = re.compile(r"(\S*):([0-9]{1,5})")
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _listen(text: str) -> str:
+    found = LISTEN.fullmatch(text)
+    if not found or int(found[2]) > 65_535:
+        raise ValueError(f"found {text!r}; allowed is host:port, as 127.0.0.1:50051 or [::]:50051")
+    return text
+
+
+def _level(text: str) -> str:
+    if text.upper() not in LEVELS:
+        raise ValueError(f"found {text!r}; allowed are {', '.join(LEVELS)}")
+    return text.upper()
+
+
+Listen = Annotated[str, pydantic.AfterValidator(_listen)]
+Level = Annotated[str, pydantic.AfterValidator(_level)]
 
 
 class ServiceSettings(BaseSettings):
@@ -14,15 +36,15 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_", extra="ignore")
 
-    listen: str = "127.0.0.1:0"
+    listen: Listen = "127.0.0.1:0"
     """Where gRPC is served; port 0 lets the kernel choose."""
-    admin_listen: str = "127.0.0.1:0"
+    admin_listen: Listen = "127.0.0.1:0"
     """Where /healthz and /metrics are served over HTTP."""
-    drain_seconds: float = 0.0
+    drain_seconds: float = pydantic.Field(default=0.0, ge=0)
     """How long to go on serving after SIGTERM, while callers learn to go elsewhere."""
-    grace_seconds: float = 5.0
+    grace_seconds: float = pydantic.Field(default=5.0, ge=0)
     """How long calls in flight may then still take."""
-    log_level: str = "INFO"
+    log_level: Level = "INFO"
     otlp_endpoint: str = ""
     """OTLP/gRPC collector, `host:port`, in plain text; empty exports nothing."""
     bigquery_project: str = "local"
@@ -49,15 +71,16 @@ class ServiceSettings(BaseSettings):
         """Read the environment; raise ValueError for a bad value or a variable nobody reads."""
         prefix = cls.prefix()
         known = {f"{prefix}{field}".upper() for field in cls.model_fields}
-        unknown = {key for key in os.environ if key.startswith(prefix)} - known
-        if unknown:
-            raise ValueError("; ".join(_unknown(key, known) for key in sorted(unknown)))
+        own = sorted(key for key in os.environ if key.upper().startswith(prefix))
+        if unknown := [key for key in own if key.upper() not in known]:
+            raise ValueError("; ".join(_unknown(key, prefix, known) for key in unknown))
         return cls()
 
 
-def _unknown(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+def _unknown(key: str, prefix: str, known: set[str]) -> str:
+    fields = {name.removeprefix(prefix): name for name in sorted(known)}
+    near = difflib.get_close_matches(key.upper().removeprefix(prefix), fields, n=1, cutoff=0.6)
+    hint = f"did you mean {fields[near[0]]}?" if near else f"known are {', '.join(sorted(known))}"
     return f"no such setting {key}; {hint}"
 
 
@@ -65,6 +88,12 @@ def _sentence(error: ValueError, prefix: str) -> str:
     if not isinstance(error, pydantic.ValidationError):
         return str(error)
     return "; ".join(
-        f"{prefix}{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+        f"{prefix}{'_'.join(map(str, problem['loc'])).upper()}: {_found(problem)}"
         for problem in error.errors()
     )
+
+
+def _found(problem: pydantic_core.ErrorDetails) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"found {problem['input']!r}; {problem['msg'][:1].lower()}{problem['msg'][1:]}"

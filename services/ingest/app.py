@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Final
 
+import pydantic
 from convergence.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from convergence.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
 from pydantic_settings import SettingsConfigDict
@@ -34,6 +35,7 @@ AUTH: Final = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_n
 INGEST: Final = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"]
 SCOPES: Final = {f"/{INGEST.full_name}/{method.name}": "" for method in INGEST.methods}
 CALL_SECONDS: Final = 5.0
+MIB: Final = 1024 * 1024
 
 
 class Settings(ServiceSettings):
@@ -45,9 +47,9 @@ class Settings(ServiceSettings):
     """Address of the auth service, for the keys that tokens are verified with."""
     configs: Path = Path("configs")
     """Directory of the tenants' folders: `file` sources and secret files."""
-    slots: int = 2
+    slots: int = pydantic.Field(default=2, gt=0)
     """Chunks at once."""
-    request_bytes: int = 4 * 1024 * 1024
+    request_bytes: int = pydantic.Field(default=4 * MIB, ge=2 * MIB, le=8 * MIB)
     """Size of an append to BigQuery; 2 to 8 MiB."""
     allow_private_addresses: bool = False
     """Whether sources may reach loopback and private addresses, and plain HTTP."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import SystemRandom
 
 import grpc
+import pydantic
 from convergence.auth.v1 import auth_service_pb2
 from convergence.ingest.v1 import ingest_service_pb2
 from convergence.orchestrator.v1 import (
@@ -77,9 +78,9 @@ class Settings(ServiceSettings):
     """Owner-only file with the credential that auth gives run tokens for."""
     streams_end_with_server: bool = False
     """Whether write streams end with BigQuery's process, as the embedded one's do."""
-    calls_per_second: float = 50.0
+    calls_per_second: float = pydantic.Field(default=50.0, gt=0)
     """Calls per second that a tenant may make on average, unless the tenant says otherwise."""
-    call_burst: int = 100
+    call_burst: int = pydantic.Field(default=100, gt=0)
     """Calls that a tenant may make at once after a pause."""
 
 
