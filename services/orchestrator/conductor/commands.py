@@ -169,7 +169,12 @@ class Commands:
             created_by=start.created_by,
             traceparent=start.traceparent,
         )
-        return await self._begin(start.pipeline.run(self._new_run_id()), detail)
+        return await self._begin(self._free_name(start.pipeline), detail)
+
+    def _free_name(self, pipeline: PipelineName) -> RunName:
+        while (name := pipeline.run(self._new_run_id())) in self._mesh.history.ledger.runs:
+            continue
+        return name
 
     async def _begin(self, name: RunName, detail: r.Detail) -> Run:
         """Decide at once that a run moves by itself from here on, and see that it does."""

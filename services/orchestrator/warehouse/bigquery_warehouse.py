@@ -32,6 +32,10 @@ from services.orchestrator.warehouse.warehouse import (
 )
 
 READ_SECONDS: Final = 60.0
+
+ANSWER_SECONDS: Final = 8.0
+"""How long a caller of an RPC waits for rows: less than clients wait for an answer."""
+
 JOB_SECONDS: Final = 3600.0
 
 T = TypeVar("T")
@@ -40,8 +44,9 @@ T = TypeVar("T")
 class BigQueryWarehouse:
     """Datasets, tables, commits and statements of runs in one project and location."""
 
-    def __init__(self, bigquery: BigQuery) -> None:
+    def __init__(self, bigquery: BigQuery, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._bq = bigquery
+        self._answer_seconds = answer_seconds
         self._transforms = BigQueryTransforms(bigquery, self._dataset)
 
     def _table(self, tenant: str, dataset: str, table: str) -> TableId:
@@ -284,12 +289,14 @@ class BigQueryWarehouse:
             f"{sql.text(run.name.run)} ORDER BY _source, _row_number LIMIT {limit} OFFSET {offset}"
         )
         try:
-            return await self._read(statement)
+            return await self._read(statement, seconds=self._answer_seconds)
         except TableNotFound:
             return []
 
-    async def _read(self, statement: str) -> list[dict[str, object]]:
-        return await self._do(jobs.query, statement, timeout=READ_SECONDS)
+    async def _read(
+        self, statement: str, *, seconds: float = READ_SECONDS
+    ) -> list[dict[str, object]]:
+        return await self._do(jobs.query, statement, timeout=seconds)
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await asyncio.to_thread(call, self._bq, *args, **kwargs)
