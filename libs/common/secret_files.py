@@ -33,26 +33,37 @@ class FileSecrets:
             text = f"secret name {name!r} is none; allowed is {NAME.pattern}"
             raise SecretNotFound(text, secret=name)
         for file in (name, f"{name}.txt"):
-            path = self._root / tenant / "secrets" / file
-            if path.is_symlink() or path.exists():
-                return self._read(path, f"{tenant}/secrets/{file}", name)
+            found = self._read(self._root / tenant / "secrets" / file, name)
+            if found is not None:
+                return found
         return None
 
-    @staticmethod
-    def _read(path: Path, shown: str, name: str) -> SecretText:
+    def _read(self, path: Path, name: str) -> SecretText | None:
+        shown = str(path.relative_to(self._root))
         if any(part.is_symlink() for part in (path, path.parent, path.parent.parent)):
             text = f"{shown} is a symbolic link; allowed is a plain file: copy it there"
             raise SecretNotPrivate(text, secret=name, path=shown, mode="link")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode) or mode & OTHERS:
-                shown_mode = f"{stat.S_IMODE(mode):04o}"
-                raise SecretNotPrivate(
-                    f"{shown} has mode {shown_mode}; allowed is a plain file with 0600 or 0400: "
-                    f"chmod 600 {shown}",
-                    secret=name,
-                    path=shown,
-                    mode=shown_mode,
-                )
-            return SecretText(file.read(LONGEST).decode().strip())
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            text = f"{shown} cannot be opened ({error.strerror}); make it readable for the service"
+            raise SecretNotFound(text, secret=name) from error
+        try:
+            _private(os.fstat(descriptor).st_mode, shown, name)
+            raw = os.read(descriptor, LONGEST + 1)
+        finally:
+            os.close(descriptor)
+        if len(raw) > LONGEST:
+            text = f"{shown} is longer than {LONGEST} bytes; a secret is not"
+            raise SecretNotFound(text, secret=name)
+        return SecretText.parse(raw, shown, name)
+
+
+def _private(mode: int, shown: str, name: str) -> None:
+    if stat.S_ISREG(mode) and not mode & OTHERS:
+        return
+    found = f"{stat.S_IMODE(mode):04o}" if stat.S_ISREG(mode) else stat.filemode(mode)
+    text = f"{shown} has mode {found}; allowed is a plain file with 0600 or 0400: chmod 600 {shown}"
+    raise SecretNotPrivate(text, secret=name, path=shown, mode=found)

@@ -1,8 +1,7 @@
 """Secrets of tenants: text that cannot be printed, and where it comes from."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from libs.common.errors import FailedPrecondition, Unavailable
 
@@ -25,11 +24,13 @@ class SecretStoreUnavailable(Unavailable):
     reason = "SECRET_STORE_UNAVAILABLE"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, repr=False, eq=False)
 class SecretText:
-    """A secret: nothing but `reveal` shows it."""
+    """A secret: nothing but `reveal` shows it. No dataclass, which `asdict` would take apart."""
 
-    _text: str
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def reveal(self) -> str:
         """Return the secret itself, for the one call that needs it."""
@@ -46,6 +47,22 @@ class SecretText:
     def __reduce__(self) -> str:
         raise TypeError("a secret is not pickled")
 
+    @classmethod
+    def parse(cls, raw: bytes, where: str, name: str) -> Self:
+        """Return the secret in `raw` without the blanks around it.
+
+        Raises:
+            SecretNotFound: `raw` is nothing, or no UTF-8 text; the message says `where` it is.
+        """
+        try:
+            text = raw.decode().strip()
+        except UnicodeDecodeError:
+            found = f"{where} is no UTF-8 text; write the secret into it as text"
+            raise SecretNotFound(found, secret=name) from None
+        if not text:
+            raise SecretNotFound(f"{where} is empty; write the secret into it", secret=name)
+        return cls(text)
+
 
 class SecretStore(Protocol):
     """A place that secrets come from. Calls may block: use a thread."""
@@ -58,6 +75,7 @@ class SecretStore(Protocol):
         """Return a secret, None if this place does not have it.
 
         Raises:
+            SecretNotFound: it is there, and cannot be used.
             SecretNotPrivate: it is there, and others may read it.
             SecretStoreUnavailable: nothing is known.
         """

@@ -75,8 +75,8 @@ def test_a_request_is_read_as_a_task() -> None:
         ("table", "local.other_staging.usage", "allowed is project.acme_dataset.table"),
         ("table", "local.acmex_staging.usage", "allowed is project.acme_dataset.table"),
         ("quarantine_table", "local.other_raw.usage", "allowed is project.acme_dataset.table"),
-        ("deadline", Timestamp(seconds=10**15), "must be in range"),
-        ("ingest_time", Timestamp(seconds=10**15), "must be in range"),
+        ("deadline", Timestamp(seconds=10**15), "allowed are years 1 to 9999"),
+        ("ingest_time", Timestamp(seconds=10**15), "allowed are years 1 to 9999"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_of_a_chunk_is_named(field: str, value: object, why: str) -> None:
