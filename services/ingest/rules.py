@@ -192,5 +192,12 @@ def _typed(texts: Sequence[str], column: TargetColumn) -> pl.Series:
 def samples(frame: pl.DataFrame, rule: Rule, unexpected: pl.Series) -> list[str]:
     """Return up to 20 values that break a rule, as text."""
     rows = frame.filter(unexpected).head(MOST_SAMPLES).select(rule.columns).rows()
-    texts = (" | ".join(map(str, row)) for row in rows if any(v is not None for v in row))
+    texts = (" | ".join(map(_shown, row)) for row in rows if any(v is not None for v in row))
     return list(dict.fromkeys(texts))
+
+
+def _shown(value: object) -> str:
+    """Return a value as text, a decimal without the zeros that its column's scale adds."""
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    pointed = isinstance(value, Decimal) and "." in text
+    return text.rstrip("0").rstrip(".") if pointed else text

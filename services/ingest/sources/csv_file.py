@@ -76,7 +76,7 @@ class CsvFile:
         head = head[skip:]
         if not head.strip():
             raise SourceEmpty(f"{name} has no bytes; remove it or fill it", source=name)
-        found = find_records(head, self._dialect, last=len(head) < BLOCK - skip, count_cells=False)
+        found = find_records(head, self._dialect, last=len(head) < BLOCK - skip)
         first = next(iter(found.blank.not_().arg_true().to_list()), None)
         if first is None:
             raise SourceMalformed(f"{name}: no record in its first 4 MiB", source=name, file=name)

@@ -1,8 +1,8 @@
 """Where records of delimited text begin and end, exactly, however quotes and newlines mix.
 
 RFC 4180 doubles a quote inside a field, so a byte is outside quotes exactly when the number of
-quote characters before it is even. Everything here works on positions of single bytes. A quote or
-carriage return that RFC 4180 does not allow makes the record that it stands in a bad one.
+quote characters before it is even. Everything here works on positions of single bytes, all at
+once; a block in which a quote or carriage return breaks RFC 4180 is scanned instead.
 """
 
 import dataclasses
@@ -10,6 +10,8 @@ from typing import Final, Self
 
 import polars as pl
 import pyarrow as pa
+
+from services.ingest.sources.scanning import scan
 
 NEWLINE: Final = 10
 _RETURN: Final = 13
@@ -66,9 +68,7 @@ def bytes_series(block: bytes | memoryview) -> pl.Series:
     return pl.Series(values=array)
 
 
-def find_records(
-    block: bytes, dialect: Dialect, *, last: bool, count_cells: bool = True
-) -> Records:
+def find_records(block: bytes, dialect: Dialect, *, last: bool) -> Records:
     """Find the records of a block that begins at a record's start.
 
     Args:
@@ -76,48 +76,52 @@ def find_records(
         dialect: Of the file.
         last: Whether the file ends with the block: then bytes after the last line break are a
             record too, a bad one if a quote is open.
-        count_cells: Whether `cells` is wanted; it is empty otherwise.
     """
     data = bytes_series(block)
     quotes = (data == ord(dialect.quote)).arg_true()
+    if _breaks_rules(data, dialect, quotes, last=last):
+        scanned = scan(block, dialect.delimiter, dialect.quote, last=last)
+        breaks = pl.Series(scanned.breaks, dtype=pl.UInt32)
+        cells = pl.Series(scanned.cells, dtype=pl.UInt32)
+        return _records(data, breaks, cells, pl.Series(scanned.bad, dtype=pl.Boolean))
     breaks = _outside((data == NEWLINE).arg_true(), quotes)
     complete = int(breaks[-1]) + 1 if len(breaks) else 0
     if last and complete < len(block):
         breaks = breaks.append(pl.Series([len(block)], dtype=breaks.dtype))
-        complete = len(block)
+    delimiters = _outside((data == ord(dialect.delimiter)).arg_true(), quotes)
+    until = delimiters.search_sorted(breaks, side="left")
+    cells = until - until.shift(1, fill_value=0) + 1
+    return _records(data, breaks, cells, pl.repeat(value=False, n=len(breaks), eager=True))
+
+
+def _records(data: pl.Series, breaks: pl.Series, cells: pl.Series, bad: pl.Series) -> Records:
     starts = (breaks + 1).shift(1, fill_value=0)
     ends = breaks - _ends_in_return(data, breaks, starts)
-    cells = pl.Series([], dtype=pl.UInt32)
-    if count_cells:
-        delimiters = _outside((data == ord(dialect.delimiter)).arg_true(), quotes)
-        until = delimiters.search_sorted(breaks, side="left")
-        cells = until - until.shift(1, fill_value=0) + 1
+    complete = min(int(breaks[-1]) + 1, len(data)) if len(breaks) else 0
     return Records(
         starts=starts,
         ends=ends,
         cells=cells,
         blank=(ends == starts),
-        bad=_bad(data, dialect, quotes, breaks),
+        bad=bad,
         complete_bytes=complete,
     )
 
 
-def _bad(data: pl.Series, dialect: Dialect, quotes: pl.Series, breaks: pl.Series) -> pl.Series:
-    """Return for each record whether it breaks RFC 4180."""
+def _breaks_rules(data: pl.Series, dialect: Dialect, quotes: pl.Series, *, last: bool) -> bool:
+    """Return whether a quote or carriage return of a block stands where RFC 4180 allows none."""
+    if last and len(quotes) % 2:
+        return True
     opening, closing = quotes.gather_every(2), quotes.gather_every(2, offset=1)
-    delimiter, quote = ord(dialect.delimiter), ord(dialect.quote)
-    before = _byte(data, opening, -1)
-    ill_opened = opening.filter(~before.is_in([delimiter, quote, NEWLINE, _NONE]))
+    around = [ord(dialect.delimiter), ord(dialect.quote), NEWLINE, _NONE]
     after = _byte(data, closing, 1)
-    ill_closed = closing.filter(
-        ~after.is_in([delimiter, quote, NEWLINE, _NONE])
-        & ~((after == _RETURN) & _byte(data, closing, 2).is_in([NEWLINE, _NONE]))
-    )
-    open_at_end = quotes.tail(len(quotes) % 2)
+    returned = (after == _RETURN) & _byte(data, closing, 2).is_in([NEWLINE, _NONE])
     returns = _outside((data == _RETURN).arg_true(), quotes)
-    lone = returns.filter(~_byte(data, returns, 1).is_in([NEWLINE, _NONE]))
-    found = breaks.search_sorted(pl.concat([ill_opened, ill_closed, open_at_end, lone]))
-    return pl.int_range(len(breaks), eager=True, dtype=pl.UInt32).is_in(found.unique().implode())
+    return not (
+        _byte(data, opening, -1).is_in(around).all()
+        and (after.is_in(around) | returned).all()
+        and _byte(data, returns, 1).is_in([NEWLINE, _NONE]).all()
+    )
 
 
 def _byte(data: pl.Series, positions: pl.Series, offset: int) -> pl.Series:

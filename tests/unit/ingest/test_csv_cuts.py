@@ -14,7 +14,7 @@ PIECES = st.sampled_from(
     ["x", "é", "😀", " ", ",", ";", "\t", '"', "'", "\n", "\r\n", "\r", "\ufeff", "\x00", "NULL"]
 )
 CELLS = st.lists(PIECES, max_size=6).map("".join)
-CUTS = st.sampled_from([1, 7, 20, 64, 1000])
+CUTS = st.sampled_from([3, 16, 64, 1000])
 
 
 @st.composite
@@ -56,7 +56,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Row], Dialect, bytes]:
 
 
 @given(case=cases(), chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 def test_any_table_cut_anywhere_is_read_as_it_was_written(
     case: tuple[list[Row], Dialect, bytes], chunk_bytes: int, block_bytes: int
 ) -> None:
@@ -103,7 +103,7 @@ NOISE = st.lists(
 
 
 @given(noise=NOISE, chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 def test_whatever_the_bytes_every_record_is_a_row_or_rejected_wherever_it_is_cut(
     noise: bytes, chunk_bytes: int, block_bytes: int
 ) -> None:

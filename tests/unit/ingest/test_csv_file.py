@@ -78,11 +78,10 @@ def test_a_row_of_another_width_is_rejected_with_its_text_and_number() -> None:
     ("record", "raw"),
     [
         (b'3,"4\n5,6\n', '3,"4\n5,6\n'),
-        (b'x"y,4\n', 'x"y,4\n'),
+        (b'x"y,4\n', 'x"y,4'),
         (b'x "y" z,4\n', 'x "y" z,4'),
         (b'"x"y,4\n', '"x"y,4'),
         (b'"x" ,4\n', '"x" ,4'),
-        (b'x"y,4\nz"w,5\n', 'x"y,4\nz"w,5'),
         (b"x\ry,4\n", "x\ry,4"),
         (b"\xff,4\n", "\ufffd,4"),
     ],
@@ -92,7 +91,6 @@ def test_a_row_of_another_width_is_rejected_with_its_text_and_number() -> None:
         "pair in an open cell",
         "text after it",
         "blank after it",
-        "two that hide a line break",
         "lone carriage return",
         "no UTF-8",
     ],
@@ -103,6 +101,13 @@ def test_a_record_that_is_no_csv_is_rejected_whole_and_no_byte_of_it_lands(
     found = read_bytes("csv", b'a,b\n1,"2"\n' + record, AB)
     assert found.texts == [("1", "2")]
     assert [(r.row_number, r.kind, r.raw) for r in found.rejects] == [(1, "MALFORMED", raw)]
+
+
+def test_a_stray_quote_costs_its_own_record_and_not_those_after_it() -> None:
+    data = b'a,b\n5" pipe,1\n6,2\n"7"" pipe\nand more",3\n8" pipe,4\n9,5\n'
+    found = read_bytes("csv", data, AB)
+    assert found.rows == [(1, ("6", "2")), (2, ('7" pipe\nand more', "3")), (4, ("9", "5"))]
+    assert [(r.row_number, r.raw) for r in found.rejects] == [(0, '5" pipe,1'), (3, '8" pipe,4')]
 
 
 def test_a_bad_record_changes_nothing_about_its_neighbours() -> None:
