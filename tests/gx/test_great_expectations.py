@@ -17,6 +17,7 @@ from tests.gx.replay import Replay, Result, recorded, replaying, suite_columns
 from tests.integration.quality.serving import compiling, document
 from tests.support.refusals import refused
 
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "quality.md"
 RECORDED = recorded()
 CASES: list[dict[str, Any]] = RECORDED["cases"]
 TABLES = {table.name: table for table in RECORDED["tables"]}
@@ -98,6 +99,11 @@ def test_verdict_is_exact_where_great_expectations_is_not(outcomes: Outcomes, nu
     case = CASES[number]
     assert case["said"]["success"] is not case["exact"]
     assert outcomes.results[number].success is case["exact"]
+
+
+@pytest.mark.parametrize("why", sorted({CASES[number]["why"] for number in EXACT}))
+def test_the_documentation_says_where_the_two_differ(why: str) -> None:
+    assert why in DOCUMENTATION.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("number", REFUSED, ids=_name)

@@ -1,6 +1,7 @@
 """A suite's document as a whole: its form, its ids, and what becomes of each expectation."""
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import pytest
 
 from services.quality.checks import Aggregate, Column, ColumnThere, Duplicates, Range, RowCheck
+from services.quality.expectations import EXPECTATIONS
 from services.quality.suites import parse
 from tests.unit.quality.suites_of import COLUMNS, expect, refused, suite_of, violations_of
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "configs"
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "examples" / "configs"
+DOCUMENTATION = ROOT / "docs" / "quality.md"
 NULL = expect("column_values_to_not_be_null", column="n")
 
 
@@ -194,3 +198,24 @@ def test_every_shipped_suite_compiles_against_its_schema(path: Path) -> None:
     document = path.read_text()
     made = parse(document, columns)
     assert len(made.expectations) == len(json.loads(document)["expectations"]) > 0
+
+
+def test_the_suite_in_the_documentation_compiles() -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    (document,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    usage = json.loads((EXAMPLES / "acme_corp" / "schemas" / "openai_usage.json").read_text())
+    columns = [Column(name=field["name"], type=field["type"].partition("(")[0]) for field in usage]
+    made = parse(document, columns)
+    assert [(e.severity, e.quarantines) for e in made.expectations] == [
+        ("critical", False),
+        ("warning", True),
+        ("info", False),
+    ]
+
+
+def test_the_documentation_lists_what_is_compiled() -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    table = text.partition("## What is supported")[2].partition("### Where")[0]
+    named = re.findall(r"`((?:column|compound|table)_[a-z_]+_(?:[a-z]+))`", table)
+    listed = {f"expect_{name}" for name in named if f"expect_{name}" in EXPECTATIONS}
+    assert listed == set(EXPECTATIONS)
