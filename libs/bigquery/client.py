@@ -19,6 +19,8 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
     BigQueryWriteGrpcTransport,
 )
 
+from libs.common.settings import ServiceSettings
+
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _HTTP_CONNECTIONS: Final = 32
 _STORAGE_HOST: Final = "bigquerystorage.googleapis.com"
@@ -53,6 +55,16 @@ class Connection:
         """Refuse half an endpoint: REST calls and appends must reach the same BigQuery."""
         if bool(self.rest_endpoint) != bool(self.storage_endpoint):
             raise ValueError("rest_endpoint and storage_endpoint: give both or neither")
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> Self:
+        """Return the BigQuery that a service's settings name."""
+        return cls(
+            project=settings.bigquery_project,
+            location=settings.bigquery_location,
+            rest_endpoint=settings.bigquery_endpoint,
+            storage_endpoint=settings.bigquery_storage_endpoint,
+        )
 
     @property
     def embedded(self) -> bool:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from libs.bigquery.client import connect
+from libs.bigquery.client import Connection, connect
 from libs.common.errors import ServiceError, Unavailable
 from libs.metadata.tables import TABLES
 from services.auth.app import Settings, open_signing_keys
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _initialise(settings: Settings, *, replace_key: bool) -> Done:
-    with connect(settings.connection) as bq:
+    with connect(Connection.of(settings)) as bq:
         return await initialise(
             BigQueryMetadata(bq),
             BigQueryKeyStore(bq),

@@ -75,15 +75,6 @@ class Settings(ServiceSettings):
         networks(text)
         return text
 
-    @property
-    def connection(self) -> Connection:
-        return Connection(
-            self.bigquery_project,
-            self.bigquery_location,
-            self.bigquery_endpoint,
-            self.bigquery_storage_endpoint,
-        )
-
 
 def open_signing_keys(settings: Settings) -> SigningKeyStore:
     """Return where the signing key is kept."""
@@ -93,7 +84,7 @@ def open_signing_keys(settings: Settings) -> SigningKeyStore:
 @contextlib.asynccontextmanager
 async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
     """Open BigQuery and register auth on `host`; write what is in memory and close on exit."""
-    with connect(settings.connection) as bq:
+    with connect(Connection.of(settings)) as bq:
         async with attach_stores(
             host,
             settings,

@@ -4,21 +4,17 @@ import contextlib
 import datetime as dt
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
 import pydantic
-from convergence.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from convergence.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
 from pydantic_settings import SettingsConfigDict
 
 from libs.bigquery.client import Connection, connect
 from libs.common.app import Host
-from libs.common.channel import open_channel, translated
-from libs.common.errors import NotFound, Unavailable
-from libs.common.identity import Principal, TokenVerifier
-from libs.common.rpc import Scoped
+from libs.common.inside import guarded
 from libs.common.secret_files import FileSecrets
 from libs.common.secret_manager_secrets import SecretManagerSecrets
 from libs.common.secrets import Secrets, SecretStore
@@ -31,10 +27,7 @@ from services.ingest.sink import Sink
 from services.ingest.sources.guard import open_http
 from services.ingest.sources.opening import Pause, Sources
 
-AUTH: Final = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
 INGEST: Final = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"]
-SCOPES: Final = {f"/{INGEST.full_name}/{method.name}": "" for method in INGEST.methods}
-CALL_SECONDS: Final = 5.0
 MIB: Final = 1024 * 1024
 
 
@@ -59,35 +52,10 @@ class Settings(ServiceSettings):
     """`host:port` of a Secret Manager in plain text; empty means Google's."""
 
 
-class RunOfAnother(NotFound):
-    """Another tenant's run answers as a missing one does."""
-
-    reason = "RUN_NOT_FOUND"
-
-
-class AuthUnavailable(Unavailable):
-    """The keys that tokens are verified with cannot be had."""
-
-    reason = "AUTH_UNAVAILABLE"
-
-
-def missing(method: str, name: str) -> NotFound:
-    """Return what another tenant's name answers."""
-    del method
-    return RunOfAnother(f"no run {name}", name=name)
-
-
 @contextlib.asynccontextmanager
 async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
     """Open BigQuery and register the worker; close it all on exit."""
-    bigquery = connect(
-        Connection(
-            project=settings.bigquery_project,
-            location=settings.bigquery_location,
-            rest_endpoint=settings.bigquery_endpoint,
-            storage_endpoint=settings.bigquery_storage_endpoint,
-        )
-    )
+    bigquery = connect(Connection.of(settings))
     with contextlib.closing(bigquery):
         sink = BigQuerySink(bigquery, request_bytes=settings.request_bytes)
         async with attach_sink(host, settings, sink):
@@ -101,28 +69,7 @@ async def attach_sink(
     """Register the worker over a place where rows go; `pause` is how its sources wait."""
     private = settings.allow_private_addresses
     with open_http(allow_private_addresses=private) as http:
-        async with open_channel(settings.auth, retried=[AUTH]) as channel:
-            stub = auth_service_pb2_grpc.AuthServiceStub(channel)
-
-            async def fetch_keys() -> Mapping[str, bytes]:
-                try:
-                    with translated():
-                        response = await stub.ListSigningKeys(
-                            auth_service_pb2.ListSigningKeysRequest(), timeout=CALL_SECONDS
-                        )
-                except Unavailable as error:
-                    text = "auth does not answer, so no token can be verified; repeat the call"
-                    raise AuthUnavailable(text) from error
-                return {key.key_id: key.public_key for key in response.keys}
-
-            verifier = TokenVerifier("ingest", fetch_keys, clock=time.time)
-
-            async def authenticate(metadata: Mapping[str, str], peer: str) -> Principal:
-                del peer
-                return await verifier.authenticate(metadata)
-
-            host.guard(Scoped(authenticate, SCOPES, missing))
-            host.describe([INGEST.full_name])
+        async with guarded(host, INGEST, audience="ingest", auth=settings.auth):
             sources = Sources(
                 settings.configs,
                 secrets_of(settings),

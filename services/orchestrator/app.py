@@ -115,14 +115,7 @@ class Parts:
 @contextlib.asynccontextmanager
 async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
     """Open what the orchestrator needs and register its services; close it all on exit."""
-    bigquery = connect(
-        Connection(
-            project=settings.bigquery_project,
-            location=settings.bigquery_location,
-            rest_endpoint=settings.bigquery_endpoint,
-            storage_endpoint=settings.bigquery_storage_endpoint,
-        )
-    )
+    bigquery = connect(Connection.of(settings))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(bigquery.close)
         auth = await stack.enter_async_context(open_channel(settings.auth, retried=[AUTH]))
