@@ -69,7 +69,7 @@ class OpenAi:
             part = ReportWindow(
                 report=report, start_time=window.start, end_time=window.start + ONE_DAY
             )
-            self._pages(part, reading).get(self._parameters(part, limit=1))
+            page_of(self._pages(part, reading).get(self._parameters(part, limit=1)), report)
         return Plan(chunks=tuple(chunks))
 
     def _pages(self, part: ReportWindow, reading: Reading) -> Pages:

@@ -262,6 +262,13 @@ def test_a_grouping_that_the_source_refuses_is_known_when_the_run_is_planned(
     assert error.metadata == {"source": "costs", "status": "400"}
 
 
+def test_an_address_that_is_no_such_api_is_known_when_the_run_is_planned(
+    usage: Reader, provider: Provider
+) -> None:
+    provider.dial(failures=[{"status": 200, "body": "<html>", "content_type": "text/html"}])
+    fails(lambda: usage.chunks(START, TODAY), failures.SourceProtocolBroken)
+
+
 def test_a_wrong_key_is_known_when_the_run_is_planned(
     provider: Provider, http: httpx.Client
 ) -> None:
