@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+from collections import deque
 from decimal import Decimal
 from typing import Any, Final
 
@@ -77,11 +78,11 @@ class Question:
 
 
 class OpenAiServer:
-    """Two organizations, by their admin keys. `asked` holds the parameters of each request."""
+    """Two organizations, by their admin keys. `asked` holds the parameters of the last requests."""
 
     def __init__(self) -> None:
         self.dials = Dials()
-        self.asked: list[list[tuple[str, str]]] = []
+        self.asked: deque[list[tuple[str, str]]] = deque(maxlen=1000)
 
     def application(self) -> web.Application:
         """Return the application to serve."""
