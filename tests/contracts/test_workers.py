@@ -1,0 +1,183 @@
+"""What every worker keeps, in memory and over gRPC: plans, chunks, failures, and stopping."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from convergence.quality.v1 import suite_pb2
+
+from libs.common.errors import FailedPrecondition
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.windows import Window
+from services.orchestrator.workers.memory_workers import Item
+from services.orchestrator.workers.workers import (
+    Assignment,
+    Beat,
+    ChunkFailed,
+    WorkerGone,
+)
+from tests.contracts.worker_bench import (
+    RUN,
+    Bench,
+    InMemory,
+    OverGrpc,
+    assignment,
+    over_grpc,
+)
+from tests.unit.orchestrator.conductor.world import NOON, PIPELINE, spec
+
+LONG = "12345678901234567890.123456789012345678"
+FAILURE = r.Failure(
+    kind="source", reason="SOURCE_UNAVAILABLE", message="503", advice="wait",
+    metadata={"source": "bill"},
+)  # fmt: skip
+
+
+@pytest.fixture(params=["memory", "grpc"])
+async def bench(request: pytest.FixtureRequest) -> AsyncGenerator[Bench]:
+    if request.param == "memory":
+        yield InMemory()
+        return
+    async with over_grpc() as running:
+        yield running
+
+
+async def events(bench: Bench, of: Assignment | None = None) -> list[Beat | r.Landed]:
+    async with asyncio.timeout(10):
+        return [event async for event in bench.worker.ingest(of or assignment())]
+
+
+def rows(*money: str, bad: tuple[str, ...] = ()) -> list[Item]:
+    good = [Item(scope="a.csv", money=(text,)) for text in money]
+    return [*good, *(Item(scope="a.csv", money=(text,), bad=True) for text in bad)]
+
+
+async def test_a_plan_has_a_chunk_with_an_id_and_a_content_for_each_input(bench: Bench) -> None:
+    bench.source(a_csv=rows("1"), b_csv=rows("2"))
+    first, again = [await bench.worker.plan(PIPELINE, spec(), None) for _ in range(2)]
+    assert [chunk.input_id for chunk in first.chunks] == ["a.csv", "b.csv"]
+    assert first.chunks == again.chunks
+    assert len({chunk.chunk_id for chunk in first.chunks}) == 2
+    bench.source(a_csv=rows("3"))
+    (changed,) = (await bench.worker.plan(PIPELINE, spec(), None)).chunks
+    assert changed.content_hash != first.chunks[0].content_hash
+
+
+async def test_a_plan_that_is_refused_says_why(bench: Bench) -> None:
+    bench.refuse(FailedPrecondition("no file", reason="SOURCE_NOT_FOUND", source="bill"))
+    with pytest.raises(FailedPrecondition) as refused:
+        await bench.worker.plan(PIPELINE, spec(), None)
+    assert (refused.value.reason, refused.value.metadata) == (
+        "SOURCE_NOT_FOUND", {"source": "bill"},
+    )  # fmt: skip
+
+
+async def test_a_chunk_begins_with_a_beat_that_says_how_many_slots_there_are(bench: Bench) -> None:
+    bench.source(a_csv=rows("1"))
+    first, *_, last = await events(bench)
+    assert isinstance(first, Beat)
+    assert first.slot_count == 2
+    assert isinstance(last, r.Landed)
+
+
+async def test_what_landed_and_what_did_not_is_counted_and_summed_exactly(bench: Bench) -> None:
+    bench.source(a_csv=rows("0.000000000000000001", LONG, bad=("-7",)))
+    landed = (await events(bench))[-1]
+    assert isinstance(landed, r.Landed)
+    assert (landed.chunk_id, landed.chunk_attempt) == ("a.csv@1", 3_000_007)
+    assert (landed.read_row_count, landed.landed_row_count, landed.quarantined_row_count) == (
+        3, 2, 1,
+    )  # fmt: skip
+    (money,) = landed.money
+    assert money.landed == Decimal("12345678901234567890.123456789012345679")
+    assert money.quarantined == -7
+    assert money.read == Decimal("12345678901234567883.123456789012345679")
+    assert landed.stream
+    assert landed.quarantine_stream
+
+
+async def test_a_chunk_without_rows_names_no_stream(bench: Bench) -> None:
+    bench.source(a_csv=[])
+    landed = (await events(bench))[-1]
+    assert isinstance(landed, r.Landed)
+    assert (landed.stream, landed.quarantine_stream, landed.read_row_count) == ("", "", 0)
+
+
+@pytest.mark.parametrize("transient", [True, False])
+async def test_a_failure_of_a_chunk_comes_whole(bench: Bench, transient: bool) -> None:
+    bench.source(a_csv=rows("1"))
+    bench.fail(FAILURE, transient=transient, retry_after=2.5)
+    with pytest.raises(ChunkFailed) as failed:
+        await events(bench)
+    assert failed.value.failure == FAILURE
+    assert (failed.value.transient, failed.value.retry_after) == (transient, 2.5)
+
+
+async def test_a_worker_that_vanishes_has_used_up_a_try(bench: Bench) -> None:
+    bench.source(a_csv=rows("1"))
+    bench.die()
+    with pytest.raises(WorkerGone) as gone:
+        await events(bench)
+    assert not gone.value.refused
+
+
+async def test_a_worker_that_has_no_slot_has_used_up_nothing(bench: Bench) -> None:
+    bench.source(a_csv=rows("1"))
+    bench.full()
+    with pytest.raises(WorkerGone) as gone:
+        await events(bench)
+    assert gone.value.refused
+
+
+async def test_leaving_a_chunk_stops_the_work(bench: Bench) -> None:
+    bench.source(a_csv=rows("1"))
+    bench.hang()
+    stream = bench.worker.ingest(assignment())
+    assert isinstance(await anext(stream), Beat)
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.wait({waiting}, timeout=0.2)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await stream.aclose()  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        while bench.stopped() != 1:
+            await asyncio.sleep(0.01)
+
+
+async def test_everything_that_a_worker_needs_travels_with_the_chunk(bench: Bench) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.source(a_csv=rows("1"))
+    suite = '{"rowRules": [{"ruleId": "r1"}]}'
+    await events(bench, assignment(suite=suite))
+    (request,) = bench.requests
+    assert request.run == str(RUN)
+    assert (request.run_attempt, request.chunk_attempt, request.epoch) == (2, 3_000_007, 3)
+    assert (request.table, request.quarantine_table, request.staging) == (
+        "p.d.t__r1", "p.d.t__quarantine", True,
+    )  # fmt: skip
+    assert request.snapshot == 17
+    assert request.ingest_time.ToDatetime(tzinfo=UTC) == NOON
+    assert request.deadline.ToDatetime(tzinfo=UTC) == NOON + timedelta(hours=2)
+    assert [(c.name, c.type, c.mode) for c in request.columns] == [
+        ("service", "STRING", "NULLABLE"), ("cost", "BIGNUMERIC", "NULLABLE"),
+    ]  # fmt: skip
+    assert [(s.column, list(s.values)) for s in request.scope] == [("_source", ["a.csv", "b.csv"])]
+    assert list(request.row_rules) == [suite_pb2.RowRule(rule_id="r1")]
+    assert request.source.file.path == "bills/*.csv"
+    assert bench.callers == [f"Bearer {RUN}"]
+
+
+async def test_a_plan_carries_window_chunk_size_and_spec(bench: Bench) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.source(a_csv=rows("1"))
+    window = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=NOON)
+    planned = await bench.worker.plan(RUN, spec(), window)
+    assert planned.extra_columns == ("other",)
+    (request,) = bench.plans
+    assert request.parent == str(RUN)
+    assert request.window.end_time.ToDatetime(tzinfo=UTC) == NOON
+    assert (request.chunk_bytes, request.spec_hash) == (64 * 1024 * 1024, spec().spec_hash)
