@@ -72,10 +72,6 @@ class Host:
 Attach = Callable[[Host, S], contextlib.AbstractAsyncContextManager[None]]
 
 
-class PortTaken(Exception):
-    """The address to listen on belongs to another process."""
-
-
 def _interceptors(calls: CallInterceptor) -> list[grpc.aio.ServerInterceptor]:
     traced = aio_server_interceptor(  # type: ignore[no-untyped-call]
         filter_=filters.negate(
@@ -99,8 +95,7 @@ async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tu
     try:
         port = server.add_insecure_port(settings.listen)
     except RuntimeError as error:
-        text = f"{settings.listen} is taken by another process or cannot be bound"
-        raise PortTaken(f"{text}; end that process or choose another port") from error
+        raise telemetry.PortTaken(settings.listen, name, "listen") from error
     async with attach(host, settings):
         names = (*sorted(host.services), reflection.SERVICE_NAME, health.SERVICE_NAME)
         reflection.enable_server_reflection(names, server, descriptor_pool.Default())
@@ -128,7 +123,7 @@ async def _serve(name: str, settings: S, attach: Attach[S]) -> None:
         loop.add_signal_handler(number, stop.set)
     async with (
         hosted(name, settings, attach) as (host, address),
-        telemetry.admin(settings, host.registry, lambda: host.ready) as admin_address,
+        telemetry.admin(name, settings, host.registry, lambda: host.ready) as admin_address,
     ):
         log.info("server.started", listen=address, admin_listen=admin_address)
         await _until(stop, host)
@@ -156,10 +151,8 @@ def serve(name: str, settings: S, attach: Attach[S]) -> None:
     try:
         with telemetry.tracing(name, settings.otlp_endpoint):
             uvloop.run(_serve(name, settings, attach))
-    except PortTaken as error:
+    except telemetry.PortTaken as error:
         sys.exit(f"{name}: {error}")
-    except OSError as error:
-        sys.exit(f"{name}: {error.strerror or error}; see CONVERGENCE_{name.upper()}_ADMIN_LISTEN")
     except Exception:
         log.exception("server.crashed")
         sys.exit(1)

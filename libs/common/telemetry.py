@@ -22,6 +22,17 @@ Event = MutableMapping[str, Any]
 HTTP_SECONDS: Final = 5.0
 
 
+class PortTaken(Exception):
+    """An address to listen on belongs to another process, or to no network of this machine."""
+
+    def __init__(self, address: str, service: str, field: str) -> None:
+        variable = f"CONVERGENCE_{service.upper()}_{field.upper()}"
+        super().__init__(
+            f"{address} is taken by another process or cannot be bound; "
+            f"end that process or set {variable} to another address"
+        )
+
+
 def _severity(_: object, method: str, event: Event) -> Event:
     event["severity"] = {"warn": "WARNING", "exception": "ERROR"}.get(method, method.upper())
     event["message"] = event.pop("event")
@@ -31,15 +42,25 @@ def _severity(_: object, method: str, event: Event) -> Event:
 def _trace(_: object, __: str, event: Event) -> Event:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
-        event.setdefault("trace_id", f"{context.trace_id:032x}")
+        event["trace_id"] = event.get("trace_id") or f"{context.trace_id:032x}"
         event["span_id"] = f"{context.span_id:016x}"
     return event
+
+
+class _Libraries(logging.Handler):
+    """Writes what libraries log in lines of the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        structlog.get_logger().log(
+            record.levelno, text, logger=record.name, exc_info=record.exc_info
+        )
 
 
 def configure_logging(service: str, level: str) -> None:
     """Write one JSON object a line to stdout, in the fields that Cloud Logging reads."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -72,11 +93,17 @@ def tracing(service: str, endpoint: str) -> Generator[None]:
 
 @contextlib.asynccontextmanager
 async def admin(
-    settings: ServiceSettings, registry: CollectorRegistry, ready: Callable[[], bool]
+    service: str,
+    settings: ServiceSettings,
+    registry: CollectorRegistry,
+    ready: Callable[[], bool],
 ) -> AsyncGenerator[str]:
     """Serve /healthz and /metrics; give the address that was bound.
 
     /healthz answers 200 while the process may be sent work, 503 otherwise.
+
+    Raises:
+        PortTaken: The address cannot be bound.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,10 +118,12 @@ async def admin(
         writer.close()
 
     host, _, port = settings.admin_listen.rpartition(":")
-    server = await asyncio.start_server(answer, host.strip("[]") or None, int(port))
-    bound = server.sockets[0].getsockname()
     try:
-        yield f"{bound[0]}:{bound[1]}"
+        server = await asyncio.start_server(answer, host.strip("[]") or None, int(port))
+    except OSError as error:
+        raise PortTaken(settings.admin_listen, service, "admin_listen") from error
+    try:
+        yield f"{host}:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
 

@@ -94,10 +94,9 @@ def test_a_secret_is_not_in(way: str) -> None:
         lambda: json.dumps(SECRET),
         lambda: vars(SECRET),
         lambda: dataclasses.asdict(SECRET),  # type: ignore[call-overload]
-        lambda: ",".join(["x", SECRET]),  # type: ignore[list-item]
         lambda: "x" + SECRET,  # type: ignore[operator]
     ],
-    ids=["pickle", "pickle in", "deepcopy", "asdict", "json", "vars", "fields", "join", "plus"],
+    ids=["pickle", "pickle in", "deepcopy", "asdict", "json", "vars", "fields", "plus"],
 )
 def test_a_secret_is_not_taken_along_by(copied: Callable[[], object]) -> None:
     with pytest.raises(TypeError) as error:
