@@ -1,0 +1,198 @@
+"""What projections keep: the newest state of every run, rebuilt from the journal whatever was lost."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from libs.bigquery import jobs
+from libs.bigquery.client import BigQuery, Connection, connect
+from libs.bigquery.columns import Column
+from libs.bigquery.datasets import ensure_dataset
+from libs.bigquery.ids import DatasetId
+from libs.bigquery.tables import ensure_table
+from libs.common.errors import ServiceError
+from libs.metadata.tables import DATASET, TABLES
+from services.orchestrator.journal.history import History
+from services.orchestrator.journal.journal import MemoryJournal
+from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.states import RunState
+from services.orchestrator.workers.memory_workers import Item
+from tests.support.engine import Engine, start_engine
+from tests.unit.orchestrator.conductor.world import World, spec
+
+ONE = [Item(scope="a.csv", money=("1.5",))]
+QUOTED = 'Söhne\'s "9" \\ \n🙂'
+
+
+def result(number: int) -> r.Result:
+    return r.Result(
+        rule_id=f"rule{number}",
+        expectation_type="expect_column_values_to_be_in_set",
+        column="service",
+        kwargs=json.dumps({"value_set": [QUOTED]}),
+        success=number == 0,
+        severity="warning",
+        element_count=3,
+        missing_count=1,
+        unexpected_count=number,
+        observed_value=QUOTED if number else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with start_engine() as running:
+        yield running
+
+
+@pytest.fixture
+def bigquery(engine: Engine) -> Iterator[BigQuery]:
+    """A connection to an engine whose metadata tables are empty."""
+    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq:
+        bq.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
+        metadata = DatasetId("local", DATASET)
+        ensure_dataset(bq, metadata)
+        for table in TABLES:
+            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
+            ensure_table(bq, metadata.table(table.name), columns)
+        yield bq
+
+
+async def rows(bigquery: BigQuery, sql: str) -> list[dict[str, object]]:
+    return await asyncio.to_thread(jobs.query, bigquery, sql)
+
+
+async def states(bigquery: BigQuery) -> dict[str, str]:
+    found = await rows(bigquery, "SELECT run_id, state FROM metadata.pipeline_runs")
+    return {str(row["run_id"]): str(row["state"]) for row in found}
+
+
+async def history_of(made: World) -> History:
+    """Return the history as the next orchestrator reads it."""
+    history = History(MemoryJournal(), epoch=9, clock=made.clock, new_id=lambda: "x")
+    history.load(list(made.journals.records))
+    return history
+
+
+async def finished(made: World, **fields: Any) -> Run:
+    async with made.orchestrator() as o:
+        return await o.finish(spec(**fields))
+
+
+async def test_a_run_is_one_row_with_all_that_people_ask_for(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=[*ONE, Item(scope="a.csv", money=("0",), bad=True)])
+    run = await finished(made)
+    await BigQueryProjections(bigquery, await history_of(made)).write([run])
+    (row,) = await rows(bigquery, "SELECT * FROM metadata.pipeline_runs")
+    assert (row["run_name"], row["tenant_id"], row["pipeline_id"], row["run_id"]) == (
+        str(run.name), "acme_corp", "p_bill", run.name.run,
+    )  # fmt: skip
+    assert (row["state"], row["attempt"], row["position"]) == ("SUCCEEDED", 1, run.position)
+    assert (row["rows_read"], row["rows_landed"], row["rows_quarantined"]) == (2, 1, 1)
+    assert (row["delivery"], row["window_start"], row["failure_reason"]) == ("a.csv", None, None)
+    receipt = json.loads(str(row["receipt"]))
+    assert receipt["money"][0]["landed"] == "1.5"
+
+
+async def test_a_failed_run_says_why_in_any_words(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    async with made.orchestrator() as o:
+        run = await o.finish()
+    failure = r.Failure(kind="data", reason="QUALITY_FAILED", message=QUOTED, advice="")
+    failed = dataclasses.replace(run, state=RunState.FAILED, failure=failure)
+    await BigQueryProjections(bigquery, await history_of(made)).write([failed])
+    (row,) = await rows(bigquery, "SELECT * FROM metadata.pipeline_runs")
+    assert (row["failure_kind"], row["failure_reason"], row["failure_message"]) == (
+        "data", "QUALITY_FAILED", QUOTED,
+    )  # fmt: skip
+
+
+async def test_what_each_expectation_said_is_a_row_an_attempt(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    made.judge.results = (result(0), result(1))
+    run = await finished(made, on_failure="warn")
+    projections = BigQueryProjections(bigquery, await history_of(made))
+    for _ in range(2):
+        await projections.write([run])
+    fresh = BigQueryProjections(bigquery, await history_of(made))
+    await fresh.write([run])
+    found = await rows(bigquery, "SELECT * FROM metadata.dq_results ORDER BY expectation")
+    assert [(row["expectation"], row["success"], row["attempt"]) for row in found] == [
+        ("rule0", True, 1), ("rule1", False, 1),
+    ]  # fmt: skip
+    assert [row["observed_value"] for row in found] == [None, QUOTED]
+    assert json.loads(str(found[1]["kwargs"])) == {"value_set": [QUOTED]}
+
+
+async def test_a_late_write_of_an_older_state_changes_nothing(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    run = await finished(made)
+    older = dataclasses.replace(run, state=RunState.INGESTING, position=run.position - 3)
+    projections = BigQueryProjections(bigquery, await history_of(made))
+    for one in (older, run, older):
+        await projections.write([one])
+    assert await states(bigquery) == {run.name.run: "SUCCEEDED"}
+
+
+async def followed(bigquery: BigQuery, history: History, wanted: dict[str, str]) -> None:
+    """Follow until the table holds what is wanted."""
+    follower = asyncio.create_task(BigQueryProjections(bigquery, history).follow(asyncio.sleep))
+    try:
+        async with asyncio.timeout(20):
+            while await states(bigquery) != wanted:
+                await asyncio.sleep(0.05)
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_what_was_not_written_before_a_kill_is_written_after_it(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    runs = [await finished(made) for _ in range(3)]
+    await BigQueryProjections(bigquery, await history_of(made)).write(runs[2:])
+    wanted = {run.name.run: "SUCCEEDED" for run in runs}
+    await followed(bigquery, await history_of(made), wanted)
+
+
+async def test_tables_that_were_emptied_are_rebuilt(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    made.judge.results = (result(0),)
+    run = await finished(made)
+    for _ in range(2):
+        await followed(bigquery, await history_of(made), {run.name.run: "SUCCEEDED"})
+        results = "SELECT COUNT(*) AS n FROM metadata.dq_results"
+        assert (await rows(bigquery, results))[0]["n"] == 1
+        for table in ("pipeline_runs", "dq_results"):
+            await rows(bigquery, f"DELETE FROM metadata.{table} WHERE TRUE")
+
+
+async def test_changes_are_followed_while_they_happen(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    async with made.orchestrator() as o:
+        history = o.conductor.mesh.history
+        projections = BigQueryProjections(bigquery, history)
+        follower = asyncio.create_task(projections.follow(asyncio.sleep))
+        run = await o.finish()
+        async with asyncio.timeout(20):
+            while await states(bigquery) != {run.name.run: "SUCCEEDED"}:
+                await asyncio.sleep(0.05)
+        assert not follower.done()
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_a_kill_between_the_two_tables_loses_no_result(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    made.judge.results = (result(0),)
+    run = await finished(made)
+    bigquery.rest.delete_table("local.metadata.pipeline_runs")
+    with pytest.raises(ServiceError):
+        await BigQueryProjections(bigquery, await history_of(made)).write([run])
+    found = await rows(bigquery, "SELECT expectation FROM metadata.dq_results")
+    assert [row["expectation"] for row in found] == ["rule0"]
