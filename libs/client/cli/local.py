@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,23 +99,10 @@ def up(
     began = time.monotonic()
     state = _start(wish)
     took = time.monotonic() - began
-    if output == "json":
-        made = {"init": json.loads(_initialise(state, output))} if init else {}
-        out.print_json(
-            {
-                **as_json(state, dict.fromkeys((one.name for one in state.processes), SERVING)),
-                **made,
-            }
-        )
-    else:
-        click.echo(
-            f"the mesh serves at {edge(state)} ({len(state.processes)} processes, {took:.1f} s)"
-        )
-        if init:
-            click.echo(f"\n{_initialise(state, output)}".rstrip())
-        click.echo("\n".join(next_steps(state, init=init)))
-    if not detach:
-        _stay(state)
+    with contextlib.nullcontext() if detach else _stopped_after(state):
+        _welcome(state, took, init=init, output=output)
+        if not detach:
+            _stay(state)
 
 
 @local.command()
@@ -233,17 +220,38 @@ def _initialise(state: State, output: str) -> str:
 
 def _interrupted(_number: int, _frame: object) -> None:
     """End as Ctrl-C does: what was started is stopped."""
-    raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+
+
+def _welcome(state: State, took: float, *, init: bool, output: str) -> None:
+    made = _initialise(state, output) if init else ""
+    if output == "json":
+        serving = dict.fromkeys((one.name for one in state.processes), SERVING)
+        init_result = {"init": json.loads(made)} if init else {}
+        out.print_json({**as_json(state, serving), **init_result})
+        return
+    click.echo(f"the mesh serves at {edge(state)} ({len(state.processes)} processes, {took:.1f} s)")
+    if made:
+        click.echo(f"\n{made}".rstrip())
+    click.echo("\n".join(next_steps(state, init=init)))
+
+
+@contextlib.contextmanager
+def _stopped_after(state: State) -> Iterator[None]:
+    """Stop the mesh at the end of the block, however it ends; Ctrl-C is how it ends well."""
+    folder = Path(state.folder)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nstopped {', '.join(lifecycle.stop(folder))}", err=True)
+    finally:
+        lifecycle.stop(folder)
 
 
 def _stay(state: State) -> None:
     folder = Path(state.folder)
-    try:
-        while state.alive():
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        click.echo(f"\nstopped {', '.join(lifecycle.stop(folder))}", err=True)
-        return
+    while state.alive():
+        time.sleep(0.2)
     last = State.read(folder)
     if last is None or any(process.phase != "stopped" for process in last.processes):
         log = folder / "logs" / "mesh.log"
