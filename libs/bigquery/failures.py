@@ -15,7 +15,6 @@ from libs.common.errors import (
     FailedPrecondition,
     InvalidRequest,
     NotFound,
-    PermissionDenied,
     ServiceError,
     Unavailable,
 )
@@ -33,10 +32,8 @@ class WarehouseRejected(FailedPrecondition):
     reason = "WAREHOUSE_REJECTED"
 
 
-class WarehouseForbidden(PermissionDenied):
-    """The service account lacks a right in BigQuery."""
-
-    reason = "WAREHOUSE_REJECTED"
+class WarehouseForbidden(WarehouseRejected):
+    """The platform's service account lacks a right in BigQuery; no caller's key would help."""
 
 
 class WarehouseConflict(Conflict):
