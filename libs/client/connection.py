@@ -82,7 +82,7 @@ class Connection:
         try:
             return await rpc(request, timeout=self.call_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            raise _kind(error, self.address) from error
+            raise self._kind(error) from error
 
     async def stream(
         self,
@@ -101,9 +101,23 @@ class Connection:
             text = f"{self.address} sent nothing for {SILENCE_SECONDS:g} s"
             raise errors.Unavailable(text, address=self.address) from error
         except grpc.aio.AioRpcError as error:
-            raise _kind(error, self.address) from error
+            raise self._kind(error) from error
         finally:
             call.cancel()
+
+    def _kind(self, error: grpc.aio.AioRpcError) -> errors.ServiceError:
+        """Return the kind that a status stands for; what carries no reason names the address."""
+        kind = from_status(error)
+        if kind.reason or not isinstance(kind, errors.Unavailable):
+            return kind
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            waited = f"{self.call_seconds:g} s"
+            text = f"{self.address} did not answer within {waited}"
+            return errors.Unavailable(text, address=self.address, waited=waited)
+        said = error.details() or "no answer"
+        why = next((cause for sign, cause in CAUSES if sign in said), said)
+        text = f"{self.address} cannot be reached: {why}"
+        return errors.Unavailable(text, address=self.address)
 
 
 async def pages(
@@ -138,15 +152,3 @@ def _open(where: Address) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(where.target, options=options, interceptors=traced)
     credentials = grpc.ssl_channel_credentials()
     return grpc.aio.secure_channel(where.target, credentials, options=options, interceptors=traced)
-
-
-def _kind(error: grpc.aio.AioRpcError, address: str) -> errors.ServiceError:
-    """Return the kind that a status stands for; what carries no reason names the address."""
-    kind = from_status(error)
-    if kind.reason or not isinstance(kind, errors.Unavailable):
-        return kind
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return errors.Unavailable(f"{address} did not answer in time", address=address)
-    said = error.details() or "no answer"
-    why = next((cause for sign, cause in CAUSES if sign in said), said)
-    return errors.Unavailable(f"{address} cannot be reached: {why}", address=address)

@@ -72,6 +72,8 @@ ADVICE: Final[dict[str, str]] = {
 }
 """What to do, by reason; the kinds below answer for all others."""
 
+LATE: Final = "it may have been done all the same: look, then try again"
+
 KIND_ADVICE: Final[tuple[tuple[type[errors.ServiceError], str], ...]] = (
     (errors.InvalidRequest, "correct the fields named and try again"),
     (errors.Unauthenticated, "use a valid key"),
@@ -127,7 +129,9 @@ def refusal(error: errors.ServiceError) -> Refusal:
         more = f"; {ADVICE[reason]}" if reason in ADVICE else ""
         advice = f"wait {error.retry_after:.3g} s, then try again{more}"
     elif isinstance(error, errors.Unavailable) and not reason:
-        reason, advice = "UNREACHABLE", _reaching(error.metadata.get("address", ""))
+        waited = "waited" in error.metadata
+        reason = "NO_ANSWER" if waited else "UNREACHABLE"
+        advice = LATE if waited else _reaching(error.metadata.get("address", ""))
     return Refusal(
         message=str(error) or type(error).__name__,
         status=WRONG_ARGUMENTS if reason == "CONFIG_INVALID" else status,

@@ -77,21 +77,19 @@ def next_step(run: Run) -> str:
 
 def receipt(done: Receipt) -> Iterator[RenderableType]:
     """Yield the receipt: facts first, then sums of decimal columns and how the scope changed."""
-    failed = done.failed_expectation_count
     yield facts(
         {
             "rows": _rows(done),
             "inputs": _some(done.inputs),
             "known": _some(done.known_inputs),
-            "quality": f"{done.expectation_count - failed} of {done.expectation_count} expectations met",
+            "quality": _met(done),
             "left out": "\n".join(map(scope_text, done.left_out)),
             "transforms": "\n".join(
                 f"{one.transform} → {one.target_table}, {one.row_count:,} rows"
                 for one in done.transforms
             ),
             "restated": _restated(done),
-            "took": f"{done.duration.ToTimedelta().total_seconds():.2f} s, {done.chunk_count} chunks"
-            + (f", {done.retried_chunk_count} of them retried" if done.retried_chunk_count else ""),
+            "took": _took(done),
         },
         title="Receipt",
     )
@@ -138,6 +136,18 @@ def _rows(done: Receipt) -> str:
     if done.outdated_row_count:
         parts.append(f"{done.outdated_row_count:,} outdated")
     return ", ".join(parts)
+
+
+def _met(done: Receipt) -> str:
+    asked = done.expectation_count
+    return f"{asked - done.failed_expectation_count} of {asked} expectations met" if asked else ""
+
+
+def _took(done: Receipt) -> str:
+    seconds = done.duration.ToTimedelta().total_seconds()
+    chunks = f"{done.chunk_count} chunk" + ("" if done.chunk_count == 1 else "s")
+    tried = f", {done.retried_chunk_count} of them retried" if done.retried_chunk_count else ""
+    return f"{seconds:,.2f} s, {chunks}{tried}"
 
 
 def _restated(done: Receipt) -> str:

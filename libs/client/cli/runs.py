@@ -1,7 +1,8 @@
 """`convergence runs`: started, listed and followed."""
 
+import dataclasses
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import click
 from convergence.orchestrator.v1.run_pb2 import Run, RunState
@@ -9,10 +10,12 @@ from convergence.orchestrator.v1.run_pb2 import Run, RunState
 from libs.client import Client
 from libs.client.cli import output, run_steering
 from libs.client.cli.explaining import explain as explained
+from libs.client.cli.failures import Refused, refusal
 from libs.client.cli.parameters import date_option, limit_option
 from libs.client.cli.receipts import shown, state_of, window_text
 from libs.client.cli.session import Session, connected
 from libs.client.cli.watching import exit_status, progress
+from libs.common import errors
 
 STATES = [
     output.short_state(name)
@@ -70,13 +73,16 @@ def start(
       convergence runs start p_openai_daily --date 2026-11-20 --detach --output json
     """
     parent = str(session.pipeline(pipeline))
+    request_id = request_id or uuid4()
     with session.client() as client:
-        run = client.runs.start(
-            parent,
-            window_time=window_time,
-            reload=reload,
-            request_id=str(request_id) if request_id else None,
-        )
+        try:
+            run = client.runs.start(
+                parent, window_time=window_time, reload=reload, request_id=str(request_id)
+            )
+        except errors.Unavailable as error:
+            advice = f"repeat it with --request-id {request_id}, which starts no second run"
+            said = dataclasses.replace(refusal(error), advice=advice)
+            raise Refused(said) from error
         return _follow(session, client, run) if watch else _show(session, run)
 
 

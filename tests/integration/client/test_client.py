@@ -1,6 +1,7 @@
 """The SDK against an edge in this process."""
 
 import asyncio
+import socket
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -62,6 +63,15 @@ async def test_a_secret_is_not_in_the_text_of_a_new_key() -> None:
         made = await client.keys.create("tenants/acme_corp")
     assert made.secret
     assert made.secret not in repr(made)
+
+
+async def test_a_call_that_takes_too_long_says_how_long_it_was_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        async with AsyncClient(address, call_seconds=0.3) as client:
+            with pytest.raises(errors.Unavailable, match=r"did not answer within 0\.3 s") as late:
+                await client.runs.get(f"{PIPELINE}/runs/r1")
+    assert late.value.metadata == {"address": address, "waited": "0.3 s"}
 
 
 async def test_a_watch_that_is_cut_off_goes_on_from_its_cursor() -> None:

@@ -60,6 +60,21 @@ async def test_a_service_that_answers_nothing_useful_exits_4(command: Command) -
     assert said.err.startswith("error: BigQuery is away (WAREHOUSE_UNAVAILABLE)\n")
 
 
+async def test_a_start_without_an_answer_says_how_to_repeat_it_without_a_second_run(
+    command: Command,
+) -> None:
+    runs = FakeRuns()
+    runs.failures = [errors.Unavailable("away", reason="WAREHOUSE_UNAVAILABLE")] * 4
+    said = await against(command, "runs", "start", "p", "--output", "json", runs=runs)
+    (request_id,) = {request.request_id for request in runs.requests}
+    assert said.status == 4
+    assert f"--request-id {request_id}" in said.error["advice"]
+    again = await against(
+        command, "runs", "start", "p", "--request-id", request_id, runs=FakeRuns()
+    )
+    assert again.status == 0
+
+
 async def test_an_edge_that_is_not_there_exits_4_and_is_named_in_few_words(
     command: Command,
 ) -> None:

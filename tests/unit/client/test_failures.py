@@ -78,6 +78,12 @@ def test_who_cannot_be_reached_decides_what_to_do(address: str, advice: str) -> 
     assert advice in said.advice
 
 
+def test_a_call_that_was_not_answered_in_time_may_have_been_done() -> None:
+    said = failures.refusal(errors.Unavailable("late", address="localhost:1", waited="10 s"))
+    assert (said.status, said.reason) == (4, "NO_ANSWER")
+    assert "may have been done" in said.advice
+
+
 def test_a_wrong_argument_is_a_violation_of_its_field() -> None:
     error = click.BadParameter("found 'x'; allowed is y.", param_hint="'--limit'")
     assert json.loads(failures.wrong(error).json())["error"] == {
