@@ -74,7 +74,7 @@ class Settings(ServiceSettings):
     """Addresses of the workers, separated by commas."""
     state_dir: Path = Path(".convergence/orchestrator")
     """Where the lock file of the local election is."""
-    credential: Path = Path(".convergence/orchestrator/credential")
+    credential: Path = Path(".convergence/keys/orchestrator_credential")
     """Owner-only file with the credential that auth gives run tokens for."""
     streams_end_with_server: bool = False
     """Whether write streams end with BigQuery's process, as the embedded one's do."""
