@@ -106,6 +106,8 @@ class TransformSpec(_Part):
     """Schema of the target where it is declared or built in; empty: the SELECT's own columns."""
     scope: tuple[tuple[str, str], ...]
     """Pairs (column of the raw table's scope, column of the target)."""
+    reads: tuple[str, ...] = ()
+    """Datasets that the SELECT names, each once, sorted."""
 
 
 class LimitsSpec(_Part):

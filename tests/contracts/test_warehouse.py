@@ -193,6 +193,16 @@ async def test_a_direct_append_becomes_visible_at_once_and_once(bench: Bench) ->
     assert len(await bench.published()) == 3
 
 
+async def test_rows_of_streams_are_counted_before_they_are_committed(bench: Bench) -> None:
+    run = await bench.ingested(await bench.planned(APPEND, direct=True))
+    first, second = (landed.stream for landed in run.landed.values())
+    for _ in range(2):
+        counts = await bench.warehouse.stream_counts([first, second, f"{second}-gone"])
+        assert counts == {first: 2, second: 1, f"{second}-gone": None}
+    assert await bench.warehouse.commit_target(run, [first, second])
+    assert len(await bench.published()) == 3
+
+
 async def test_a_direct_append_whose_stream_is_gone_commits_none(bench: Bench) -> None:
     run = await bench.ingested(await bench.planned(APPEND, direct=True))
     names = [landed.stream for landed in run.landed.values()]

@@ -40,7 +40,7 @@ async def audit(mesh: Mesh, run: Run) -> Run:
     """
     assert run.plan is not None
     check_read_counts(run)
-    lost = [] if run.plan.direct else await _count_staging(mesh, run)
+    lost = await (_count_streams if run.plan.direct else _count_staging)(mesh, run)
     if lost:
         cause = "their streams ended before their rows were committed"
         return await mesh.record(run, r.ChunksLost(chunk_ids=tuple(lost), cause=cause))
@@ -62,6 +62,24 @@ async def show_quarantine(mesh: Mesh, run: Run) -> None:
     if run.reread:
         named = [(landed.chunk_id, landed.chunk_attempt) for landed in done]
         await mesh.warehouse.delete_stray_quarantine(run, named)
+
+
+async def _count_streams(mesh: Mesh, run: Run) -> list[str]:
+    """Compare the streams of a direct `append` with the journal; return chunks whose are gone."""
+    done = [landed for landed in run.landed.values() if landed.landed_row_count]
+    counts = await mesh.warehouse.stream_counts([landed.stream for landed in done])
+    lost = []
+    for landed in done:
+        counted = counts.get(landed.stream)
+        if counted is None:
+            lost.append(landed.chunk_id)
+        elif counted != landed.landed_row_count:
+            raise AuditMismatch(
+                f"chunk {landed.chunk_id}: its stream holds {counted} rows, the worker said "
+                f"{landed.landed_row_count}",
+                chunk=landed.chunk_id,
+            )
+    return lost
 
 
 async def _count_staging(mesh: Mesh, run: Run) -> list[str]:

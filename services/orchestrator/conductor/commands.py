@@ -184,7 +184,7 @@ class Commands:
 
     async def _drive(self, run: Run) -> Run:
         await self._settled(run)
-        self._conductor.start(self._mesh.run(run))
+        await self._conductor.restart(run)
         return run
 
     def _refuse_second(self, start: Start, window_start: datetime | None) -> None:
@@ -220,10 +220,9 @@ class Commands:
 
     async def _stop(self, run: Run) -> Run:
         await self._settled(run)
+        await self._conductor.restart(run)
         if run.state is RunState.CANCELLED:
             self._conductor.tidy(run)
-        else:
-            await self._conductor.restart(run)
         return run
 
     async def discard(self, name: RunName, *, by: str, reason: str) -> Run:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -27,6 +28,9 @@ log = structlog.get_logger()
 STEP_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEP_TRIES: Final = 12
 """Tries of a step before PUBLISHING while a neighbour is away."""
+
+FAILED_FOR: Final = timedelta(days=30)
+"""How long a failed run may be retried."""
 
 TENANT_ENDED: Final = frozenset({"TENANT_SUSPENDED", "TENANT_DELETED"})
 
@@ -147,18 +151,23 @@ class Conductor:
             log.error("run.crashed", exc_info=error)
         if run.state is RunState.TRANSFORMING:
             await transforming.fail(self.mesh, run, error)
-            await transforming.release(run, self.locks)
+            transforming.release(run, self.locks)
             return
         failure = error.failure if isinstance(error, SourceFailed) else failure_of(error)
         log.warning("run.failed", reason=failure.reason, cause=failure.message)
-        with contextlib.suppress(IllegalMove):
-            if failure.reason in TENANT_ENDED and RunState.CANCELLING in NEXT[run.state]:
-                await self.mesh.record(run, r.RunCancelling(by="platform", reason=failure.message))
-                return
-            with contextlib.suppress(ServiceError):
-                await auditing.show_quarantine(self.mesh, self.mesh.run(run))
-            await self.mesh.record(run, r.RunFailed(failure=failure))
-        await self.locks.give(table_of(run), run.name)
+        try:
+            with contextlib.suppress(IllegalMove):
+                await self.mesh.record(run, await self._end(run, failure))
+        finally:
+            self.locks.give(table_of(run), run.name)
+
+    async def _end(self, run: Run, failure: r.Failure) -> r.RunFailed | r.RunCancelling:
+        """Return what becomes of a run that cannot go on; show what it has quarantined."""
+        if failure.reason in TENANT_ENDED and RunState.CANCELLING in NEXT[run.state]:
+            return r.RunCancelling(by="platform", reason=failure.message)
+        with contextlib.suppress(ServiceError):
+            await auditing.show_quarantine(self.mesh, self.mesh.run(run))
+        return r.RunFailed(failure=failure)
 
     async def begin(self, run: Run) -> None:
         """PENDING → PLANNING."""
@@ -206,7 +215,7 @@ class Conductor:
             after = await publishing.intend(self.mesh, run, by=by, reason=reason)
         finally:
             if self.mesh.run(run).state is not RunState.PUBLISHING:
-                await self.locks.give(table_of(run), run.name)
+                self.locks.give(table_of(run), run.name)
         if after.state is RunState.SUPERSEDED:
             self.tidy(after)
         return after
@@ -233,7 +242,7 @@ class Conductor:
             await publishing.publish(self.mesh, run)
         finally:
             if self.mesh.run(run).state is not RunState.PUBLISHING:
-                await self.locks.give(table_of(run), run.name)
+                self.locks.give(table_of(run), run.name)
 
     async def transform(self, run: Run) -> None:
         """TRANSFORMING → SUCCEEDED."""
@@ -243,8 +252,15 @@ class Conductor:
             if transient(error):
                 raise
             log.warning("tidying.refused", cause=str(error))
+        self._let_go()
         await transforming.transform(self.mesh, run, self.locks)
         await transforming.finish_overtaken(self.mesh, run)
+
+    def _let_go(self) -> None:
+        """End the tasks that wait for the end of runs that have been superseded."""
+        for name, task in self._tasks.items():
+            if self.mesh.history.ledger.runs[name].state is RunState.SUPERSEDED:
+                task.cancel()
 
     async def expire(self, run: Run) -> None:
         """HELD → CANCELLING when its time is over."""
@@ -253,6 +269,13 @@ class Conductor:
         await self.mesh.sleep(max(seconds, 0.0))
         late = r.RunCancelling(by="hold_for", reason="nobody approved it in time")
         await self.mesh.record(run, late)
+
+    async def forget(self, run: Run) -> None:
+        """FAILED → CANCELLED when nobody has retried it for long."""
+        seconds = (run.update_time + FAILED_FOR - self.mesh.clock()).total_seconds()
+        await self.mesh.sleep(max(seconds, 0.0))
+        late = r.RunCancelled(by="platform", reason="nobody retried it in time")
+        self.tidy(await self.mesh.record(run, late))
 
     async def finish_cancel(self, run: Run) -> None:
         """CANCELLING → CANCELLED."""
@@ -268,6 +291,7 @@ PHASES: Final[dict[RunState, Callable[[Conductor, Run], Awaitable[None]]]] = {
     RunState.PUBLISHING: Conductor.publish,
     RunState.TRANSFORMING: Conductor.transform,
     RunState.HELD: Conductor.expire,
+    RunState.FAILED: Conductor.forget,
     RunState.CANCELLING: Conductor.finish_cancel,
 }
 
@@ -280,7 +304,7 @@ BOUNDED: Final = frozenset(
 
 def ends(state: RunState, error: BaseException, tries: int) -> bool:
     """Return whether an error of a phase is the run's end; otherwise the phase is done again."""
-    if state in {RunState.HELD, RunState.CANCELLING}:
+    if state in {RunState.HELD, RunState.FAILED, RunState.CANCELLING}:
         return False
     if state is RunState.PUBLISHING:
         return isinstance(error, PublishFailed)

@@ -27,7 +27,7 @@ class TableLocks:
 
     def __init__(self) -> None:
         self._holders: dict[str, RunName] = {}
-        self._given = asyncio.Condition()
+        self._given = asyncio.Event()
 
     def restore(self, table: str, run: RunName) -> None:
         """Give the lock to a run whose intent the journal holds."""
@@ -36,16 +36,16 @@ class TableLocks:
 
     async def take(self, table: str, run: RunName) -> None:
         """Wait until `run` holds the lock; at once if it does already."""
-        async with self._given:
-            await self._given.wait_for(lambda: self._holders.get(table, run) == run)
-            self._holders[table] = run
+        while self._holders.get(table, run) != run:
+            await self._given.wait()
+        self._holders[table] = run
 
-    async def give(self, table: str, run: RunName) -> None:
+    def give(self, table: str, run: RunName) -> None:
         """Give the lock back; nothing happens if `run` does not hold it."""
-        async with self._given:
-            if self._holders.get(table) == run:
-                del self._holders[table]
-                self._given.notify_all()
+        if self._holders.get(table) == run:
+            del self._holders[table]
+            self._given.set()
+            self._given = asyncio.Event()
 
 
 def publishing_job_id(run: Run) -> str:

@@ -22,14 +22,14 @@ async def transform(mesh: Mesh, run: Run, locks: TableLocks) -> None:
         table = spec.target.table_id(run.name.tenant)
         await locks.take(table, run.name)
         await _one(mesh, mesh.run(run), spec)
-        await locks.give(table, run.name)
+        locks.give(table, run.name)
     await mesh.record(run, r.RunSucceeded())
 
 
-async def release(run: Run, locks: TableLocks) -> None:
+def release(run: Run, locks: TableLocks) -> None:
     """Give back the locks of all tables that a run transforms into."""
     for spec in run.spec.transforms:
-        await locks.give(spec.target.table_id(run.name.tenant), run.name)
+        locks.give(spec.target.table_id(run.name.tenant), run.name)
 
 
 def unsettled(run: Run) -> list[str]:

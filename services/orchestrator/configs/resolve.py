@@ -99,7 +99,9 @@ class _Work:
         for one in spec.transforms:
             guarded = self._tried(functools.partial(checks.judge_sql, spec, one, self.folder))
             if guarded is not None:
-                transforms.append(one.model_copy(update={"sql": guarded.sql}))
+                reads = sorted({table.partition(".")[0] for table in guarded.tables})
+                changes = {"sql": guarded.sql, "reads": tuple(reads)}
+                transforms.append(one.model_copy(update=changes))
         return spec.model_copy(update={"transforms": tuple(transforms)})
 
     def _tried(self, step: Callable[[], T]) -> T | None:

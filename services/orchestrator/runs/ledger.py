@@ -142,5 +142,5 @@ def scope(columns: Iterable[str], combinations: Iterable[tuple[str, ...]]) -> r.
     )
 
 
-OPEN_STATES = LIVE | {RunState.HELD}
-"""Runs that the conductor has something to do for, expiry of a hold included."""
+OPEN_STATES = LIVE | {RunState.HELD, RunState.FAILED}
+"""Runs that the conductor has something to do for, be it to end one that nobody asks after."""

@@ -68,6 +68,7 @@ def _add(one: r.Money, other: r.Money) -> r.Money:
         landed=total((one.landed, other.landed)),
         quarantined=total((one.quarantined, other.quarantined)),
         unparsable_count=one.unparsable_count + other.unparsable_count,
+        quarantined_row_count=one.quarantined_row_count + other.quarantined_row_count,
     )
 
 

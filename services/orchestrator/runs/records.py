@@ -45,6 +45,8 @@ class Money(Part):
     landed: Decimal
     quarantined: Decimal
     unparsable_count: int = 0
+    quarantined_row_count: int = 0
+    """Quarantined rows whose amount is not 0: their sum may be 0 all the same."""
 
 
 class ScopeCount(Part):

@@ -5,10 +5,10 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from libs.bigquery import jobs, tables
+from libs.bigquery import datasets, jobs, tables
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
-from libs.bigquery.ids import TableId
+from libs.bigquery.ids import DatasetId, TableId
 from libs.common.lineage import base_type
 from libs.focus import columns as focus
 from libs.focus.views import VERSIONS, create_view_sql
@@ -44,6 +44,8 @@ class BigQueryTransforms:
         """Write the result to staging, check its scope, make the target fit; return the MERGE."""
         assert run.plan is not None
         tenant = run.name.tenant
+        for dataset in self.read_by(transform):
+            await self._do(datasets.check_owner, dataset, tenant=tenant)
         await self._ensure_dataset(tenant, "staging")
         await self._ensure_dataset(tenant, transform.target.dataset)
         staging = self._staging(run, transform)
@@ -66,6 +68,10 @@ class BigQueryTransforms:
             inside=self._inside(run, transform, scope, columns, "t."),
         )
         return StagedTransform(row_count=row_count, statement=statement)
+
+    def read_by(self, transform: TransformSpec) -> list[DatasetId]:
+        """Return the datasets that a transform reads."""
+        return [DatasetId(self._bq.connection.project, name) for name in transform.reads]
 
     async def _stage(
         self, run: Run, transform: TransformSpec, scope: Scope, staging: TableId, job_id: str

@@ -10,7 +10,6 @@ from libs.bigquery import datasets, jobs, streams, tables
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
 from libs.bigquery.failures import (
-    DatasetNotOwned,
     JobIdTaken,
     QueryRejected,
     StreamsGone,
@@ -35,6 +34,8 @@ READ_SECONDS: Final = 60.0
 
 ANSWER_SECONDS: Final = 8.0
 """How long a caller of an RPC waits for rows: less than clients wait for an answer."""
+
+COUNTED_AT_ONCE: Final = 16
 
 JOB_SECONDS: Final = 3600.0
 
@@ -76,16 +77,11 @@ class BigQueryWarehouse:
 
     async def check(self, spec: PipelineSpec) -> None:
         names = {spec.target.dataset, "staging", *(t.target.dataset for t in spec.transforms)}
-        for name in sorted(names):
-            dataset = self._dataset_id(spec.tenant, name)
-            owner = await self._do(datasets.dataset_owner, dataset)
-            if owner not in {None, spec.tenant}:
-                raise DatasetNotOwned(
-                    f"dataset {dataset} lacks the label {datasets.TENANT_LABEL}:{spec.tenant}; "
-                    "rename or remove it, or label it after making sure whose it is",
-                    dataset=str(dataset),
-                    tenant=spec.tenant,
-                )
+        used = {self._dataset_id(spec.tenant, name) for name in names}
+        for transform in spec.transforms:
+            used.update(self._transforms.read_by(transform))
+        for dataset in sorted(used):
+            await self._do(datasets.check_owner, dataset, tenant=spec.tenant)
 
     async def prepare(self, run: Run, *, staging: bool, expire_time: dt.datetime) -> None:
         spec = run.spec
@@ -93,12 +89,14 @@ class BigQueryWarehouse:
         if staging:
             declared = [column.platform() for column in spec.columns]
             await self._dataset(spec.tenant, "staging")
-            await self._do(
+            made = await self._do(
                 tables.ensure_table,
                 self._staging(run),
                 _columns(staging_columns(declared)),
                 expires_at=expire_time,
             )
+            if not made.created:
+                await self._do(tables.set_expiration, self._staging(run), expire_time)
 
     async def _prepare_target(self, spec: PipelineSpec) -> None:
         declared = [column.platform() for column in spec.columns]
@@ -177,6 +175,19 @@ class BigQueryWarehouse:
         )
         (row,) = await self._read(statement)
         return bool(row["row_count"])
+
+    async def stream_counts(self, streams: Sequence[str]) -> dict[str, int | None]:
+        limit = asyncio.Semaphore(COUNTED_AT_ONCE)
+        counts = await asyncio.gather(*(self._stream_count(name, limit) for name in streams))
+        return dict(zip(streams, counts, strict=True))
+
+    async def _stream_count(self, name: str, limit: asyncio.Semaphore) -> int | None:
+        """Seal a stream, which it is already, to hear how many rows it has."""
+        async with limit:
+            try:
+                return await self._do(streams.finalize, name)
+            except StreamsGone:
+                return None
 
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
         money = sql.money_columns(run.spec.columns)

@@ -128,6 +128,11 @@ class MemoryWarehouse:
         self._after("commit_target")
         return any(row.run == run.name.run for row in self.tables.get(self.target(run.spec), []))
 
+    async def stream_counts(self, streams: Sequence[str]) -> dict[str, int | None]:
+        self._before("stream_counts")
+        alive = {name: rows for name, rows in self.streams.items() if name not in self.gone}
+        return {name: len(alive[name]) if name in alive else None for name in streams}
+
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
         self._before("chunk_counts")
         return _counted(run, self.tables[self.staging(run)], lambda row: (row.chunk, row.attempt))

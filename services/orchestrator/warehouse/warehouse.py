@@ -63,7 +63,10 @@ class Warehouse(Protocol):
         """Check that datasets found belong to the tenant. Raises FailedPrecondition / DATASET_NOT_OWNED."""
 
     async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
-        """Create what is missing: datasets, target, quarantine, staging. Raises SchemaChanged."""
+        """Create what is missing: datasets, target, quarantine, staging. Raises SchemaChanged.
+
+        A staging table that is there lives until `expire_time` from now on.
+        """
 
     async def commit_staged(self, run: Run, done: Sequence[Landed]) -> None:
         """Make the rows of finished chunks visible in staging; streams that are gone are left out."""
@@ -79,6 +82,9 @@ class Warehouse(Protocol):
 
         Raises PublishFailed where BigQuery refuses them.
         """
+
+    async def stream_counts(self, streams: Sequence[str]) -> dict[str, int | None]:
+        """Count the rows of finished, uncommitted streams by name; None for those that are gone."""
 
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
         """Count and sum staging by (chunk id, attempt)."""

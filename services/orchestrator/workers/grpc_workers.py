@@ -236,6 +236,7 @@ def _landed(a: Assignment, result: ingest_service_pb2.ChunkResult) -> r.Landed:
                 landed=Decimal(money.landed),
                 quarantined=Decimal(money.quarantined),
                 unparsable_count=money.unparsable_count,
+                quarantined_row_count=money.quarantined_row_count,
             )
             for money in result.money
         ),

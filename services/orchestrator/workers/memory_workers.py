@@ -113,6 +113,7 @@ class MemoryWorker:
                     read=total((landed[i], lost[i])),
                     landed=landed[i],
                     quarantined=lost[i],
+                    quarantined_row_count=sum(bool(row.money[i]) for row in bad),
                 )
                 for i, column in enumerate(money_columns(a.spec.columns))
             ),

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 
 import pytest
 
-from libs.common.errors import InvalidRequest
+from libs.common.errors import FailedPrecondition, InvalidRequest
 from libs.common.names import PipelineName
 from services.orchestrator.conductor.commands import RequestIdReused, TooManyRuns
 from services.orchestrator.journal.journal import RecordTooLarge
@@ -197,3 +198,37 @@ async def test_a_plan_that_the_journal_cannot_hold_fails_its_run_and_no_other() 
         assert "number of chunks smaller" in run.failure.message
         made.source.inputs = {"a.csv": ONE}
         assert (await o.finish(spec())).state is RunState.SUCCEEDED
+
+
+async def test_a_failed_run_that_nobody_retries_is_cancelled_after_a_month() -> None:
+    made = World.of(a_csv=HELD, b_csv=ONE)
+    made.warehouse.errors["chunk_counts"] = [FailedPrecondition("no", reason="AUDIT_MISMATCH")]
+    async with made.orchestrator() as o:
+        run = await o.finish()
+        assert run.state is RunState.FAILED
+        assert len(made.quarantined()) == 1
+        made.clock.now += timedelta(days=29)
+    async with made.orchestrator() as o:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert o.commands.find(run.name).state is RunState.FAILED
+        made.clock.now += timedelta(days=1)
+        done = await o.until(run, RunState.CANCELLED)
+        async with asyncio.timeout(5):
+            while made.quarantined():
+                await asyncio.sleep(0)
+    assert done.cancel is not None
+    assert done.cancel.by == "platform"
+    assert made.warehouse.staging(done) not in made.warehouse.tables
+
+
+async def test_a_failed_run_is_retried_although_it_waits_for_its_end() -> None:
+    made = World.of(a_csv=ONE)
+    failing(made, 1)
+    async with made.orchestrator() as o:
+        run = await o.finish()
+    for worker in made.workers:
+        worker.failures = []
+    async with made.orchestrator() as o:
+        await o.retry(run)
+        await o.until(run, RunState.SUCCEEDED)

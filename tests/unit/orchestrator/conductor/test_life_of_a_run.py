@@ -97,6 +97,26 @@ async def test_quarantined_money_holds_the_run_and_the_target_stays_as_it_was() 
     assert len(made.published()) == 2
 
 
+async def test_quarantined_money_that_adds_up_to_nothing_holds_the_run() -> None:
+    pair = [Item(scope="a.csv", money=(text,), bad=True) for text in ("5", "-5", "0")]
+    made = World.of(a_csv=[*ONE, pair[0]], b_csv=pair[1:])
+    async with made.orchestrator() as o:
+        run = await o.finish()
+    assert run.state is RunState.HELD
+    assert run.held is not None
+    assert run.held.reasons == (
+        "2 quarantined rows carry 0 of cost; see `convergence runs quarantine`",
+    )
+    assert made.published() == []
+
+
+async def test_quarantined_rows_without_money_hold_nothing() -> None:
+    made = World.of(a_csv=[*ONE, Item(scope="a.csv", money=("0",), bad=True)])
+    async with made.orchestrator() as o:
+        run = await o.finish()
+    assert run.state is RunState.SUCCEEDED
+
+
 async def test_a_discarded_run_leaves_nothing_behind() -> None:
     made = World.of(a_csv=[Item(scope="a.csv", money=("9",), bad=True)])
     async with made.orchestrator() as o:

@@ -1,0 +1,57 @@
+"""The audit believes no worker: what BigQuery holds is counted, on both ways into a table."""
+
+import pytest
+
+from services.orchestrator.runs.states import RunState
+from services.orchestrator.specs import PipelineSpec
+from services.orchestrator.workers.memory_workers import Item
+from tests.unit.orchestrator.conductor.world import World, spec
+
+ONE = [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("2.25",))]
+TWO = [Item(scope="b.csv", money=("7",))]
+DIRECT = spec(mode="append", on_failure="fail")
+
+
+def lose_a_row(made: World) -> None:
+    """Let one stream hold a row less than its worker says."""
+    plain = made.workers[0].warehouse.streams
+
+    class Losing(dict):  # type: ignore[type-arg]
+        def __setitem__(self, name: str, rows: list[object]) -> None:
+            super().__setitem__(name, rows[1:] if len(rows) > 1 else rows)
+
+    made.warehouse.streams = Losing(plain)
+    for worker in made.workers:
+        worker.warehouse = made.warehouse
+
+
+@pytest.mark.parametrize(
+    "wanted", [spec(), spec(mode="append"), DIRECT], ids=["replace", "append", "direct"]
+)
+async def test_a_worker_that_says_more_than_it_wrote_fails_the_run(wanted: PipelineSpec) -> None:
+    made = World.of(a_csv=ONE, b_csv=TWO)
+    lose_a_row(made)
+    async with made.orchestrator() as o:
+        run = await o.finish(wanted)
+    assert run.state is RunState.FAILED
+    assert run.failure is not None
+    assert run.failure.reason == "AUDIT_MISMATCH"
+    assert run.failure.metadata["chunk"].startswith("a.csv@")
+    assert run.failure.kind == "platform"
+    assert made.published(wanted) == []
+
+
+async def test_streams_of_a_direct_append_that_ended_are_read_again_before_it_publishes() -> None:
+    made = World.of(a_csv=ONE, b_csv=TWO)
+    made.warehouse.fail["stream_counts"] = 1_000_000
+    async with made.orchestrator() as o:
+        run = await o.start(DIRECT)
+        now = await o.until(run, RunState.AUDITING)
+        gone = now.landed["a.csv@" + made.source.hash_of("a.csv")].stream
+        made.warehouse.gone.add(gone)
+        made.warehouse.fail.clear()
+        done = await o.until(run, RunState.SUCCEEDED)
+    assert done.reread
+    assert done.publishing is not None
+    assert gone not in done.publishing.streams
+    assert len(made.published(DIRECT)) == 3
