@@ -65,6 +65,7 @@ def result_message(tally: Tally) -> ingest_service_pb2.ChunkResult:
                 landed=_text(money.landed),
                 quarantined=_text(money.quarantined),
                 unparsable_count=money.unparsable_count,
+                quarantined_row_count=money.quarantined_row_count,
             )
             for money in tally.money.values()
         ],

@@ -25,6 +25,8 @@ class MoneyTally:
     landed: Decimal = Decimal(0)
     quarantined: Decimal = Decimal(0)
     unparsable_count: int = 0
+    quarantined_row_count: int = 0
+    """Quarantined rows whose number is not 0."""
 
     def add(self, plain: pl.Series, cells: pl.Series, lands: pl.Series, typed: pl.Series) -> None:
         """Count a batch.
@@ -38,7 +40,9 @@ class MoneyTally:
         self.read = total((self.read, exact_sum(plain)))
         self.landed = total((self.landed, sum_typed(typed.filter(lands))))
         lost = ~lands
-        self.quarantined = total((self.quarantined, exact_sum(plain.filter(lost))))
+        away = [Decimal(text) for text in plain.filter(lost).drop_nulls()]
+        self.quarantined = total((self.quarantined, *away))
+        self.quarantined_row_count += sum(map(bool, away))
         there = pl.select(trimmed(pl.lit(cells))).to_series().is_not_null()
         self.unparsable_count += int((lost & there & plain.is_null()).sum())
 

@@ -201,6 +201,7 @@ def result_of(landed: r.Landed) -> pb.ChunkResult:
                 read=f"{m.read:f}",
                 landed=f"{m.landed:f}",
                 quarantined=f"{m.quarantined:f}",
+                quarantined_row_count=m.quarantined_row_count,
             )
             for m in landed.money
         ],

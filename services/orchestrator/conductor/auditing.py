@@ -177,12 +177,11 @@ def _add(one: r.Metric, other: r.Metric) -> r.Metric:
 
 def money_reasons(run: Run) -> list[str]:
     """Quarantined money always holds a run, and so does a money cell that is no number."""
-    quarantined = sum(done.quarantined_row_count for done in run.landed.values())
     reasons = []
     for money in money_totals(run):
-        if money.quarantined:
+        if money.quarantined_row_count or money.quarantined:
             reasons.append(
-                f"{quarantined} quarantined rows carry {money.quarantined:f} of {money.column}; "
+                f"{money.quarantined_row_count or 'some'} quarantined rows carry {money.quarantined:f} of {money.column}; "
                 "see `convergence runs quarantine`"
             )
         if money.unparsable_count:

@@ -91,7 +91,7 @@ async def test_the_result_says_what_the_chunk_holds(worker: Served) -> None:
     assert counts == (4, 1, 3)
     assert result.read_bytes == len(DATA) - len("day,cost,tokens\n")
     (money,) = result.money
-    assert (money.column, money.unparsable_count) == ("cost", 1)
+    assert (money.column, money.unparsable_count, money.quarantined_row_count) == ("cost", 1, 2)
     assert (money.read, money.landed, money.quarantined) == (
         "0.300000000000000001",
         "0.100000000000000000",

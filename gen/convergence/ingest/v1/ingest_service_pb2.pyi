@@ -151,18 +151,20 @@ class ChunkResult(_message.Message):
     def __init__(self, stream: _Optional[str] = ..., quarantine_stream: _Optional[str] = ..., read_row_count: _Optional[int] = ..., landed_row_count: _Optional[int] = ..., quarantined_row_count: _Optional[int] = ..., read_bytes: _Optional[int] = ..., money: _Optional[_Iterable[_Union[MoneySum, _Mapping]]] = ..., row_metrics: _Optional[_Iterable[_Union[_suite_pb2.RowRuleMetric, _Mapping]]] = ..., scope_counts: _Optional[_Iterable[_Union[ScopeCount, _Mapping]]] = ..., coercions: _Optional[_Iterable[_Union[Coercion, _Mapping]]] = ..., quarantine_counts: _Optional[_Iterable[_Union[QuarantineCount, _Mapping]]] = ...) -> None: ...
 
 class MoneySum(_message.Message):
-    __slots__ = ("column", "read", "landed", "quarantined", "unparsable_count")
+    __slots__ = ("column", "read", "landed", "quarantined", "unparsable_count", "quarantined_row_count")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
     LANDED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     UNPARSABLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
     column: str
     read: str
     landed: str
     quarantined: str
     unparsable_count: int
-    def __init__(self, column: _Optional[str] = ..., read: _Optional[str] = ..., landed: _Optional[str] = ..., quarantined: _Optional[str] = ..., unparsable_count: _Optional[int] = ...) -> None: ...
+    quarantined_row_count: int
+    def __init__(self, column: _Optional[str] = ..., read: _Optional[str] = ..., landed: _Optional[str] = ..., quarantined: _Optional[str] = ..., unparsable_count: _Optional[int] = ..., quarantined_row_count: _Optional[int] = ...) -> None: ...
 
 class ScopeCount(_message.Message):
     __slots__ = ("values", "row_count")

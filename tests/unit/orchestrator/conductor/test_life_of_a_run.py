@@ -98,8 +98,8 @@ async def test_quarantined_money_holds_the_run_and_the_target_stays_as_it_was() 
 
 
 async def test_quarantined_money_that_adds_up_to_nothing_holds_the_run() -> None:
-    pair = [Item(scope="a.csv", money=(text,), bad=True) for text in ("5", "-5", "0")]
-    made = World.of(a_csv=[*ONE, pair[0]], b_csv=pair[1:])
+    bad = [Item(scope="b.csv", money=(text,), bad=True) for text in ("5", "-5", "0")]
+    made = World.of(a_csv=[*ONE, bad[0]], b_csv=[Item(scope="b.csv", money=("7",)), *bad[1:]])
     async with made.orchestrator() as o:
         run = await o.finish()
     assert run.state is RunState.HELD
