@@ -65,6 +65,13 @@ def dataset_owner(bq: BigQuery, dataset: DatasetId, *, timeout: float = TIMEOUT)
     return str(found.labels.get(TENANT_LABEL, ""))
 
 
+def check_owner(bq: BigQuery, dataset: DatasetId, *, tenant: str, timeout: float = TIMEOUT) -> None:
+    """Raise DatasetNotOwned if `dataset` is there and does not carry the label of `tenant`."""
+    owner = dataset_owner(bq, dataset, timeout=timeout)
+    if owner is not None:
+        _check_owner(dataset, owner, tenant)
+
+
 def list_datasets(bq: BigQuery, *, tenant: str, timeout: float = TIMEOUT) -> tuple[DatasetId, ...]:
     """Return the datasets that carry the label of `tenant`, in order of name."""
     retry = rest_retry(timeout)

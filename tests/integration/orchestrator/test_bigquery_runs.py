@@ -14,6 +14,7 @@ from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.bigquery.columns import Column
 from libs.bigquery.datasets import ensure_dataset
+from libs.bigquery.failures import DatasetNotOwned
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import ensure_table
 from libs.metadata.tables import DATASET, TABLES
@@ -175,6 +176,32 @@ async def test_a_replace_is_published_transformed_and_restated_exactly(
         "SELECT table_name FROM acme_corp_staging.INFORMATION_SCHEMA.TABLES",
     )
     assert left == []
+
+
+async def test_a_transform_reads_no_dataset_without_its_tenants_label(
+    world: BigQueryWorld, bigquery: BigQuery
+) -> None:
+    salaries = DatasetId("local", "acme_corp_salaries")
+    ensure_dataset(bigquery, salaries)
+    ensure_table(bigquery, salaries.table("people"), [Column("service", "STRING", "NULLABLE")])
+    reading = SILVER.model_copy(
+        update={
+            "sql": (
+                "SELECT b._source AS x_source, p.service FROM acme_corp_raw_bill.bills b, "
+                "acme_corp_salaries.people p WHERE b._source IN UNNEST(@scope)"
+            ),
+            "reads": ("acme_corp_raw_bill", "acme_corp_salaries"),
+        }
+    )
+    wanted = spec().model_copy(update={"transforms": (reading,)})
+    async with world.orchestrator() as o:
+        with pytest.raises(DatasetNotOwned, match="acme_corp_salaries"):
+            await o.conductor.mesh.warehouse.check(wanted)
+        run = await rest(o, await o.start(wanted))
+    assert run.state is RunState.TRANSFORM_FAILED
+    assert run.failure is not None
+    assert run.failure.reason == "DATASET_NOT_OWNED"
+    assert "acme_corp_salaries" in run.failure.message
 
 
 async def test_append_direct_reads_inputs_once(world: BigQueryWorld, bigquery: BigQuery) -> None:

@@ -86,6 +86,7 @@ def test_a_spec_carries_the_sql_that_was_judged_and_not_the_text_that_was_writte
     (transform,) = good(transforms__cost=f"-- why\n{SQL.strip()}; -- the end").transforms
     assert transform.sql.startswith("SELECT cost AS BilledCost")
     assert transform.sql.endswith("UNNEST(@scope)")
+    assert transform.reads == ("acme_raw_openai",)
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
