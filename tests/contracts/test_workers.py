@@ -92,7 +92,7 @@ async def test_what_landed_and_what_did_not_is_counted_and_summed_exactly(bench:
     )  # fmt: skip
     (money,) = landed.money
     assert money.landed == Decimal("12345678901234567890.123456789012345679")
-    assert (money.quarantined, money.quarantined_row_count) == (-7, 1)
+    assert (money.quarantined, money.quarantined_row_count) == (Decimal(-7), 1)
     assert money.read == Decimal("12345678901234567883.123456789012345679")
     assert landed.stream
     assert landed.quarantine_stream

@@ -74,8 +74,8 @@ def test_sums_of_a_chunk_are_those_of_its_streams(
 def test_rows_whose_amounts_add_up_to_nothing_are_counted_all_the_same() -> None:
     rows = [("x", "5", None), ("x", "-5.00", "0.000"), ("x", "0e3", "7"), ("1", "9", "9")]
     money = work(task(COLUMNS), batch(COLUMNS, *rows[:1]), batch(COLUMNS, *rows[1:])).tally.money
-    assert (money["cost"].quarantined, money["cost"].quarantined_row_count) == (0, 2)
-    assert (money["price"].quarantined, money["price"].quarantined_row_count) == (7, 1)
+    assert (money["cost"].quarantined, money["cost"].quarantined_row_count) == (Decimal(0), 2)
+    assert (money["price"].quarantined, money["price"].quarantined_row_count) == (Decimal(7), 1)
 
 
 @given(rows=ROWS)
