@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +17,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from libs.local.mesh import lifecycle
-from libs.local.mesh.plans import STOP_ORDER
+from libs.local.mesh.plans import ROOT, STOP_ORDER
 from libs.local.mesh.states import locked
 from tests.integration.local.meshes import Mesh
 from tests.support.eventually import eventually
 
+DOCUMENT = (ROOT / "docs" / "local.md").read_text()
 ORDER = [name for names in STOP_ORDER for name in names]
 SERVICES = ("auth", "quality", "ingest-1", "ingest-2", "orchestrator")
 EDGE = {
@@ -126,6 +129,35 @@ def test_up_with_init_says_in_one_document_where_it_serves_and_what_was_made(
     assert set(foreground.said["addresses"]) == set(mesh.status()["addresses"])
     assert foreground.said["init"]["signing_key"]["key_id"]
     assert foreground.said["init"]["platform_key"]["name"].startswith("tenants/-/apiKeys/")
+
+
+def test_every_file_and_process_that_the_document_names_is_there(mesh: Mesh) -> None:
+    files = re.findall(r"(?m)^[├└]── (\S+)", DOCUMENT)
+    assert [file for file in files if not (mesh.folder / "state" / file).exists()] == []
+    assert set(re.findall(r"`([a-z0-9_-]+)`", _table("Addresses in"))) == {
+        *ORDER,
+        *mesh.status()["addresses"],
+    }
+
+
+def test_the_python_of_the_document_reads_tables(mesh: Mesh) -> None:
+    (code,) = re.findall(r"(?ms)^```python\n(.*?)^```", DOCUMENT)
+    rest = mesh.status()["addresses"]["bigquery_rest"]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=mesh.environment(BIGQUERY_REST=rest),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _table(heading: str) -> str:
+    """Return the rows of the document's table that has `heading`, without what runs."""
+    rows = DOCUMENT.partition(heading)[2].partition("\n\n")[0].splitlines()[2:]
+    return "\n".join(" ".join(row.split("|")[1::2]) for row in rows)
 
 
 def test_reflection_at_the_edge_is_enough_to_call_it(mesh: Mesh, key: str) -> None:
