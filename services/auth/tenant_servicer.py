@@ -103,15 +103,35 @@ def _read_field(read: Reading, field: str, tenant: tenant_pb2.Tenant) -> Any:
     return read(f"tenant.{field}", FIELDS[field], _plain(field, tenant))
 
 
+def _not_built(check: Callable[[Any], Any], why: str) -> Callable[[Any], object]:
+    """Return a reading that refuses what nothing would act on: an EU that data does not stay in."""
+
+    def read(value: Any) -> object:
+        if found := check(value):
+            raise ValueError(f"found {found!r}; allowed is nothing in this version: {why}")
+        return found
+
+    return read
+
+
 FIELDS: Final[dict[str, Callable[[Any], object]]] = {
     "display_name": tenants.checked_display_name,
     "state": _state,
-    "bigquery_project": lambda text: tenants.checked_optional(text, tenants.PROJECT, "my-project"),
-    "bigquery_location": lambda text: tenants.checked_optional(text, tenants.LOCATION, "EU"),
-    "service_account": lambda text: tenants.checked_optional(
-        text, tenants.SERVICE_ACCOUNT, "loader@my-project.iam.gserviceaccount.com"
+    "bigquery_project": _not_built(
+        lambda text: tenants.checked_optional(text, tenants.PROJECT, "my-project"),
+        "every tenant's tables are in the platform's project",
     ),
-    "source_prefixes": tenants.checked_prefixes,
+    "bigquery_location": _not_built(
+        lambda text: tenants.checked_optional(text, tenants.LOCATION, "EU"),
+        "every tenant's tables are in the platform's location",
+    ),
+    "service_account": _not_built(
+        lambda text: tenants.checked_optional(
+            text, tenants.SERVICE_ACCOUNT, "loader@my-project.iam.gserviceaccount.com"
+        ),
+        "BigQuery work is done by the platform's own account",
+    ),
+    "source_prefixes": _not_built(tenants.checked_prefixes, "no source reads object stores"),
     "limits": tenants.checked_limits,
 }
 """How each field of a tenant is read."""

@@ -1,7 +1,6 @@
 """`convergence tenants`: the customers of the platform."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 from convergence.auth.v1.tenant_pb2 import Tenant, TenantLimits, TenantState
@@ -28,23 +27,6 @@ def tenants() -> None:
 @tenants.command()
 @click.argument("tenant_id", metavar="ID")
 @click.option("--display-name", default="", help="What people call the tenant.")
-@click.option(
-    "--bigquery-project", default="", help="Project of its datasets; the platform's if left out."
-)
-@click.option(
-    "--bigquery-location",
-    default="",
-    help="Where its data stays, for ever; the platform's if left out.",
-)
-@click.option(
-    "--service-account", default="", help="Account that its BigQuery work and sources act as."
-)
-@click.option(
-    "--source-prefix",
-    "source_prefixes",
-    multiple=True,
-    help="URI that its sources may read (repeatable).",
-)
 @click.option(
     "--calls-per-second",
     type=click.FloatRange(min=0),
@@ -73,7 +55,7 @@ def create(
     no_key: bool,
     calls_per_second: float,
     live_runs: int,
-    **fields: Any,
+    display_name: str,
 ) -> int:
     """Create a tenant, lay out its files and make its first key.
 
@@ -83,9 +65,9 @@ def create(
     \b
     Examples:
       convergence tenants create acme_corp
-      convergence tenants create acme_corp --configs /srv/configs --bigquery-location EU
+      convergence tenants create acme_corp --configs /srv/configs --display-name "Acme Corp"
     """
-    wanted = Tenant(**fields)
+    wanted = Tenant(display_name=display_name)
     if calls_per_second or live_runs:
         limits = TenantLimits(calls_per_second=calls_per_second, live_run_count=live_runs)
         wanted.limits.CopyFrom(limits)
