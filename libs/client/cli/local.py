@@ -107,7 +107,8 @@ def up(
 
 @local.command()
 @STATE
-def down(folder: Path) -> None:
+@output_option()
+def down(folder: Path, output: str) -> None:
     """Stop the mesh; its data stays.
 
     Callers stop before those they call, so that work in flight can end.
@@ -117,6 +118,9 @@ def down(folder: Path) -> None:
       convergence local down
     """
     stopped = lifecycle.stop(folder.resolve())
+    if output == "json":
+        out.print_json({"stopped": stopped})
+        return
     click.echo(f"stopped {', '.join(stopped)}" if stopped else f"nothing is up in {folder}")
 
 
@@ -149,7 +153,8 @@ def status(folder: Path, output: str) -> None:
 @local.command()
 @STATE
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def reset(folder: Path, yes: bool) -> None:
+@output_option()
+def reset(folder: Path, yes: bool, output: str) -> None:
     """Delete what the mesh keeps: tables, keys, logs.
 
     Tenants' files stay. The mesh must be down.
@@ -159,12 +164,19 @@ def reset(folder: Path, yes: bool) -> None:
       convergence local reset --yes
     """
     target = folder.resolve()
-    if not target.exists():
-        click.echo(f"nothing is kept in {folder}")
-        return
+    there = target.exists()
+    if there:
+        _delete(target, yes=yes)
+    if output == "json":
+        out.print_json({"deleted": str(target) if there else None})
+    else:
+        click.echo(f"deleted {target}" if there else f"nothing is kept in {folder}")
+
+
+def _delete(target: Path, *, yes: bool) -> None:
     if any(target.iterdir()) and not (target / "lock").exists():
         raise _refused(
-            f"{folder} holds no mesh, so it is not deleted",
+            f"{target} holds no mesh, so it is not deleted",
             "NOT_A_MESH",
             "name the folder that `convergence local up --state` used",
         )
@@ -174,11 +186,10 @@ def reset(folder: Path, yes: bool) -> None:
             lifecycle.stop(target)
             shutil.rmtree(target)
     except AlreadyUp:
-        text = f"the mesh of {folder} is up"
+        text = f"the mesh of {target} is up"
         raise _refused(
             text, "ALREADY_UP", f"stop it first: `convergence local down{at_state(target)}`"
         ) from None
-    click.echo(f"deleted {target}")
 
 
 def _start(wish: lifecycle.Wish) -> State:

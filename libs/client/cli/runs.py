@@ -1,5 +1,6 @@
 """`convergence runs`: started, listed and followed."""
 
+import contextlib
 import dataclasses
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -83,6 +84,8 @@ def start(
             advice = f"repeat it with --request-id {request_id}, which starts no second run"
             said = dataclasses.replace(refusal(error), advice=advice)
             raise Refused(said) from error
+        if not session.json:
+            _warn_of_edit(client, parent)
         return _follow(session, client, run) if watch else _show(session, run)
 
 
@@ -184,6 +187,18 @@ def explain(session: Session, run: str) -> int:
 
 for command in run_steering.COMMANDS:
     runs.add_command(command)
+
+
+def _warn_of_edit(client: Client, pipeline: str) -> None:
+    """Say that a run uses files as they were before a broken edit, where the key may know that."""
+    with contextlib.suppress(errors.ServiceError):
+        broken = client.pipelines.get(pipeline).errors
+        if broken:
+            click.echo(
+                f"the latest edit of {pipeline} is broken, so the run uses its files as they were "
+                f"before: convergence pipelines validate {pipeline}",
+                err=True,
+            )
 
 
 def _follow(session: Session, client: Client, run: Run) -> int:

@@ -68,6 +68,12 @@ def test_every_command_has_an_example_in_its_help() -> None:
     ] == []
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_answers_in_json_too(name: str) -> None:
+    options = {option for one in COMMANDS[name].params for option in one.opts}
+    assert "--output" in options
+
+
 @pytest.mark.parametrize("group", ["", "local", "admin", "tenants", "keys", "pipelines", "runs"])
 def test_no_line_of_a_list_of_commands_is_cut(group: str) -> None:
     found = convergence.commands[group] if group else convergence

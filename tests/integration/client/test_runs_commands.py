@@ -2,6 +2,7 @@
 
 import pytest
 from convergence.common.v1.failure_pb2 import Failure, FailureKind
+from convergence.orchestrator.v1.pipeline_pb2 import FileError
 from convergence.orchestrator.v1.run_pb2 import (
     Money,
     MoneyChange,
@@ -15,7 +16,7 @@ from convergence.orchestrator.v1.run_pb2 import (
 )
 
 from tests.integration.client.commands import Command, against
-from tests.support.fake_edge import FakeRuns
+from tests.support.fake_edge import FakePipelines, FakeRuns
 
 PIPELINE = "tenants/acme_corp/pipelines/p"
 RUN = f"{PIPELINE}/runs/r1"
@@ -119,6 +120,17 @@ async def test_detached_a_start_does_not_wait_and_says_how_to_follow(command: Co
     assert "state    PENDING" in said.out.splitlines()
     assert f"next     convergence runs watch {RUN}" in said.out.splitlines()
     assert runs.requests[0].window_time.ToJsonString() == "2026-11-20T00:00:00Z"
+
+
+async def test_a_run_that_uses_files_from_before_a_broken_edit_says_so(command: Command) -> None:
+    broken = FakePipelines(FileError(file="p.yml", field="write", found="x"))
+    asked = ("runs", "start", "p_focus_billing")
+    said = await against(command, *asked, pipelines=broken)
+    assert said.status == 0
+    assert "the latest edit of tenants/acme_corp/pipelines/p_focus_billing is broken" in said.err
+    assert "pipelines validate" in said.err
+    assert (await against(command, *asked)).err == ""
+    assert (await against(command, *asked, "--output", "json", pipelines=broken)).err == ""
 
 
 async def test_a_watched_run_exits_as_a_started_one_does(command: Command) -> None:

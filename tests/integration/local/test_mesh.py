@@ -298,9 +298,11 @@ def test_what_a_mesh_kept_is_deleted_once_it_is_down(own: Mesh) -> None:
     folder = own.folder / "state"
     with locked(folder):
         pass
-    said = own.run("local", "reset", "--yes")
-    assert (said.returncode, said.stdout) == (0, f"deleted {folder}\n")
+    said = own.run("local", "reset", "--yes", "--output", "json")
+    assert (said.returncode, json.loads(said.stdout)) == (0, {"deleted": str(folder)})
     assert not folder.exists()
+    down = own.run("local", "down", "--output", "json")
+    assert (down.returncode, json.loads(down.stdout)) == (0, {"stopped": []})
     assert own.run("local", "reset", "--yes").stdout.startswith("nothing is kept in ")
 
 
