@@ -69,7 +69,10 @@ class OpenAi:
             part = ReportWindow(
                 report=report, start_time=window.start, end_time=window.start + ONE_DAY
             )
-            page_of(self._pages(part, reading).get(self._parameters(part, limit=1)), report)
+            page_of(
+                self._pages(part, reading).get(self._parameters(part, self._end(part), limit=1)),
+                report,
+            )
         return Plan(chunks=tuple(chunks))
 
     def _pages(self, part: ReportWindow, reading: Reading) -> Pages:
@@ -90,7 +93,8 @@ class OpenAi:
         part = chunk.part
         assert isinstance(part, ReportWindow)
         pages = self._pages(part, reading)
-        parameters = self._parameters(part, limit=BUCKETS[part.report])
+        end = self._end(part)
+        parameters = self._parameters(part, end, limit=BUCKETS[part.report])
         seen = Seen(part.report)
         objects = Objects(reading.columns)
         number, token = 0, ""
@@ -103,12 +107,18 @@ class OpenAi:
             number += batch.rows.height
             yield batch
             if not page.has_more:
+                seen.check_whole(part.start_time, end)
                 return
             token = page.next_page
 
-    def _parameters(self, part: ReportWindow, *, limit: int) -> list[tuple[str, str | int]]:
+    def _end(self, part: ReportWindow) -> dt.datetime:
+        """Return where a report ends by now: nothing later is asked for, nor expected."""
+        return max(min(part.end_time, self.now()), part.start_time + dt.timedelta(seconds=1))
+
+    def _parameters(
+        self, part: ReportWindow, end: dt.datetime, *, limit: int
+    ) -> list[tuple[str, str | int]]:
         """Return what every page of a window is asked with: tokens hold for the same question."""
-        end = max(min(part.end_time, self.now()), part.start_time + dt.timedelta(seconds=1))
         return [
             ("start_time", int(part.start_time.timestamp())),
             ("end_time", int(end.timestamp())),
@@ -119,7 +129,10 @@ class OpenAi:
 
 
 class Seen:
-    """What the pages of a report brought so far; a page or day that comes again is refused."""
+    """What the pages of a report brought so far; a page or day that comes again is refused.
+
+    So is a day that is over and never comes: empty days come as buckets without results.
+    """
 
     def __init__(self, report: str) -> None:
         self._report = report
@@ -142,6 +155,13 @@ class Seen:
         self._tokens.add(page.next_page)
         if len(self._tokens) >= MOST_PAGES:
             self._refuse(f"{MOST_PAGES} pages and more to come")
+
+    def check_whole(self, start: dt.datetime, end: dt.datetime) -> None:
+        """Look for a bucket of every day in [start, end) that is over. Raises SourceProtocolBroken."""
+        while start + ONE_DAY <= end:
+            if start not in self._days:
+                self._refuse(f"no bucket for the day {start.date()}")
+            start += ONE_DAY
 
     def _refuse(self, what: str) -> None:
         text = f"{self._report} answered with {what}; ask the provider, then retry the run"

@@ -1,5 +1,6 @@
 """AUDITING → HELD, PUBLISHING or FAILED: nothing a worker said is believed before it was counted."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import money_totals
 from services.orchestrator.runs.run import Run
+from services.orchestrator.specs import OpenAiOptions
 from services.orchestrator.warehouse.statements import money_columns
 from services.orchestrator.warehouse.warehouse import Counted
 
@@ -225,20 +227,13 @@ async def _shrink_reasons(mesh: Mesh, run: Run) -> list[str]:
 
 
 def said_empty(run: Run) -> frozenset[str]:
-    """Return the scope values of which the source itself says that they have no rows."""
-    zero = {
-        count.values[0]
-        for done in run.landed.values()
-        for count in done.scope_counts
-        if count.row_count == 0 and count.values
-    }
-    some = {
-        count.values[0]
-        for done in run.landed.values()
-        for count in done.scope_counts
-        if count.row_count and count.values
-    }
-    return frozenset(zero - some)
+    """Return the scope values of which every report of the source says that they have no rows."""
+    options = run.spec.source.options
+    reports = len(options.reports) if isinstance(options, OpenAiOptions) else 1
+    counts = [c for done in run.landed.values() for c in done.scope_counts if c.values]
+    zeros = Counter(count.values[0] for count in counts if count.row_count == 0)
+    some = {count.values[0] for count in counts if count.row_count}
+    return frozenset(v for v, said in zeros.items() if said >= reports and v not in some)
 
 
 def shrink_reasons(

@@ -33,9 +33,13 @@ class Item:
 
 @dataclasses.dataclass(slots=True)
 class MemorySource:
-    """Inputs by name; their content hash is what their rows say."""
+    """Inputs by name; their content hash is what their rows say.
+
+    empty: Scope values of which an input itself says that they have no rows.
+    """
 
     inputs: dict[str, list[Item]] = dataclasses.field(default_factory=dict)
+    empty: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def hash_of(self, name: str) -> str:
         return str(abs(hash(tuple(self.inputs[name]))))
@@ -116,6 +120,10 @@ class MemoryWorker:
                     quarantined_row_count=sum(bool(row.money[i]) for row in bad),
                 )
                 for i, column in enumerate(money_columns(a.spec.columns))
+            ),
+            scope_counts=tuple(
+                r.ScopeCount(values=(value,), row_count=sum(row.scope == value for row in good))
+                for value in self.source.empty.get(a.chunk.input_id, ())
             ),
         )
 

@@ -244,9 +244,42 @@ def test_an_answer_of_another_shape_breaks_the_protocol(
     assert error.metadata == {"source": "usage/completions"}
 
 
+def days(*numbers: int) -> str:
+    """Return a page of empty days, counted from the first."""
+    starts = [int((START + n * DAY).timestamp()) for n in numbers]
+    return page(
+        data=[{"start_time": start, "end_time": start + 86_400, "results": []} for start in starts]
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "lost"),
+    [((), 0), ((1, 2), 0), ((0, 2), 1), ((0, 1), 2)],
+    ids=["every day", "the first", "one in the middle", "the last"],
+)
+def test_a_day_that_is_over_and_never_comes_breaks_the_protocol(
+    usage: Reader, provider: Provider, found: tuple[int, ...], lost: int
+) -> None:
+    three = chunk_of_report("costs", START, START + 3 * DAY, "spec")
+    provider.dial(failures=[{"status": 200, "body": days(*found)}])
+    error = fails(lambda: usage.read(three), failures.SourceProtocolBroken)
+    day = (START + lost * DAY).date()
+    assert str(error) == (
+        f"costs answered with no bucket for the day {day}; ask the provider, then retry the run"
+    )
+    assert error.metadata == {"source": "costs"}
+
+
+def test_a_day_that_is_not_over_may_be_left_out(usage: Reader, provider: Provider) -> None:
+    running = chunk_of_report("costs", TODAY - DAY, TODAY + 2 * DAY, "spec")
+    provider.dial(failures=[{"status": 200, "body": days(9)}])
+    (batch,) = usage.read(running)
+    assert batch.empty_days == ((TODAY - DAY).date().isoformat(),)
+
+
 def test_a_page_is_read_whatever_its_content_type_says(usage: Reader, provider: Provider) -> None:
     provider.dial(failures=[{"status": 200, "body": page(), "content_type": "text/plain"}])
-    (batch,) = usage.read(WEEK)
+    (batch,) = usage.read(chunk_of_report("usage/completions", START, START + DAY, "spec"))
     assert batch.empty_days == (START.date().isoformat(),)
 
 

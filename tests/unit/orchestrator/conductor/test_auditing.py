@@ -3,7 +3,7 @@
 import pytest
 
 from services.orchestrator.runs.states import RunState
-from services.orchestrator.specs import PipelineSpec
+from services.orchestrator.specs import OpenAiOptions, PipelineSpec, WindowSpec
 from services.orchestrator.workers.memory_workers import Item
 from tests.unit.orchestrator.conductor.world import World, spec
 
@@ -55,3 +55,56 @@ async def test_streams_of_a_direct_append_that_ended_are_read_again_before_it_pu
     assert done.publishing is not None
     assert gone not in done.publishing.streams
     assert len(made.published(DIRECT)) == 3
+
+
+DAY, NEXT = "2026-11-19", "2026-11-20"
+
+
+def reports() -> PipelineSpec:
+    """A pipeline that reads two days of usage and costs."""
+    plain = spec()
+    options = OpenAiOptions(reports=("usage/completions", "costs"))
+    return plain.model_copy(
+        update={
+            "source": plain.source.model_copy(update={"options": options}),
+            "window": WindowSpec(lookback_days=2),
+            "write": plain.write.model_copy(update={"scope": ("usage_date",)}),
+        }
+    )
+
+
+def two_days(made: World) -> None:
+    made.source.inputs = {
+        name: [Item(scope=DAY, money=("1",)), Item(scope=NEXT, money=("2",))]
+        for name in ("usage", "costs")
+    }
+
+
+@pytest.mark.parametrize("silent", ["usage", "costs"])
+async def test_a_day_that_one_report_calls_empty_and_another_leaves_out_is_held(
+    silent: str,
+) -> None:
+    made = World()
+    two_days(made)
+    async with made.orchestrator() as o:
+        await o.finish(reports())
+        made.source.inputs = {"usage": [], "costs": [Item(scope=NEXT, money=("4",))] * 2}
+        made.source.empty = {"usage": (DAY, NEXT), "costs": (DAY,)}
+        del made.source.empty[silent]
+        second = await o.finish(reports())
+    assert second.state is RunState.HELD
+    assert second.held is not None
+    assert second.held.reasons == (f"{DAY}: had 2 rows, has none now",)
+    assert len(made.published(reports())) == 4
+
+
+async def test_a_day_that_every_report_calls_empty_is_emptied() -> None:
+    made = World()
+    two_days(made)
+    async with made.orchestrator() as o:
+        await o.finish(reports())
+        made.source.inputs = {"usage": [], "costs": [Item(scope=NEXT, money=("4",))] * 2}
+        made.source.empty = {"usage": (DAY, NEXT), "costs": (DAY,)}
+        second = await o.finish(reports())
+    assert second.state is RunState.SUCCEEDED
+    assert made.published(reports()) == [(NEXT, "4"), (NEXT, "4")]
