@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -44,6 +45,7 @@ class Conductor:
         self.mesh = mesh
         self.locks = TableLocks()
         self.live: dict[RunName, Live] = {}
+        self._intending: defaultdict[RunName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: dict[RunName, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[Any]] = set()
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -209,13 +211,14 @@ class Conductor:
         self.start(self.mesh.run(run))
 
     async def _intend(self, run: Run, *, by: str = "", reason: str = "") -> Run:
-        await self.locks.take(table_of(run), run.name)
-        after = self.mesh.run(run)
-        try:
-            after = await publishing.intend(self.mesh, run, by=by, reason=reason)
-        finally:
-            if self.mesh.run(run).state is not RunState.PUBLISHING:
-                self.locks.give(table_of(run), run.name)
+        """Record the intent under the table's lock; one call at a time of a run, whose lock it is."""
+        async with self._intending[run.name]:
+            await self.locks.take(table_of(run), run.name)
+            try:
+                after = await publishing.intend(self.mesh, run, by=by, reason=reason)
+            finally:
+                if self.mesh.run(run).state is not RunState.PUBLISHING:
+                    self.locks.give(table_of(run), run.name)
         if after.state is RunState.SUPERSEDED:
             self.tidy(after)
         return after

@@ -1,5 +1,6 @@
 """A warehouse in memory, with dials. Statements are JSON that says what the real ones would do."""
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -64,8 +65,10 @@ class MemoryWarehouse:
     results: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
     """What a transform's job found: a job runs once, whoever asks again."""
 
-    def _before(self, name: str) -> None:
+    async def _before(self, name: str) -> None:
+        """Let others go first, as a call over the network does."""
         self.calls.append(name)
+        await asyncio.sleep(0)
         if self.errors.get(name):
             raise self.errors[name].pop(0)
         self._dial(self.fail, name)
@@ -89,10 +92,10 @@ class MemoryWarehouse:
         return f"memory.{run.name.tenant}_staging.{run.spec.target.table}__{run.name.run}"
 
     async def check(self, spec: PipelineSpec) -> None:
-        self._before("check")
+        await self._before("check")
 
     async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
-        self._before("prepare")
+        await self._before("prepare")
         names = [self.target(run.spec), self.quarantine(run.spec)]
         for name in [*names, *([self.staging(run)] if staging else [])]:
             self.tables.setdefault(name, [])
@@ -105,23 +108,23 @@ class MemoryWarehouse:
                 self.tables.setdefault(table, []).extend(self.streams[name])
 
     async def commit_staged(self, run: Run, done: Sequence[Landed]) -> None:
-        self._before("commit_staged")
+        await self._before("commit_staged")
         self._commit(self.staging(run), [landed.stream for landed in done])
         self._after("commit_staged")
 
     async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
-        self._before("commit_quarantine")
+        await self._before("commit_quarantine")
         self._commit(self.quarantine(run.spec), [landed.quarantine_stream for landed in done])
         self._after("commit_quarantine")
 
     async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
-        self._before("delete_stray_quarantine")
+        await self._before("delete_stray_quarantine")
         keep = set(named)
         rows = self.tables.get(self.quarantine(run.spec), [])
         rows[:] = [r for r in rows if r.run != run.name.run or (r.chunk, r.attempt) in keep]
 
     async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
-        self._before("commit_target")
+        await self._before("commit_target")
         alive = all(name in self.streams and name not in self.gone for name in streams)
         if alive and not any(name in self.committed for name in streams):
             self._commit(self.target(run.spec), streams)
@@ -129,25 +132,26 @@ class MemoryWarehouse:
         return any(row.run == run.name.run for row in self.tables.get(self.target(run.spec), []))
 
     async def stream_counts(self, streams: Sequence[str]) -> dict[str, int | None]:
-        self._before("stream_counts")
+        await self._before("stream_counts")
         alive = {name: rows for name, rows in self.streams.items() if name not in self.gone}
         return {name: len(alive[name]) if name in alive else None for name in streams}
 
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
-        self._before("chunk_counts")
+        await self._before("chunk_counts")
         return _counted(run, self.tables[self.staging(run)], lambda row: (row.chunk, row.attempt))
 
     async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
-        self._before("delete_strays")
+        await self._before("delete_strays")
         keep = set(named)
         rows = self.tables[self.staging(run)]
         rows[:] = [row for row in rows if (row.chunk, row.attempt) in keep]
 
     async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
+        await self._before("staged_by_scope")
         return _counted(run, self.tables[self.staging(run)], lambda row: row.scope)
 
     async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
-        self._before("published_by_scope")
+        await self._before("published_by_scope")
         rows = [
             row
             for row in self.tables.get(self.target(run.spec), [])
@@ -156,7 +160,7 @@ class MemoryWarehouse:
         return _counted(run, rows, lambda row: row.scope)
 
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
-        self._before("merge_statement")
+        await self._before("merge_statement")
         values = list(scope[0][1]) if scope else []
         reloaded = [c.input_id for c in run.plan.chunks] if run.plan and run.created.reload else []
         return json.dumps(
@@ -169,7 +173,7 @@ class MemoryWarehouse:
         )
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
-        self._before("publish")
+        await self._before("publish")
         if publishing.job_id in self.broken_jobs:
             self.jobs[publishing.job_id] = False
         if self.jobs.get(publishing.job_id) is False:
@@ -197,14 +201,14 @@ class MemoryWarehouse:
         ] + new
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
-        self._before("tidy_published")
+        await self._before("tidy_published")
         self.tables.pop(self.staging(run), None)
         values = {value for _, column_values in publishing.scope for value in column_values}
         rows = self.tables.get(self.quarantine(run.spec), [])
         rows[:] = [row for row in rows if not (_older(row, run) and row.scope in values)]
 
     async def tidy_unpublished(self, run: Run) -> None:
-        self._before("tidy_unpublished")
+        await self._before("tidy_unpublished")
         self.tables.pop(self.staging(run), None)
         quarantine = self.tables.get(self.quarantine(run.spec), [])
         quarantine[:] = [row for row in quarantine if row.run != run.name.run]
@@ -212,7 +216,7 @@ class MemoryWarehouse:
     async def stage_transform(
         self, run: Run, transform: TransformSpec, scope: Scope, job_id: str
     ) -> StagedTransform:
-        self._before("stage_transform")
+        await self._before("stage_transform")
         self.stages.append((job_id, scope))
         if transform.transform_id in self.broken_transforms:
             raise PublishFailed(f"transform {transform.transform_id} failed: a dial")
@@ -225,7 +229,7 @@ class MemoryWarehouse:
         return StagedTransform(row_count=len(found), statement=statement)
 
     async def publish_transform(self, run: Run, started: TransformStarted) -> int:
-        self._before("publish_transform")
+        await self._before("publish_transform")
         what = json.loads(started.statement)
         silver = self.tables.setdefault(what["silver"], [])
         new = self.results[what["result"]]
@@ -236,7 +240,7 @@ class MemoryWarehouse:
         return len(new)
 
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
-        self._before("quarantined")
+        await self._before("quarantined")
         found = self.tables.get(self.quarantine(run.spec), [])
         rows = sorted(
             (row for row in found if row.run == run.name.run),

@@ -176,6 +176,22 @@ async def test_of_two_approvals_at_once_both_see_the_run_publishing() -> None:
     assert len(intents) == 1
 
 
+async def test_of_approvals_repeated_after_one_failed_none_forgets_what_others_published() -> None:
+    made, append = World.of(a_csv=HELD), spec(mode="append")
+    async with made.orchestrator() as o:
+        first, second = await o.finish(append), await o.finish(append)
+        made.warehouse.errors["merge_statement"] = [FailedPrecondition("no", reason="INTERNAL")]
+        answers = await asyncio.gather(
+            *(o.approve(run) for run in (first, first, second)), return_exceptions=True
+        )
+        assert [isinstance(answer, Exception) for answer in answers] == [True, False, False]
+        for run in (first, second):
+            await o.until(run, RunState.SUCCEEDED)
+    assert made.published() == [("a.csv", "1.5"), ("a.csv", "2.25")]
+    intents = [x.run for x in made.journals.records if isinstance(x.detail, r.RunPublishing)]
+    assert sorted(intents) == sorted([str(first.name), str(second.name)])
+
+
 async def test_a_run_whose_spec_the_journal_cannot_hold_is_refused_and_leaves_no_trace() -> None:
     made = World.of(a_csv=ONE)
     made.journals.largest_bytes = 1000
