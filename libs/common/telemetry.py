@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import structlog
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -82,6 +81,10 @@ def tracing(service: str, endpoint: str) -> Generator[None]:
     """Give every call a trace; export spans to an OTLP collector, if there is one, until the end."""
     provider = TracerProvider(resource=Resource.create({"service.name": f"convergence-{service}"}))
     if endpoint:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415  (a tenth of a start)
+            OTLPSpanExporter,
+        )
+
         exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=5)
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
     trace.set_tracer_provider(provider)
