@@ -9,10 +9,10 @@ from libs.common.errors import NotFound, ServiceError
 from libs.common.identity import CredentialMissing, Principal
 from libs.common.limits import RateLimiter
 from libs.common.names import PLATFORM, tenant_of
+from libs.common.peers import FORWARDED, Network, address_of
 from libs.common.rpc import Context, Scoped, resource_of
 from services.auth.authentication import Authentication
 from services.auth.keys import PLATFORM_ADMIN, TENANT_ADMIN
-from services.auth.peers import FORWARDED, Network, address_of
 from services.auth.tenants import Limits, TenantNotFound
 
 PACKAGE: Final = "convergence.auth.v1"

@@ -19,6 +19,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.bigquery.client import Connection, connect
 from libs.common.app import Host
 from libs.common.limits import RateLimiter
+from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.settings import ServiceSettings
 from services.auth.access import PACKAGE, AuthAccess
 from services.auth.api_key_servicer import ApiKeyServicer
@@ -30,7 +31,6 @@ from services.auth.directory import Directory
 from services.auth.file_signing_keys import FileSigningKeyStore
 from services.auth.key_admin import KeyAdmin
 from services.auth.key_store import KeyStore
-from services.auth.peers import networks
 from services.auth.prometheus_metrics import PrometheusMetrics
 from services.auth.run_authority import SharedKeyAuthority
 from services.auth.signing_keys import SigningKeys, SigningKeyStore
@@ -59,7 +59,7 @@ class Settings(ServiceSettings):
     calls_per_second: float = pydantic.Field(default=50.0, gt=0)
     """Calls of one tenant to auth's own edge, where the tenant has no limit of its own."""
     call_burst: int = pydantic.Field(default=100, gt=0)
-    trusted_proxies: str = "127.0.0.0/8,::1/128"
+    trusted_proxies: Proxies = LOOPBACK
     """Networks whose `x-forwarded-for` is believed when failures are counted by address."""
 
     @pydantic.field_validator("signing_key")
@@ -67,12 +67,6 @@ class Settings(ServiceSettings):
     def _signing_key(cls, text: str) -> str:
         if not text.removeprefix("file:") or not text.startswith("file:"):
             raise ValueError(f"found {text!r}; allowed is file:PATH")
-        return text
-
-    @pydantic.field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, text: str) -> str:
-        networks(text)
         return text
 
 

@@ -5,9 +5,9 @@ from convergence.auth.v1 import auth_service_pb2_grpc as pb_grpc
 
 from libs.common.names import RunName
 from libs.common.parse import Reading
+from libs.common.peers import host_of
 from libs.common.rpc import Context
 from services.auth.authentication import Authentication, Caller
-from services.auth.peers import host_of
 from services.auth.run_authority import RunAuthority
 from services.auth.tenants import Limits
 from services.auth.tokens import checked_audiences

@@ -27,6 +27,7 @@ from libs.common.app import Host
 from libs.common.channel import open_channel
 from libs.common.identity import Principal
 from libs.common.limits import RateLimiter
+from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.rpc import Scoped
 from libs.common.settings import ServiceSettings
 from services.orchestrator.active import Active, Seat, lead
@@ -82,6 +83,8 @@ class Settings(ServiceSettings):
     """Calls per second that a tenant may make on average, unless the tenant says otherwise."""
     call_burst: int = pydantic.Field(default=100, gt=0)
     """Calls that a tenant may make at once after a pause."""
+    trusted_proxies: Proxies = LOOPBACK
+    """Networks whose `x-forwarded-for` is believed when failures are counted by address."""
 
 
 def now() -> datetime:
@@ -154,7 +157,8 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
     limiter = RateLimiter(
         rate=settings.calls_per_second, burst=settings.call_burst, monotonic=time.monotonic
     )
-    edge = EdgeAuthenticator(parts.auth, monotonic=time.monotonic)
+    proxies = networks(settings.trusted_proxies)
+    edge = EdgeAuthenticator(parts.auth, trusted=proxies, monotonic=time.monotonic)
     host.guard(Scoped(edge.authenticate, SCOPES, missing, lambda p: _admit(limiter, p)))
     host.describe(EDGE_SERVICES)
     run_service_pb2_grpc.add_RunServiceServicer_to_server(

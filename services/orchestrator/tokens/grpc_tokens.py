@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Final
 
@@ -13,6 +13,7 @@ from libs.common.channel import translated
 from libs.common.errors import ServiceError, Unauthenticated, Unavailable
 from libs.common.identity import CredentialMissing, Principal
 from libs.common.names import PipelineName, RunName
+from libs.common.peers import FORWARDED, Network, address_of
 
 CALL_SECONDS: Final = 5.0
 LONGEST_CACHE_SECONDS: Final = 20.0
@@ -35,10 +36,20 @@ class _Answer:
 
 
 class EdgeAuthenticator:
-    """From `x-api-key` to a principal, by Authenticate, answers kept for some seconds."""
+    """From `x-api-key` to a principal, by Authenticate, answers kept for some seconds.
 
-    def __init__(self, channel: grpc.aio.Channel, *, monotonic: Callable[[], float]) -> None:
+    `trusted` are the networks of proxies whose `x-forwarded-for` says whom failures count against.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        trusted: Sequence[Network],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._stub = auth_service_pb2_grpc.AuthServiceStub(channel)
+        self._trusted = trusted
         self._monotonic = monotonic
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
 
@@ -55,7 +66,8 @@ class EdgeAuthenticator:
             raise CredentialMissing("the call carries no API key; send it as metadata `x-api-key`")
         answer = self._answers.get(key)
         if answer is None or answer.until <= self._monotonic():
-            answer = await self._ask(key, peer)
+            address = address_of(peer, metadata.get(FORWARDED, ""), self._trusted)
+            answer = await self._ask(key, address)
             self._answers[key] = answer
             if len(self._answers) > LARGEST_CACHE:
                 self._answers.popitem(last=False)
@@ -64,9 +76,9 @@ class EdgeAuthenticator:
         assert answer.principal is not None
         return answer.principal
 
-    async def _ask(self, key: str, peer: str) -> _Answer:
+    async def _ask(self, key: str, address: str) -> _Answer:
         request = auth_service_pb2.AuthenticateRequest(
-            api_key=key[: LONGEST_KEY + 1], audience="orchestrator", peer=peer
+            api_key=key[: LONGEST_KEY + 1], audience="orchestrator", peer=address
         )
         now = self._monotonic()
         try:

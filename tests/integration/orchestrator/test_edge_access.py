@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 import pytest_asyncio
+from convergence.orchestrator.v1 import run_service_pb2
 from google.protobuf.message import Message
 
 from libs.common.channel import from_status
@@ -348,3 +349,18 @@ async def test_metrics_say_who_leads_and_how_far_the_journal_is(edge: Edge) -> N
     assert value("convergence_orchestrator_active") == 1
     assert (value("convergence_orchestrator_journal_position") or 0) >= run.position
     assert value("convergence_orchestrator_runs", {"state": "FAILED"}) == 0
+
+
+async def test_wrong_keys_are_counted_by_the_address_that_the_edge_forwards(edge: Edge) -> None:
+    """One caller's typing errors do not throttle another's, although both come through one proxy."""
+
+    async def reason(secret: str, forwarded: str) -> str:
+        metadata = (("x-api-key", secret), ("x-forwarded-for", forwarded))
+        request = run_service_pb2.ListRunsRequest(parent="tenants/acme_corp")
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await edge.runs.ListRuns(request, metadata=metadata)
+        return from_status(refusal.value).reason
+
+    said = {await reason(f"cvg_mistyped_{n}", "forged, 203.0.113.7") for n in range(60)}
+    assert said == {"API_KEY_MALFORMED", "AUTHENTICATION_THROTTLED"}
+    assert await reason("cvg_mistyped_60", "203.0.113.7, 203.0.113.8") == "API_KEY_MALFORMED"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.auth.peers import address_of, host_of, networks
+from libs.common.peers import address_of, host_of, networks
 
 TRUSTED = networks("127.0.0.0/8, ::1/128,10.1.0.0/16")
 

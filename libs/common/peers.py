@@ -3,15 +3,27 @@
 import ipaddress
 import urllib.parse
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
+
+import pydantic
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED: Final = "x-forwarded-for"
+LOOPBACK: Final = "127.0.0.0/8,::1/128"
 
 
 def networks(text: str) -> tuple[Network, ...]:
     """Read networks parted by commas, such as `127.0.0.0/8,::1/128`; raise ValueError for others."""
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _checked(text: str) -> str:
+    networks(text)
+    return text
+
+
+Proxies = Annotated[str, pydantic.AfterValidator(_checked)]
+"""A setting: the networks of proxies, as `networks` reads them."""
 
 
 def host_of(peer: str) -> str:
