@@ -2,11 +2,17 @@
 
 import grpc
 import pytest
+from convergence.auth.v1 import api_key_service_pb2, auth_service_pb2, tenant_service_pb2
 from convergence.auth.v1.auth_service_pb2 import IssueRunTokenRequest, ListSigningKeysRequest
 from convergence.auth.v1.tenant_pb2 import Tenant
 from convergence.auth.v1.tenant_service_pb2 import CreateTenantRequest, UpdateTenantRequest
+from convergence.ingest.v1 import ingest_service_pb2
+from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
 from convergence.orchestrator.v1.run_service_pb2 import CreateRunRequest, GetRunRequest
+from convergence.quality.v1 import quality_service_pb2
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 
 from libs.common import errors
@@ -69,6 +75,38 @@ def test_a_status_of_long_metadata_stays_below_the_limit_of_metadata() -> None:
 def test_a_long_violation_is_cut() -> None:
     _, status = to_status(errors.InvalidRequest({"suite": "é" * 6_000}, "the suite is wrong"))
     assert status.ByteSize() <= MOST_DETAIL_BYTES
+
+
+WITHOUT_RESOURCE = {
+    "AuthService/Authenticate": "says who a key is",
+    "AuthService/ListSigningKeys": "is public",
+    "TenantService/CreateTenant": "needs platform:admin",
+    "TenantService/ListTenants": "needs platform:admin",
+}
+SERVICES = [
+    service
+    for file in (
+        *(auth_service_pb2, tenant_service_pb2, api_key_service_pb2),
+        *(run_service_pb2, pipeline_service_pb2, ingest_service_pb2, quality_service_pb2),
+    )
+    for service in file.DESCRIPTOR.services_by_name.values()
+]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [method for service in SERVICES for method in service.methods],
+    ids=lambda method: method.full_name,
+)
+def test_every_rpc_names_its_resource_where_tenants_are_compared(method: MethodDescriptor) -> None:
+    request = GetMessageClass(method.input_type)()
+    for field in ("name", "parent", "run"):
+        if field in method.input_type.fields_by_name:
+            setattr(request, field, "tenants/a1")
+    if "tenant" in method.input_type.fields_by_name and not hasattr(request, "tenant_id"):
+        request.tenant.name = "tenants/a1"  # type: ignore[attr-defined]
+    known = f"{method.containing_service.name}/{method.name}"
+    assert (resource_of(request) == "tenants/a1") != (known in WITHOUT_RESOURCE)
 
 
 @pytest.mark.parametrize(
