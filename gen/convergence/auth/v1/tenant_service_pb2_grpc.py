@@ -105,7 +105,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTenant(self, request, context):
-        """Suspends the tenant, revokes its keys and leaves a tombstone; its datasets are dropped after that.
+        """Suspends the tenant, revokes its keys and leaves a tombstone. Its datasets stay, to be dropped by
+        an operator: they carry the label `convergence_tenant`.
         Fails with NOT_FOUND / TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,7 +52,8 @@ class TenantServiceStub:
     FAILED_PRECONDITION / TENANT_DELETED.
     """
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]
-    """Suspends the tenant, revokes its keys and leaves a tombstone; its datasets are dropped after that.
+    """Suspends the tenant, revokes its keys and leaves a tombstone. Its datasets stay, to be dropped by
+    an operator: they carry the label `convergence_tenant`.
     Fails with NOT_FOUND / TENANT_NOT_FOUND.
     """
 
@@ -80,7 +81,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     FAILED_PRECONDITION / TENANT_DELETED.
     """
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]  # type: ignore[assignment]
-    """Suspends the tenant, revokes its keys and leaves a tombstone; its datasets are dropped after that.
+    """Suspends the tenant, revokes its keys and leaves a tombstone. Its datasets stay, to be dropped by
+    an operator: they carry the label `convergence_tenant`.
     Fails with NOT_FOUND / TENANT_NOT_FOUND.
     """
 
@@ -135,7 +137,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.DeleteTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.DeleteTenantResponse, _abc.Awaitable[_tenant_service_pb2.DeleteTenantResponse]]:
-        """Suspends the tenant, revokes its keys and leaves a tombstone; its datasets are dropped after that.
+        """Suspends the tenant, revokes its keys and leaves a tombstone. Its datasets stay, to be dropped by
+        an operator: they carry the label `convergence_tenant`.
         Fails with NOT_FOUND / TENANT_NOT_FOUND.
         """
 
