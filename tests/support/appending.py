@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 
 CALL_SECONDS = 20
+ONCE: Final = Retry(predicate=if_exception_type())
+"""Asks no second time: what the engine answers first is what a test looks at."""
 PENDING = types.WriteStream.Type.PENDING
 COMMITTED = types.WriteStream.Type.COMMITTED
 
@@ -38,7 +42,7 @@ def append(
     for rows in batches:
         requests.append(append_request(stream, rows, offset))
         offset = None if offset is None else offset + rows.num_rows
-    return list(writer.append_rows(iter(requests), timeout=seconds))
+    return list(writer.append_rows(iter(requests), retry=ONCE, timeout=seconds))
 
 
 def open_stream(
@@ -47,7 +51,7 @@ def open_stream(
     """Return the name of a new stream on `table` (project.dataset.table)."""
     stream = types.WriteStream(type_=kind)
     return writer.create_write_stream(
-        parent=table_path(table), write_stream=stream, timeout=seconds
+        parent=table_path(table), write_stream=stream, retry=ONCE, timeout=seconds
     ).name
 
 
@@ -58,7 +62,7 @@ def commit(
     request = types.BatchCommitWriteStreamsRequest(
         parent=table_path(table), write_streams=list(streams)
     )
-    return writer.batch_commit_write_streams(request, timeout=CALL_SECONDS)
+    return writer.batch_commit_write_streams(request, retry=ONCE, timeout=CALL_SECONDS)
 
 
 def table_path(table: str) -> str:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Protocol, Self
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
@@ -22,11 +22,33 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
     BigQueryWriteGrpcTransport,
 )
 
+from tests.support.engine_template import Template, template
+
 ENGINE = "libs.local.engine"
 PAUSING = "tests.support.pausing_engine"
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 20
+
+
+class Process(Protocol):
+    """What an engine needs of its process, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    @property
+    def stderr(self) -> IO[str] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class EngineNotStarted(Exception):
@@ -43,10 +65,11 @@ class Engine:
     rest: str
     grpc: str
     project: str
-    process: subprocess.Popen[str]
+    process: Process
     data_dir: Path | None
     without: tuple[str, ...]
     pauses: Path | None = None
+    template: Template | None = None
 
     def stop(self) -> int:
         """End it with SIGTERM and wait; return its exit status. Safe to repeat."""
@@ -67,6 +90,7 @@ class Engine:
             grpc_port=ports[1],
             project=self.project,
             pauses=self.pauses,
+            template=self.template,
         )
         self.process = again.process
         return self
@@ -110,6 +134,7 @@ def start_engine(
     grpc_port: int = 0,
     project: str = "local",
     pauses: Path | None = None,
+    template: Template | None = None,
 ) -> Engine:
     """Start the engine and wait until it answers; use it in `with`, or call `stop()`.
 
@@ -119,21 +144,19 @@ def start_engine(
         rest_port: 0 takes any free one.
         grpc_port: 0 takes any free one.
         project: the default project.
-        pauses: a directory through which `tests.support.pausing` stops writes half-way.
+        pauses: a directory through which `tests.support.pausing` stops changes half-way.
+        template: what to fork it from; None starts a process as the product does.
 
     Raises:
         EngineNotStarted: it did not start.
     """
+    arguments = _arguments(data_dir, without, rest_port, grpc_port, project)
     with tempfile.TemporaryFile("w+") as said:
-        process = launch(
-            data_dir,
-            without,
-            rest_port=rest_port,
-            grpc_port=grpc_port,
-            project=project,
-            pauses=pauses,
-            stderr=said,
-        )
+        process: Process
+        if template is not None:
+            process = template.start(arguments, pauses=pauses, stderr=said)
+        else:
+            process = launch(arguments, pauses=pauses, stderr=said)
         ready = _ready(process, said)
     return Engine(
         rest=ready["bigquery_rest"],
@@ -143,43 +166,41 @@ def start_engine(
         data_dir=data_dir,
         without=tuple(without),
         pauses=pauses,
+        template=template,
     )
 
 
 @contextlib.contextmanager
-def stored_engine(without: Sequence[str] = ()) -> Iterator[Engine]:
+def stored_engine(
+    without: Sequence[str] = (), *, pauses: Path | None = None, template: Template | None = None
+) -> Iterator[Engine]:
     """Yield an engine on a directory of its own, which is removed afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="engine-") as directory,
-        start_engine(Path(directory), without) as engine,
+        start_engine(Path(directory), without, pauses=pauses, template=template) as engine,
     ):
         yield engine
 
 
+@contextlib.contextmanager
+def engine_template() -> Iterator[Template]:
+    """Yield a process from which engines can be forked quickly."""
+    with template(engine_python(), ROOT) as made:
+        yield made
+
+
 def launch(
-    data_dir: Path | None,
-    without: Sequence[str] = (),
+    arguments: Sequence[str],
     *,
-    rest_port: int = 0,
-    grpc_port: int = 0,
-    project: str = "local",
     pauses: Path | None = None,
     stderr: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start the process and return at once; its stdout is a pipe, and so is stderr by default."""
     module = [ENGINE] if pauses is None else [PAUSING, str(pauses)]
-    where = ["--in-memory"] if data_dir is None else ["--data-dir", str(data_dir)]
-    command = [
-        engine_python(), "-m", *module, *where, "--project", project,
-        "--rest-port", str(rest_port), "--grpc-port", str(grpc_port),
-    ]  # fmt: skip
-    for fix in without:
-        command += ["--without", fix]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command,
+        [engine_python(), "-m", *module, *arguments],
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -193,7 +214,16 @@ def engine_python() -> str:
     return os.environ.get("CONVERGENCE_ENGINE_PYTHON", str(default))
 
 
-def _ready(process: subprocess.Popen[str], said: IO[str]) -> dict[str, str]:
+def _arguments(
+    data_dir: Path | None, without: Sequence[str], rest_port: int, grpc_port: int, project: str
+) -> list[str]:
+    where = ["--in-memory"] if data_dir is None else ["--data-dir", str(data_dir)]
+    ports = ["--rest-port", str(rest_port), "--grpc-port", str(grpc_port)]
+    left_out = [f"--without={fix}" for fix in without]
+    return [*where, *ports, "--project", project, *left_out]
+
+
+def _ready(process: Process, said: IO[str]) -> dict[str, str]:
     """Read the line that says the engine answers; raise EngineNotStarted if none comes."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
@@ -209,7 +239,7 @@ def _ready(process: subprocess.Popen[str], said: IO[str]) -> dict[str, str]:
     return ready
 
 
-def _close_pipes(process: subprocess.Popen[str]) -> None:
+def _close_pipes(process: Process) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

@@ -1,4 +1,4 @@
-"""Stops a write of an engine that was started with `pauses` between its rows and its commit."""
+"""Stops a change of a table between its halves, in an engine that was started with `pauses`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ REACH_SECONDS = 20
 
 
 class Pause:
-    """A point that the next appends and commits to one table stop at."""
+    """A point that the next changes of one table stop at."""
 
     def __init__(self, pauses: Path, table: str) -> None:
         self._asked = pauses / table
@@ -19,17 +19,17 @@ class Pause:
         self._asked.touch()
 
     def reached(self) -> None:
-        """Wait until a write stands there."""
+        """Wait until a change stands there."""
         eventually(self._reached.exists, within=REACH_SECONDS)
 
     def end(self) -> None:
-        """Let it go on; writes to the table no longer stop. Safe to repeat."""
+        """Let it go on; changes of the table no longer stop. Safe to repeat."""
         self._asked.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def paused(pauses: Path, table: str) -> Iterator[Pause]:
-    """Stop writes to `table` inside the block."""
+    """Stop changes of `table` inside the block."""
     pause = Pause(pauses, table)
     try:
         yield pause

@@ -1,33 +1,58 @@
-"""The embedded BigQuery, whose appends and commits can be stopped half-way; see `pausing.py`.
+"""The embedded BigQuery, whose changes of a table can be stopped half-way; see `pausing.py`.
 
 Runs in the engine's environment: `python -m tests.support.pausing_engine PAUSES [engine's options]`.
-A write to table `t` has stored its rows and not committed them when it finds `PAUSES/t`; it says
-`PAUSES/t.reached` and goes on once `PAUSES/t` is gone.
+When it finds `PAUSES/t`, a write to table `t` has stored its rows and not committed them, and a
+statement or call has made or dropped `t` and not yet its entry in the catalog. It says
+`PAUSES/t.reached`, and goes on once `PAUSES/t` is gone.
 """
 
+import functools
 import runpy
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+from bqemulator.catalog.models import TableMeta
 from bqemulator.domain.events import DomainEvent, EventBus, TableDataChanged
 
 POLL_SECONDS = 0.005
 
 
 def stop_where_told(pauses: Path) -> None:
-    """Let the event that a write publishes before its commit wait."""
-    publish = EventBus.publish
+    """Let what stands between the two halves of a change wait."""
     idle = threading.Event()
 
-    def held(self: EventBus, event: DomainEvent) -> None:
-        if isinstance(event, TableDataChanged) and (pause := pauses / event.table_id).exists():
+    def wait(table: str) -> None:
+        if (pause := pauses / table).exists():
             pause.with_suffix(".reached").touch()
             while pause.exists():
                 idle.wait(POLL_SECONDS)
-        publish(self, event)
 
-    EventBus.publish = held
+    def changed(_: EventBus, event: DomainEvent) -> None:
+        if isinstance(event, TableDataChanged):
+            wait(event.table_id)
+
+    def made(_: DuckDBCatalogRepository, table: TableMeta) -> None:
+        wait(table.table_id)
+
+    def dropped(_: DuckDBCatalogRepository, _project: str, _dataset: str, table: str) -> None:
+        wait(table)
+
+    EventBus.publish = _after(changed, EventBus.publish)
+    DuckDBCatalogRepository.create_table = _after(made, DuckDBCatalogRepository.create_table)
+    DuckDBCatalogRepository.delete_table = _after(dropped, DuckDBCatalogRepository.delete_table)
+
+
+def _after(first: Callable[..., None], call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def delayed(*args: Any, **named: Any) -> Any:
+        first(*args)
+        return call(*args, **named)
+
+    return delayed
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 from libs.local.engine.options import Options
+from libs.local.engine.places import claimed, require_free
 from libs.local.engine.refusal import Refused
 from libs.local.engine.versions import check
 
@@ -28,7 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     try:
         check()
-        _serving()(options, announcements)
+        with contextlib.nullcontext() if options.data_dir is None else claimed(options.data_dir):
+            require_free(options.rest_port, options.grpc_port)
+            _serving()(options, announcements)
     except Refused as error:
         print(error, file=sys.stderr)
         return EXIT_REFUSED
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serving() -> Callable[[Options, IO[str]], None]:
-    """Import what only the engine's environment has, once it is known to be the right one.
+    """Import what only the engine's environment has and takes seconds, once nothing is in the way.
 
     Logging comes first: bqemulator logs while it is imported.
     """

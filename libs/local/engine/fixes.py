@@ -16,6 +16,7 @@ from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
 from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
 from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
+from libs.local.engine.halves import halves_mended
 from libs.local.engine.jobs import one_job_per_id
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
@@ -32,6 +33,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         spatial_from_package,
         cursor_per_thread,
         one_writer,
+        halves_mended,
         no_copy_per_write,
         atomic_batch_commit,
         strict_arrow_rows,

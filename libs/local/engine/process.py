@@ -1,41 +1,34 @@
-"""The engine's life: claim the directory and the ports, serve, say so, and stop quickly."""
+"""The engine's life: open the tables, serve, say so, and stop quickly."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import http.client
 import json
 import os
 import signal
-import socket
-from pathlib import Path
 from typing import IO
 
+import duckdb
 from bqemulator.config import PersistenceMode, Settings
 from bqemulator.server import EmulatorServer
 
 from libs.local.engine.fixes import apply
 from libs.local.engine.logs import LEVEL
 from libs.local.engine.options import Options
+from libs.local.engine.places import HOST, require_free
 from libs.local.engine.refusal import Refused
 
-HOST = "127.0.0.1"
 STOP_SECONDS = 0.3
 
 
 def run(options: Options, announcements: IO[str]) -> None:
     """Serve until SIGTERM or SIGINT, having written one JSON line; raise Refused if it cannot."""
     apply(without=options.without)
-    with contextlib.ExitStack() as held:
-        if options.data_dir is not None:
-            held.enter_context(_claim(options.data_dir))
-        for port in (options.rest_port, options.grpc_port):
-            _require_free(port)
-        asyncio.run(_serve(_settings(options), announcements))
-        # Threads of append connections that clients left open would hold up the interpreter's end.
-        os._exit(0)
+    asyncio.run(_serve(_settings(options), announcements))
+    # Threads of append connections that clients left open would hold up the interpreter's end.
+    os._exit(0)
 
 
 def _settings(options: Options) -> Settings:
@@ -53,51 +46,28 @@ def _settings(options: Options) -> Settings:
     )
 
 
-def _claim(data_dir: Path) -> IO[str]:
-    """Lock `data_dir` until the returned file is closed or the process ends."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "engine.lock").open("a", encoding="utf-8")
-    except OSError as error:
-        raise Refused(
-            f"cannot write to the data directory {data_dir} ({error.strerror}): "
-            "choose another --data-dir"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Refused(
-            f"another embedded BigQuery is using {data_dir}: stop it first, "
-            "or choose another --data-dir"
-        ) from error
-    return lock
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen()
-        except OSError as error:
-            raise Refused(
-                f"port {port} on {HOST} cannot be used ({error.strerror}): stop what listens "
-                "there, or choose another --rest-port or --grpc-port (0 takes a free one)"
-            ) from error
-
-
 async def _serve(settings: Settings, announcements: IO[str]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     server = EmulatorServer(settings)
-    await server.start()
+    require_free(settings.rest_port, settings.grpc_port)
+    try:
+        await server.start()
+    except duckdb.Error as error:
+        raise Refused(
+            f"cannot open the tables in {settings.data_dir} ({_first_line(error)}): "
+            "choose another --data-dir, or remove this one to begin anew"
+        ) from error
     await asyncio.to_thread(_answer, server.rest_port)
     _announce(server, announcements)
     await stop.wait()
     await _close(server)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _answer(port: int) -> None:

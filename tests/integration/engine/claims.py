@@ -6,20 +6,35 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from google.api_core.exceptions import BadRequest, DeadlineExceeded, GoogleAPICallError
+from google.api_core.exceptions import (
+    BadRequest,
+    Conflict,
+    DeadlineExceeded,
+    GoogleAPICallError,
+    InternalServerError,
+)
 
-from tests.integration.engine import claims_on_jobs, claims_on_values, claims_on_writes
+from tests.integration.engine import (
+    claims_on_crashes,
+    claims_on_jobs,
+    claims_on_values,
+    claims_on_writes,
+)
 from tests.integration.engine.warehouse import Warehouse
 from tests.support.engine import EngineNotStarted
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """`check` holds with `fix`; without it, it or the engine's start raises `breaks_with`."""
+    """`check` holds with `fix`; without it, it or the engine's start raises `breaks_with`.
+
+    `stored`: the engine needs a directory, because it is killed and started again.
+    """
 
     fix: str
     check: Callable[[Warehouse], None]
     breaks_with: type[Exception] | tuple[type[Exception], ...] = AssertionError
+    stored: bool = False
 
 
 CLAIMS: Final = (
@@ -31,6 +46,20 @@ CLAIMS: Final = (
     ),
     Claim(fix="cursor_per_thread", check=claims_on_writes.queries_see_no_append_in_progress),
     Claim(fix="one_writer", check=claims_on_writes.a_statement_waits_for_an_append),
+    Claim(
+        fix="halves_mended",
+        check=claims_on_crashes.a_table_half_made_can_be_made_again,
+        # Stock finds no entry, makes the table again, and fails.
+        breaks_with=InternalServerError,
+        stored=True,
+    ),
+    Claim(
+        fix="halves_mended",
+        check=claims_on_crashes.a_table_half_dropped_can_be_made_again,
+        # Stock finds the entry and never looks for the table.
+        breaks_with=Conflict,
+        stored=True,
+    ),
     Claim(fix="no_copy_per_write", check=claims_on_writes.a_write_copies_nothing),
     Claim(fix="atomic_batch_commit", check=claims_on_writes.a_failed_commit_stores_nothing),
     Claim(

@@ -7,7 +7,8 @@ from typing import Final
 
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
 
-from tests.integration.engine.warehouse import ONCE, Warehouse, failure_of
+from tests.integration.engine.warehouse import Warehouse, failure_of
+from tests.support.appending import ONCE
 
 MERGE_ROWS: Final = 25_000
 REPLACE: Final = (

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.engine.claims import CLAIMS, Claim
-from tests.integration.engine.warehouse import Warehouse, opened
-from tests.support.engine import EngineNotStarted, start_engine
+from tests.integration.engine.warehouse import opened
+from tests.support.engine import EngineNotStarted, engine_template, start_engine, stored_engine
+from tests.support.engine_template import Template
 
 claims = pytest.mark.parametrize(
     "claim", [pytest.param(claim, id=claim.check.__name__) for claim in CLAIMS]
 )
 
 
-@claims
-def test_with_its_fix_a_claim_holds(warehouse: Warehouse, claim: Claim) -> None:
-    claim.check(warehouse)
+@pytest.fixture(scope="module")
+def template() -> Iterator[Template]:
+    with engine_template() as made:
+        yield made
 
 
 @claims
-def test_without_its_fix_a_claim_breaks(tmp_path: Path, claim: Claim) -> None:
+def test_with_its_fix_a_claim_holds(
+    request: pytest.FixtureRequest, template: Template, tmp_path: Path, claim: Claim
+) -> None:
+    if claim.stored:
+        with (
+            stored_engine(pauses=tmp_path, template=template) as engine,
+            opened(engine) as warehouse,
+        ):
+            claim.check(warehouse)
+    else:
+        claim.check(request.getfixturevalue("warehouse"))
+
+
+@claims
+def test_without_its_fix_a_claim_breaks(template: Template, tmp_path: Path, claim: Claim) -> None:
+    start = stored_engine if claim.stored else start_engine
     with (
         pytest.raises(claim.breaks_with),
-        start_engine(without=[claim.fix], pauses=tmp_path) as engine,
+        start(without=[claim.fix], pauses=tmp_path, template=template) as engine,
         opened(engine) as warehouse,
     ):
         claim.check(warehouse)
 
 
-def test_every_fix_has_a_claim() -> None:
+def test_every_fix_has_a_claim(template: Template) -> None:
     with pytest.raises(EngineNotStarted) as refused:
-        start_engine(without=["no_such_fix"])
+        start_engine(without=["no_such_fix"], template=template)
     _, _, known = str(refused.value).partition("known: ")
     assert set(known.split(", ")) == {claim.fix for claim in CLAIMS}

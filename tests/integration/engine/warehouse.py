@@ -8,17 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
-from google.api_core.exceptions import GoogleAPICallError
-from google.api_core.retry import Retry, if_exception_type
+from google.api_core.exceptions import Conflict, GoogleAPICallError
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
-from tests.support.appending import PENDING, append, commit, open_stream
+from tests.support.appending import ONCE, PENDING, append, commit, open_stream
 from tests.support.engine import Engine
 
 CALL_SECONDS: Final = 20
-ONCE: Final = Retry(predicate=if_exception_type())
-"""Asks no second time: what the engine answers first is what a test looks at."""
 
 Row = tuple[Any, ...]
 
@@ -38,6 +35,17 @@ class Warehouse:
         table = bigquery.Table(f"{self.dataset}.{name}", schema)
         self.client.create_table(table, timeout=CALL_SECONDS, retry=ONCE)
         return f"{self.dataset}.{name}"
+
+    def ensured_table(self, name: str, *columns: tuple[str, str]) -> str:
+        """Create a table through REST unless there is one; return project.dataset.table."""
+        try:
+            return self.table(name, *columns)
+        except Conflict:
+            return f"{self.dataset}.{name}"
+
+    def drop(self, table: str) -> None:
+        """Delete a table (project.dataset.table) through REST."""
+        self.client.delete_table(table, retry=ONCE, timeout=CALL_SECONDS)
 
     def run(
         self, sql: str, *, seconds: float = CALL_SECONDS, job_id: str | None = None, **values: Any
@@ -85,7 +93,7 @@ class Warehouse:
 
     def seal(self, stream: str) -> int:
         """Finalize `stream`; return how many rows it has."""
-        done = self.writer.finalize_write_stream(name=stream, timeout=CALL_SECONDS)
+        done = self.writer.finalize_write_stream(name=stream, retry=ONCE, timeout=CALL_SECONDS)
         return done.row_count
 
     def commit(self, table: str, streams: Sequence[str]) -> types.BatchCommitWriteStreamsResponse:
