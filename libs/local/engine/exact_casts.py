@@ -11,6 +11,7 @@ from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
 from libs.local.engine.decimals import BIGNUMERIC, DIGITS, MISFIT, SCALE
+from libs.local.engine.merge import positional
 
 OR_ERROR: Final = "bignumeric_or_error"
 OR_NULL: Final = "bignumeric_or_null"
@@ -65,7 +66,7 @@ def _through(macro: str, generate: Generate) -> Generate:
     def cast_sql(self: DuckDB.Generator, expression: exp.Cast, *prefix: str, **named: str) -> str:
         kind, operand = expression.to, expression.this
         bare = kind.this == exp.DataType.Type.BIGDECIMAL and not kind.expressions
-        if not bare or any(not mark.name for mark in operand.find_all(exp.Placeholder)):
+        if not bare or positional(operand):
             return generate(self, expression, *prefix, **named)
         # The cast around the macro changes nothing; it tells the type to later rewrites.
         return f"CAST({macro}({self.sql(as_written(operand) or operand)}) AS {BIGNUMERIC})"

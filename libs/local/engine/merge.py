@@ -54,9 +54,9 @@ def parsed_merge(sql: str) -> exp.Merge | None:
     return statement if isinstance(statement, exp.Merge) else None
 
 
-def positional(statement: exp.Merge) -> bool:
-    """Whether `statement` has parameters without names."""
-    return any(not mark.name for mark in statement.find_all(exp.Placeholder))
+def positional(expression: exp.Expression) -> bool:
+    """Whether `expression` has parameters without names."""
+    return any(mark.this is None for mark in expression.find_all(exp.Placeholder))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def _membership(term: exp.Expression) -> exp.Expression:
     select = query.unnest() if query is not None else None
     if not isinstance(select, exp.Select) or set(_given(select)) != {"expressions"}:
         return term
-    only = select.expressions[0]
+    only = select.expressions[0].unalias()
     unnest = isinstance(only, (exp.Explode, exp.Unnest)) or only.name.upper() == "UNNEST"
     values = only.this if isinstance(only, exp.Explode) else next(iter(only.expressions), None)
     if len(select.expressions) != 1 or not unnest or values is None:

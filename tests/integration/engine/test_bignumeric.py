@@ -8,6 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 from google.api_core.exceptions import BadRequest
+from google.cloud import bigquery
 
 from tests.integration.engine.claims_on_writes import REFUSED
 from tests.integration.engine.warehouse import Warehouse, failure_of
@@ -134,3 +135,11 @@ def test_an_append_of_what_does_not_fit_is_refused_and_stores_nothing(
     if kind == PENDING:
         assert warehouse.commit(table, [stream]).commit_time
     assert warehouse.rows("SELECT n FROM `{d}.t`") == [(2,)]
+
+
+def test_a_cast_of_a_parameter_without_a_name_is_that_of_its_value(warehouse: Warehouse) -> None:
+    marks = [bigquery.ScalarQueryParameter(None, "STRING", text) for text in ("1.5", "2.5")]
+    config = bigquery.QueryJobConfig(query_parameters=marks)
+    sql = "SELECT CAST(? AS BIGNUMERIC) AS a, CAST(? AS BIGNUMERIC) AS b"
+    (row,) = warehouse.client.query(sql, job_config=config).result()
+    assert tuple(row.values()) == (Decimal("1.5"), Decimal("2.5"))
