@@ -8,12 +8,16 @@ from decimal import Decimal
 from libs.common.errors import FailedPrecondition, ServiceError
 from libs.common.money import total
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.conductor.planning import renamed_in, twins_in
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.receipts import money_totals
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import OpenAiOptions
 from services.orchestrator.warehouse.statements import money_columns
 from services.orchestrator.warehouse.warehouse import Counted
+
+Pairs = tuple[tuple[str, str], ...]
 
 
 class AuditMismatch(ServiceError):
@@ -49,10 +53,16 @@ async def audit(mesh: Mesh, run: Run) -> Run:
     await show_quarantine(mesh, run)
     direct = run.plan.direct
     run = await _judge(mesh, run)
-    reasons = [*money_reasons(run), *renamed_reasons(run), *empty_reasons(run)]
+    renamed = renamed_inputs(mesh.history.ledger, run)
+    reasons = [
+        *money_reasons(run),
+        *renamed_reasons(mesh.history.ledger, run, renamed),
+        *twin_reasons(run),
+        *empty_reasons(run),
+    ]
     if not direct:
         reasons += await _shrink_reasons(mesh, run)
-    return await _decide(mesh, run, reasons)
+    return await _decide(mesh, run, reasons, renamed)
 
 
 async def show_quarantine(mesh: Mesh, run: Run) -> None:
@@ -194,12 +204,29 @@ def money_reasons(run: Run) -> list[str]:
     return reasons
 
 
-def renamed_reasons(run: Run) -> list[str]:
-    """Known content under a new name is held: it would be counted twice."""
+def renamed_inputs(ledger: Ledger, run: Run) -> Pairs:
+    """Return pairs (new name, name under which the same content is published by now)."""
     assert run.plan is not None
+    found = renamed_in(run.plan.chunks, ledger.inputs_of(run))
+    return tuple({**dict(run.plan.renamed_inputs), **dict(found)}.items())
+
+
+def renamed_reasons(ledger: Ledger, run: Run, renamed: Pairs) -> list[str]:
+    """Known content under a new name is held: it would be counted twice."""
     return [
-        f"{new} has the same content as {old}, which is published already"
-        for new, old in run.plan.renamed_inputs
+        f"{new} has the same content as {old}, which {ledger.publisher(run, old)} has published"
+        for new, old in renamed
+    ]
+
+
+def twin_reasons(run: Run) -> list[str]:
+    """So is content that one run finds under two names, where there are rows to count twice."""
+    assert run.plan is not None
+    read = {c.input_id for c in run.plan.chunks if run.landed[c.chunk_id].read_row_count}
+    return [
+        f"{name} has the same content as {other}, which this run reads too"
+        for name, other in twins_in(run.plan.chunks)
+        if name in read
     ]
 
 
@@ -261,21 +288,25 @@ def shrink_reasons(
     return reasons
 
 
-async def _decide(mesh: Mesh, run: Run, reasons: list[str]) -> Run:
+async def _decide(mesh: Mesh, run: Run, reasons: list[str], renamed: Pairs) -> Run:
     assert run.audited is not None
-    assert run.plan is not None
     quality = run.spec.quality
     failed = failed_expectations(run.audited)
     if failed and quality.on_failure == "fail":
         raise QualityFailed("; ".join(failed), expectations=str(len(failed)))
     if failed and quality.on_failure == "hold":
         reasons = [*failed, *reasons]
-    if not reasons:
-        return run
+    return await hold(mesh, run, reasons, renamed) if reasons else run
+
+
+async def hold(mesh: Mesh, run: Run, reasons: Iterable[str], renamed: Pairs) -> Run:
+    """AUDITING → HELD. Raises HoldNotPossible."""
+    assert run.plan is not None
     if run.plan.direct:
         raise HoldNotPossible("; ".join(reasons))
-    expire = mesh.clock() + timedelta(seconds=quality.hold_for_seconds)
-    return await mesh.record(run, r.RunHeld(reasons=tuple(reasons), expire_time=expire))
+    expire = mesh.clock() + timedelta(seconds=run.spec.quality.hold_for_seconds)
+    detail = r.RunHeld(reasons=tuple(reasons), expire_time=expire, renamed_inputs=renamed)
+    return await mesh.record(run, detail)
 
 
 def failed_expectations(audited: r.RunAudited) -> list[str]:

@@ -1,5 +1,7 @@
 """PENDING → PLANNING → INGESTING: the source is split, the scope is fixed, the plan is journaled."""
 
+from collections.abc import Iterable, Mapping
+
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.mesh import Mesh
@@ -95,17 +97,37 @@ def sort_inputs(
         SourceChanged: `append`, and a known name has other content.
     """
     before = ledger.inputs.get((pipeline, spec.target.table_id(pipeline.tenant)), {})
-    names = {content: name for name, content in before.items() if content}
     known: list[str] = []
-    renamed: list[tuple[str, str]] = []
     for name, content in {c.input_id: c.content_hash for c in planned.chunks}.items():
         if spec.write.mode == "append" and not reload and name in before:
             if before[name] != content:
                 raise source_changed(name)
             known.append(name)
-        elif content and name not in before and content in names:
-            renamed.append((name, names[content]))
-    return known, tuple(renamed)
+    return known, renamed_in(planned.chunks, before)
+
+
+def renamed_in(chunks: Iterable[r.Chunk], before: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return pairs (new name, name in `before`) of inputs that have the same content."""
+    names = {content: name for name, content in before.items() if content}
+    inputs = {chunk.input_id: chunk.content_hash for chunk in chunks}
+    return tuple(
+        (name, names[content])
+        for name, content in inputs.items()
+        if content and name not in before and content in names
+    )
+
+
+def twins_in(chunks: Iterable[r.Chunk]) -> tuple[tuple[str, str], ...]:
+    """Return pairs (later name, earlier name) of inputs of one plan that have the same content."""
+    first: dict[str, str] = {}
+    twins: dict[str, str] = {}
+    for chunk in chunks:
+        if not chunk.content_hash:
+            continue
+        name = first.setdefault(chunk.content_hash, chunk.input_id)
+        if name != chunk.input_id:
+            twins[chunk.input_id] = name
+    return tuple(twins.items())
 
 
 def source_changed(name: str) -> SourceChanged:

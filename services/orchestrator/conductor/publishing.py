@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from libs.common.money import total
 from libs.common.names import RunName
+from services.orchestrator.conductor import auditing
 from services.orchestrator.conductor.mesh import Mesh
-from services.orchestrator.conductor.planning import source_changed
+from services.orchestrator.conductor.planning import SourceChanged, source_changed
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.run import IllegalMove, Run
@@ -57,10 +58,14 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
     """Journal what will be published: the point of no return. Call it under the table's lock.
 
     Returns:
-        The run PUBLISHING, or SUPERSEDED when newer looks at its whole scope are published.
+        The run PUBLISHING; SUPERSEDED when newer looks at its whole scope are published; HELD when
+        its audit did not know yet that one of its inputs is published under another name.
 
     Raises:
         IllegalMove: it was cancelled, or is published already.
+        SourceChanged: an input was published meanwhile with other content, or (of a HELD run) its
+            content under another name, which nobody who approves could know.
+        HoldNotPossible: as above, of a direct `append`.
     """
     run = mesh.run(run).require(READY)
     assert run.plan is not None
@@ -69,6 +74,8 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
         newer = mesh.history.ledger.superseded(run) or ""
         return await mesh.record(run, r.RunSuperseded(by_run=newer))
     chunks, known = fresh_chunks(mesh.history.ledger, run)
+    if renamed := _unseen(mesh.history.ledger, run):
+        return await _hold(mesh, run, renamed)
     staged = not run.plan.direct and bool(chunks or mine)
     old = await mesh.warehouse.published_by_scope(run, mine) if mine else {}
     statement = await mesh.warehouse.merge_statement(run, mine, without=known) if staged else ""
@@ -102,13 +109,30 @@ def fresh_chunks(ledger: Ledger, run: Run) -> tuple[tuple[r.Chunk, ...], tuple[s
     assert run.plan is not None
     if run.spec.write.mode != "append" or run.created.reload:
         return run.plan.chunks, ()
-    key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
-    before = ledger.inputs.get(key, {})
+    before = ledger.inputs_of(run)
     known = {c.input_id: c.content_hash for c in run.plan.chunks if c.input_id in before}
     for name, content in known.items():
         if before[name] != content:
             raise source_changed(name)
     return tuple(c for c in run.plan.chunks if c.input_id not in known), tuple(known)
+
+
+def _unseen(ledger: Ledger, run: Run) -> auditing.Pairs:
+    """Return the renamed inputs that neither the plan nor the reasons of a hold name."""
+    assert run.plan is not None
+    seen = {*run.plan.renamed_inputs, *(run.held.renamed_inputs if run.held else ())}
+    return tuple(pair for pair in auditing.renamed_inputs(ledger, run) if pair not in seen)
+
+
+async def _hold(mesh: Mesh, run: Run, renamed: auditing.Pairs) -> Run:
+    reasons = auditing.renamed_reasons(mesh.history.ledger, run, renamed)
+    if run.state is not RunState.HELD:
+        return await auditing.hold(mesh, run, reasons, renamed)
+    raise SourceChanged(
+        f"{'; '.join(reasons)} since this run was held: discard it and start another, "
+        "which is held for that and may then be approved",
+        source=renamed[0][0],
+    )
 
 
 def direct_streams(run: Run, chunks: Iterable[r.Chunk]) -> tuple[str, ...]:

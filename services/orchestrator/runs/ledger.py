@@ -80,6 +80,19 @@ class Ledger:
             pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
             pending.update(dict.fromkeys(published(run), position))
 
+    def inputs_of(self, run: Run) -> dict[str, str]:
+        """Return the content hash of all inputs that a run's pipeline has published to its table."""
+        return self.inputs.get((run.name.parent, run.spec.target.table_id(run.name.tenant)), {})
+
+    def publisher(self, run: Run, input_id: str) -> str:
+        """Return the run of the same pipeline that published an input last; empty if none did."""
+        found = [
+            (other.position, str(other.name))
+            for other in self.of(run.name.parent)
+            if other.published and other.publishing and input_id in dict(other.publishing.inputs)
+        ]
+        return max(found, default=(0, ""))[1]
+
     def begun(self, run: Run) -> int:
         """Return the journal position at which a run was created."""
         return self.history[run.name][0].position

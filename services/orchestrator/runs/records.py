@@ -210,6 +210,8 @@ class RunHeld(Part):
     type: Literal["run.held"] = "run.held"
     reasons: tuple[str, ...]
     expire_time: datetime
+    renamed_inputs: tuple[tuple[str, str], ...] = ()
+    """Pairs (new name, name under which the same content was published) that the reasons name."""
 
 
 class RunPublishing(Part):

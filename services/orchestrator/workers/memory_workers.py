@@ -42,7 +42,7 @@ class MemorySource:
     empty: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def hash_of(self, name: str) -> str:
-        return str(abs(hash(tuple(self.inputs[name]))))
+        return str(abs(hash(tuple((item.money, item.bad) for item in self.inputs[name]))))
 
 
 @dataclasses.dataclass(slots=True, eq=False)

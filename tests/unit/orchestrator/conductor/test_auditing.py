@@ -75,8 +75,8 @@ def reports() -> PipelineSpec:
 
 def two_days(made: World) -> None:
     made.source.inputs = {
-        name: [Item(scope=DAY, money=("1",)), Item(scope=NEXT, money=("2",))]
-        for name in ("usage", "costs")
+        name: [Item(scope=DAY, money=("1",)), Item(scope=NEXT, money=(money,))]
+        for name, money in (("usage", "2"), ("costs", "3"))
     }
 
 
