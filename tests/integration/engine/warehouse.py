@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 from google.api_core.exceptions import Conflict, GoogleAPICallError
@@ -23,11 +23,22 @@ Row = tuple[Any, ...]
 class Warehouse:
     """A dataset in a running engine, a REST client and a Storage Write client."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, dataset: str) -> None:
         self.engine = engine
         self.client = engine.client()
         self.writer = engine.write_client()
-        self.dataset = f"{engine.project}.d_{uuid.uuid4().hex[:8]}"
+        self.dataset = dataset
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()  # type: ignore[no-untyped-call]
+        self.writer.transport.close()  # type: ignore[no-untyped-call]
+
+    def again(self) -> Warehouse:
+        """Return the same dataset with clients of its own, to be closed by the caller."""
+        return Warehouse(self.engine, self.dataset)
 
     def table(self, name: str, *columns: tuple[str, str] | tuple[str, str, str]) -> str:
         """Create a table through REST; return project.dataset.table."""
@@ -108,8 +119,7 @@ class Warehouse:
 @contextlib.contextmanager
 def opened(engine: Engine) -> Iterator[Warehouse]:
     """Yield a new dataset; close the clients afterwards."""
-    warehouse = Warehouse(engine)
-    with warehouse.client, warehouse.writer:
+    with Warehouse(engine, f"{engine.project}.d_{uuid.uuid4().hex[:8]}") as warehouse:
         warehouse.client.create_dataset(warehouse.dataset, timeout=CALL_SECONDS)
         yield warehouse
 
