@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -99,4 +101,29 @@ def chunk_of(
         part=part,
         estimated_bytes=estimated_bytes,
         expected_row_count=expected_row_count,
+    )
+
+
+def fewer(chunks: Sequence[Chunk], most: int, spec_hash: str) -> list[Chunk]:
+    """Join neighbours of a file until there are no more than `most` chunks, and one for each file."""
+    width = max(1, -(-len(chunks) // most))
+    joined: list[Chunk] = []
+    for _, found in itertools.groupby(chunks, key=lambda chunk: chunk.input.input_id):
+        parts = list(found)
+        groups = (parts[i : i + width] for i in range(0, len(parts), width))
+        joined += (_joined(group, spec_hash) for group in groups)
+    return joined
+
+
+def _joined(chunks: Sequence[Chunk], spec_hash: str) -> Chunk:
+    first, last = chunks[0].part, chunks[-1].part
+    assert not isinstance(first, ReportWindow)
+    assert not isinstance(last, ReportWindow)
+    counts = [chunk.expected_row_count for chunk in chunks]
+    return chunk_of(
+        chunks[0].input,
+        dataclasses.replace(first, end=last.end),
+        spec_hash,
+        estimated_bytes=sum(chunk.estimated_bytes for chunk in chunks),
+        expected_row_count=None if None in counts else sum(count or 0 for count in counts),
     )

@@ -32,6 +32,12 @@ class SourceMalformed(FailedPrecondition):
     reason = "SOURCE_MALFORMED"
 
 
+class SourceTooLarge(FailedPrecondition):
+    """The plan of a source is larger than what can be told."""
+
+    reason = "SOURCE_TOO_LARGE"
+
+
 class SourceChanged(FailedPrecondition):
     """The source is not what was planned."""
 
@@ -108,6 +114,7 @@ CONFIG: Final = frozenset(
         "SOURCE_NOT_ALLOWED",
         "SOURCE_REFUSED",
         "SOURCE_MALFORMED",
+        "SOURCE_TOO_LARGE",
     }
 )
 SOURCE: Final = frozenset(

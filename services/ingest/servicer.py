@@ -11,7 +11,7 @@ from polars.exceptions import PanicException
 
 from libs.common.errors import InvalidRequest, Unavailable
 from libs.common.rpc import Context
-from services.ingest.failures import Cancelled, failed
+from services.ingest.failures import Cancelled, SourceTooLarge, failed
 from services.ingest.ingestion import Ingestion, Tally, Task
 from services.ingest.messages import chunk_message, failure_message, result_message
 from services.ingest.metrics import IngestMetrics
@@ -22,6 +22,9 @@ from services.ingest.sources.source import Source
 log = structlog.get_logger()
 
 BEAT_SECONDS: Final = 1.0
+
+LARGEST_PLAN: Final = 4 * 1024 * 1024 - 64 * 1024
+"""Bytes of a plan: somewhat less than a message may have."""
 
 Response = ingest_service_pb2.IngestChunkResponse
 
@@ -73,11 +76,13 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             plan = await asyncio.to_thread(source.plan, splitting)
         finally:
             cancelled.set()
-        return ingest_service_pb2.PlanChunksResponse(
+        response = ingest_service_pb2.PlanChunksResponse(
             chunks=[chunk_message(chunk) for chunk in plan.chunks],
             missing_columns=plan.missing_columns,
             extra_columns=plan.extra_columns,
         )
+        _refuse_too_large(request.source.source_id, response)
+        return response
 
     def _refuse_when_draining(self) -> None:
         if self._draining.is_set():
@@ -154,6 +159,18 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             quarantined=tally.quarantined_row_count,
         )
         return Response(result=result_message(tally))
+
+
+def _refuse_too_large(source: str, plan: ingest_service_pb2.PlanChunksResponse) -> None:
+    if plan.ByteSize() > LARGEST_PLAN:
+        raise SourceTooLarge(
+            f"the plan of {source} has {len(plan.chunks)} chunks in {plan.ByteSize()} bytes, and "
+            f"{LARGEST_PLAN} fit; narrow `path` of the source, or deliver fewer and larger files",
+            source=source,
+            chunks=str(len(plan.chunks)),
+            bytes=str(plan.ByteSize()),
+            allowed=str(LARGEST_PLAN),
+        )
 
 
 def _progress(tally: Tally, throttled: bool) -> ingest_service_pb2.Progress:

@@ -16,6 +16,7 @@ from services.orchestrator.workers.workers import (
     Assignment,
     Beat,
     ChunkFailed,
+    SourceTooLarge,
     WorkerGone,
 )
 from tests.contracts.worker_bench import (
@@ -181,3 +182,20 @@ async def test_a_plan_carries_window_chunk_size_and_spec(bench: Bench) -> None:
     assert request.parent == str(RUN)
     assert request.window.end_time.ToDatetime(tzinfo=UTC) == NOON
     assert (request.chunk_bytes, request.spec_hash) == (64 * 1024 * 1024, spec().spec_hash)
+
+
+async def test_a_plan_that_takes_too_long_says_so_and_stops_the_worker(bench: Bench) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.stall = True
+    worker = bench.impatient(0.3)
+    with pytest.raises(SourceTooLarge) as refused:
+        await worker.plan(PIPELINE, spec(), None)
+    assert str(refused.value) == (
+        "planning bill took longer than 0.3 s: narrow the source, or deliver it in smaller parts; "
+        "where it is small, look at worker w1"
+    )
+    assert refused.value.metadata == {"source": "bill"}
+    async with asyncio.timeout(5):
+        while bench.stopped() != 1:
+            await asyncio.sleep(0.01)

@@ -100,6 +100,7 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
     """An ingest service that does what a MemoryWorker does, and the client of it."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
         self.worker: Worker = GrpcWorker("w1", channel, Plain())
         self.memory = InMemory()
         self.refusal: ServiceError | None = None
@@ -108,6 +109,11 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
         self.plans: list[pb.PlanChunksRequest] = []
         self.callers: list[str] = []
         self.cut = 0
+        self.stall = False
+
+    def impatient(self, seconds: float) -> Worker:
+        """Return the same worker for a caller that waits so long for a plan."""
+        return GrpcWorker("w1", self._channel, Plain(), plan_seconds=seconds)
 
     def source(self, **inputs: list[Item]) -> None:
         self.memory.source(**inputs)
@@ -134,6 +140,11 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
         self, request: pb.PlanChunksRequest, context: Any
     ) -> pb.PlanChunksResponse:
         self.plans.append(request)
+        if self.stall:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cut += 1
         if self.refusal is not None:
             refusal, self.refusal = self.refusal, None
             raise refusal

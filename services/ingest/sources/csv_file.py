@@ -53,7 +53,7 @@ class CsvFile:
         header, begin = self._header(input_.input_id)
         matched = match(input_.input_id, header, splitting.columns)
         chunks = []
-        for part, count in self._parts(input_, begin, splitting.chunk_bytes, tuple(header)):
+        for part, count in self._parts(input_, begin, splitting, tuple(header)):
             chunks.append(
                 chunk_of(
                     input_,
@@ -94,11 +94,14 @@ class CsvFile:
         return [cell or "" for cell in split(text, self._dialect)], skip + begin
 
     def _parts(
-        self, input_: Input, begin: int, chunk_bytes: int, header: tuple[str, ...]
+        self, input_: Input, begin: int, splitting: Splitting, header: tuple[str, ...]
     ) -> Iterator[tuple[ByteRange, int]]:
+        chunk_bytes = splitting.chunk_bytes
         start, first, count, position = begin, 0, 0, begin
         step = min(self._block_bytes, max(SMALLEST_STEP, chunk_bytes))
         for records, _ in self._blocks(begin, input_.size_bytes, input_.input_id, step):
+            if splitting.cancelled.is_set():
+                raise Cancelled
             count += records.count
             position += records.complete_bytes
             if count and position - start >= chunk_bytes - step // 2:

@@ -1,12 +1,12 @@
 """The `file` source: files of one format below the tenant's folder."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from services.ingest.chunks import ByteRange, Chunk, Input, Plan, RowGroups
-from services.ingest.failures import SourceEmpty
+from services.ingest.chunks import ByteRange, Chunk, Input, Plan, RowGroups, fewer
+from services.ingest.failures import Cancelled, SourceEmpty
 from services.ingest.sources.csv_file import BLOCK, CsvFile
 from services.ingest.sources.json_file import JsonFile
 from services.ingest.sources.parquet_file import ParquetFile
@@ -14,10 +14,21 @@ from services.ingest.sources.paths import describe, find_files, planned_file
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Splitting
 
+MOST_CHUNKS: Final = 2000
+"""Most chunks of a plan: each has a stream, and a project may open 10,000 an hour."""
+
+HEADERS_BYTES: Final = 2 * 1024 * 1024
+"""What headers may take in a plan, where every chunk of a CSV file repeats that of its file."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Files of a tenant; `path` is a glob below its folder, `block_bytes` what is read at once."""
+    """Files of a tenant.
+
+    path: A glob below its folder.
+    block_bytes: What is read at once.
+    most_chunks: Of a plan, beside one for each file.
+    """
 
     root: Path
     tenant: str
@@ -26,18 +37,38 @@ class Files:
     dialect: Dialect = dataclasses.field(default_factory=Dialect)
     null_values: tuple[str, ...] = ()
     block_bytes: int = BLOCK
+    most_chunks: int = MOST_CHUNKS
 
     def plan(self, splitting: Splitting) -> Plan:
-        """Split every file that the glob matches, in order of path."""
+        """Split every file that the glob matches, in order of path.
+
+        Chunks are as large as asked for, or larger so that they are not too many.
+        """
+        cancelled = splitting.cancelled
+        inputs = {
+            path: describe(self.root, self.tenant, path, cancelled)
+            for path in find_files(self.root, self.tenant, self.path)
+        }
+        least = sum(input_.size_bytes for input_ in inputs.values()) // self.most_chunks
+        wanted = dataclasses.replace(splitting, chunk_bytes=max(splitting.chunk_bytes, least))
         chunks: list[Chunk] = []
         extra: dict[str, None] = {}
-        for path in find_files(self.root, self.tenant, self.path):
-            found, unknown = self._split(path, describe(self.root, self.tenant, path), splitting)
+        for path, input_ in inputs.items():
+            if cancelled.is_set():
+                raise Cancelled
+            found, unknown = self._split(path, input_, wanted)
             chunks += found
             extra |= dict.fromkeys(unknown)
         if not chunks:
             raise SourceEmpty(f"{self.path}: no row in any file", source=self.path)
-        return Plan(chunks=tuple(chunks), extra_columns=tuple(extra))
+        whole = fewer(chunks, self._most(chunks), splitting.spec_hash)
+        return Plan(chunks=tuple(whole), extra_columns=tuple(extra))
+
+    def _most(self, chunks: Sequence[Chunk]) -> int:
+        """Return how many chunks a plan may have: fewer where their headers are long."""
+        headers = {chunk.part.header for chunk in chunks if isinstance(chunk.part, ByteRange)}
+        sizes = (sum(len(name.encode()) + 6 for name in header) for header in headers)
+        return max(1, min(self.most_chunks, HEADERS_BYTES // max((1, *sizes))))
 
     def _split(
         self, path: Path, input_: Input, splitting: Splitting

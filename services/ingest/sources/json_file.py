@@ -31,6 +31,8 @@ class JsonFile:
         start, first, count, position = 0, 0, 0, 0
         step = min(self._block_bytes, max(SMALLEST_STEP, splitting.chunk_bytes))
         for lines, size in self._blocks(0, input_.size_bytes, input_.input_id, step):
+            if splitting.cancelled.is_set():
+                raise Cancelled
             position += size
             count += len(lines)
             if count and position - start >= splitting.chunk_bytes - step // 2:

@@ -1,11 +1,13 @@
 """Files below a tenant's folder: found by glob, never outside of it, never its secrets."""
 
 import hashlib
+import threading
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from services.ingest.chunks import Input
 from services.ingest.failures import (
+    Cancelled,
     SourceChanged,
     SourceNotAllowed,
     SourceNotFound,
@@ -54,11 +56,12 @@ def _refused(pattern: str, why: str) -> SourceNotAllowed:
     return SourceNotAllowed("path", f"found {pattern!r}; {why}", found=pattern)
 
 
-def describe(root: Path, tenant: str, path: Path) -> Input:
+def describe(root: Path, tenant: str, path: Path, cancelled: threading.Event) -> Input:
     """Return what identifies a file: its path below the tenant's folder, and its content.
 
     Raises:
         SourceUnavailable: it cannot be read.
+        Cancelled: `cancelled` was set.
     """
     name = path.relative_to(root / tenant).as_posix()
     digest = hashlib.sha256()
@@ -67,6 +70,8 @@ def describe(root: Path, tenant: str, path: Path) -> Input:
             before = path.stat()
             while block := file.read(BLOCK):
                 digest.update(block)
+                if cancelled.is_set():
+                    raise Cancelled
     except OSError as error:
         text = f"{name} cannot be read ({error.strerror}); make it readable, then try again"
         raise SourceUnavailable(text, source=name) from error

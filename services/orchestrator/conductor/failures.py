@@ -16,6 +16,7 @@ KINDS: Final[dict[str, Kind]] = {
     "SOURCE_NOT_ALLOWED": "config",
     "SOURCE_REFUSED": "config",
     "SOURCE_MALFORMED": "config",
+    "SOURCE_TOO_LARGE": "config",
     "SUITE_INVALID": "config",
     "TRANSFORM_INVALID": "config",
     "QUERY_REJECTED": "config",

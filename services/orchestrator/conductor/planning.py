@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.journal.journal import RecordTooLarge
 from services.orchestrator.judges.judges import Compiled
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import Ledger
@@ -12,7 +13,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.windows import Window
 from services.orchestrator.specs import PipelineSpec
 from services.orchestrator.workers.dispatcher import NoWorker
-from services.orchestrator.workers.workers import Planned
+from services.orchestrator.workers.workers import Planned, SourceTooLarge
 
 NO_SUITE = Compiled(document="", row_rule_count=0, table_rule_count=0)
 
@@ -34,7 +35,8 @@ async def plan(mesh: Mesh, run: Run) -> None:
     )
     left = tuple(chunk for chunk in planned.chunks if chunk.input_id not in known)
     inputs = tuple(dict.fromkeys(chunk.input_id for chunk in left))
-    await mesh.record(
+    await _record(
+        mesh,
         run,
         r.RunPlanned(
             chunks=left,
@@ -49,6 +51,22 @@ async def plan(mesh: Mesh, run: Run) -> None:
             ingest_time=mesh.clock(),
         ),
     )
+
+
+async def _record(mesh: Mesh, run: Run, plan: r.RunPlanned) -> None:
+    try:
+        await mesh.record(run, plan)
+    except RecordTooLarge as error:
+        source = run.spec.source.source_id
+        raise SourceTooLarge(
+            f"the plan of {source} has {len(plan.chunks)} chunks in {error.metadata['bytes']} bytes, "
+            f"and the journal takes {error.metadata['allowed']}; narrow the source, or deliver fewer "
+            "and larger files",
+            source=source,
+            chunks=str(len(plan.chunks)),
+            bytes=error.metadata["bytes"],
+            allowed=error.metadata["allowed"],
+        ) from error
 
 
 async def ask_worker(

@@ -16,7 +16,7 @@ from convergence.ingest.v1 import (
 from convergence.quality.v1 import suite_pb2
 from google.protobuf import json_format, timestamp_pb2
 
-from libs.common.channel import from_status, translated
+from libs.common.channel import from_status
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.failures import Kind
 from services.orchestrator.runs import records as r
@@ -28,10 +28,13 @@ from services.orchestrator.workers.workers import (
     Beat,
     ChunkFailed,
     Planned,
+    SourceTooLarge,
     WorkerGone,
 )
 
-PLAN_SECONDS: Final = 120.0
+PLAN_SECONDS: Final = 600.0
+"""How long a plan may take: a worker looks through every byte of the source for it."""
+
 REFUSALS: Final = frozenset({"WORKER_FULL", "WORKER_DRAINING"})
 FORMATS: Final = {
     "csv": source_pb2.FILE_FORMAT_CSV,
@@ -43,8 +46,16 @@ FORMATS: Final = {
 class GrpcWorker:
     """One worker at one address."""
 
-    def __init__(self, address: str, channel: grpc.aio.Channel, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        address: str,
+        channel: grpc.aio.Channel,
+        tokens: Tokens,
+        *,
+        plan_seconds: float = PLAN_SECONDS,
+    ) -> None:
         self._address = address
+        self._plan_seconds = plan_seconds
         self._stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
         self._tokens = tokens
 
@@ -64,12 +75,26 @@ class GrpcWorker:
             spec_hash=spec.spec_hash,
         )
         metadata = await self._tokens.metadata(parent)
-        with translated():
-            response = await self._stub.PlanChunks(request, metadata=metadata, timeout=PLAN_SECONDS)
+        try:
+            response = await self._stub.PlanChunks(
+                request, metadata=metadata, timeout=self._plan_seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise self._too_slow(spec) from error
+            raise from_status(error) from error
         return Planned(
             chunks=tuple(_chunk(chunk) for chunk in response.chunks),
             missing_columns=tuple(response.missing_columns),
             extra_columns=tuple(response.extra_columns),
+        )
+
+    def _too_slow(self, spec: PipelineSpec) -> SourceTooLarge:
+        return SourceTooLarge(
+            f"planning {spec.source.source_id} took longer than {self._plan_seconds:g} s: narrow "
+            "the source, or deliver it in smaller parts; where it is small, look at worker "
+            f"{self._address}",
+            source=spec.source.source_id,
         )
 
     async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:

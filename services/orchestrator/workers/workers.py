@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
+from libs.common.errors import FailedPrecondition
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.runs.records import Chunk, Failure, Landed, Scope
 from services.orchestrator.runs.windows import Window
@@ -51,6 +52,12 @@ class Beat:
     slot_count: int | None = None
 
 
+class SourceTooLarge(FailedPrecondition):
+    """The source cannot be planned as one run."""
+
+    reason = "SOURCE_TOO_LARGE"
+
+
 class ChunkFailed(Exception):
     """A try ended without a result; `transient` says whether another one may succeed."""
 
@@ -80,7 +87,10 @@ class Worker(Protocol):
     async def plan(
         self, parent: PipelineName | RunName, spec: PipelineSpec, window: Window | None
     ) -> Planned:
-        """Split the source. Raises ServiceError as PlanChunks documents it."""
+        """Split the source. Raises ServiceError as PlanChunks documents it.
+
+        SourceTooLarge also where planning takes longer than a caller waits.
+        """
 
     def ingest(self, assignment: Assignment) -> AsyncIterator[Beat | Landed]:
         """Stream one chunk: beats, then the result. Closing the iterator stops the work.

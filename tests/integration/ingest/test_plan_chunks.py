@@ -109,6 +109,16 @@ async def test_a_report_is_split_into_windows(worker: Served, provider: Provider
     assert not chunk.HasField("expected_row_count")
 
 
+async def test_a_plan_that_fits_into_no_message_is_refused_with_what_to_do(worker: Served) -> None:
+    for name in range(41):
+        worker.write(f"bills/{name}.csv", f"a,{'b' * 100_000}\n1,2\n")
+    with refused("FAILED_PRECONDITION", "SOURCE_TOO_LARGE") as refusal:
+        await worker.plan(plan_request(source=file_source("bills/*.csv")))
+    assert (refusal.metadata["chunks"], refusal.metadata["allowed"]) == ("41", "4128768")
+    assert int(refusal.metadata["bytes"]) > 4_128_768
+    assert "deliver fewer and larger files" in str(refusal.error)
+
+
 async def test_planning_twice_changes_nothing_and_gives_the_same(worker: Served) -> None:
     worker.write("f.csv", "a\n1\n")
     assert await worker.plan(plan_request()) == await worker.plan(plan_request())

@@ -1,6 +1,7 @@
 """Files of a tenant: found below its folder, and nowhere else."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from services.ingest.failures import (
     SourceUnavailable,
 )
 from services.ingest.sources.paths import describe, find_files, planned_file
+
+RUNNING = threading.Event()
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_a_folder_is_no_file(root: Path) -> None:
 
 
 def a_csv(root: Path) -> Input:
-    return describe(root, "acme", root / "acme" / "bills" / "a.csv")
+    return describe(root, "acme", root / "acme" / "bills" / "a.csv", RUNNING)
 
 
 def test_a_file_is_known_by_its_path_and_content(root: Path) -> None:
@@ -118,14 +121,14 @@ def test_a_file_is_known_by_its_path_and_content(root: Path) -> None:
     assert (found.input_id, found.size_bytes) == ("bills/a.csv", 16)
     copy = root / "acme" / "copy.csv"
     copy.write_text("acme/bills/a.csv")
-    assert describe(root, "acme", copy).content_hash == found.content_hash
+    assert describe(root, "acme", copy, RUNNING).content_hash == found.content_hash
     copy.write_text("acme/bills/b.csv")
-    assert describe(root, "acme", copy).content_hash != found.content_hash
+    assert describe(root, "acme", copy, RUNNING).content_hash != found.content_hash
 
 
 def test_a_file_that_is_gone_before_it_is_described_may_come_back(root: Path) -> None:
     with pytest.raises(SourceUnavailable, match="cannot be read"):
-        describe(root, "acme", root / "acme" / "bills" / "none.csv")
+        describe(root, "acme", root / "acme" / "bills" / "none.csv", RUNNING)
 
 
 def test_a_planned_file_is_read_while_it_is_as_it_was(root: Path) -> None:

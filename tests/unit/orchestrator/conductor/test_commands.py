@@ -210,8 +210,11 @@ async def test_a_plan_that_the_journal_cannot_hold_fails_its_run_and_no_other() 
     async with made.orchestrator() as o:
         run = await o.finish()
         assert run.failure is not None
-        assert (run.state, run.failure.reason) == (RunState.FAILED, "WAREHOUSE_REJECTED")
-        assert "number of chunks smaller" in run.failure.message
+        assert (run.state, run.failure.reason) == (RunState.FAILED, "SOURCE_TOO_LARGE")
+        assert run.failure.kind == "config"
+        assert "has 60 chunks in" in run.failure.message
+        assert "the journal takes 5000; narrow the source" in run.failure.message
+        assert (run.failure.metadata["source"], run.failure.metadata["chunks"]) == ("bill", "60")
         made.source.inputs = {"a.csv": ONE}
         assert (await o.finish(spec())).state is RunState.SUCCEEDED
 
