@@ -8,7 +8,9 @@ from typing import Final, TypeVar
 from libs.bigquery import datasets, jobs, tables
 from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
+from libs.bigquery.failures import QueryRejected, TableNotFound
 from libs.bigquery.ids import DatasetId, TableId
+from libs.common.errors import ServiceError
 from libs.common.lineage import base_type
 from libs.focus import columns as focus
 from libs.focus.views import VERSIONS, create_view_sql
@@ -17,6 +19,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import TransformSpec
 from services.orchestrator.transforms.guard import scope_parameter
 from services.orchestrator.warehouse import statements as sql
+from services.orchestrator.warehouse.settling import settle
 from services.orchestrator.warehouse.warehouse import (
     SchemaChanged,
     StagedTransform,
@@ -91,13 +94,18 @@ class BigQueryTransforms:
             ingest_time=now.isoformat(sep=" "),
             expire_time=(now + STAGING_LIFE).isoformat(sep=" "),
         )
-        await self._do(
-            jobs.run_once,
-            statement,
-            job_id=job_id,
-            parameters=scope_parameters(scope, self._scope_types(run, scope)),
-            timeout=SECONDS,
-        )
+        try:
+            await self._do(
+                jobs.run_once,
+                statement,
+                job_id=job_id,
+                parameters=scope_parameters(scope, self._scope_types(run, scope)),
+                timeout=SECONDS,
+            )
+        except (QueryRejected, TableNotFound):
+            raise
+        except ServiceError as error:
+            await settle(self._bq, job_id, error)
 
     async def _check_scope(
         self, transform: TransformSpec, staging: TableId, inside: str, scope: Scope

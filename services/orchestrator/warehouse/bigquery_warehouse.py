@@ -17,12 +17,14 @@ from libs.bigquery.failures import (
     WarehouseRejected,
 )
 from libs.bigquery.ids import DatasetId, TableId
+from libs.common.errors import ServiceError
 from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
 from services.orchestrator.warehouse import statements as sql
 from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
+from services.orchestrator.warehouse.settling import settle
 from services.orchestrator.warehouse.warehouse import (
     Counted,
     PublishFailed,
@@ -266,6 +268,8 @@ class BigQueryWarehouse:
             )
         except (QueryRejected, TableNotFound, JobIdTaken) as error:
             raise PublishFailed(f"job {job_id} failed: {error}", job=job_id) from error
+        except ServiceError as error:
+            await settle(self._bq, job_id, error)
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         if publishing.scope:
