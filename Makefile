@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ENGINE := .venvs/engine
+GX := .venvs/gx
 UV_VERSION := 0.13.9
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc
+.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -28,6 +29,11 @@ $(VENV)/.done: requirements.lock pyproject.toml | $(VENV)/bin/uv
 $(ENGINE)/.done: libs/local/engine/requirements.lock | $(VENV)/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(ENGINE)
 	$(UV) pip install --quiet --python $(ENGINE)/bin/python --require-hashes -r $<
+	@touch $@
+
+$(GX)/.done: tests/gx/requirements.lock | $(VENV)/bin/uv
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(GX)
+	$(UV) pip install --quiet --python $(GX)/bin/python --require-hashes -r $<
 	@touch $@
 
 demo: setup ## Two tenants' data through the whole mesh; BILL=path takes another bill
@@ -66,14 +72,21 @@ types: setup ## mypy, strict
 test: setup ## Every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
+gx: $(GX)/.done ## Record anew what Great Expectations says
+	$(GX)/bin/python -m tests.gx.record
+
+gx-check: $(GX)/.done ## That the recording is what Great Expectations says
+	$(GX)/bin/python -m tests.gx.record --check
+
 check: lint types test ## What CI requires
 
 breaking: setup ## That the protos break nobody who uses those of the main branch
 	$(BIN)/buf breaking --against '.git#branch=main'
 
-lock: $(VENV)/bin/uv ## Resolve both lock files anew: names, versions, hashes
+lock: $(VENV)/bin/uv ## Resolve all lock files anew: names, versions, hashes
 	$(UV) pip compile --quiet --python-version 3.11 --extra dev --extra local --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o libs/local/engine/requirements.lock libs/local/engine/requirements.in
+	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o tests/gx/requirements.lock tests/gx/requirements.in
 
 bench: setup ## Measure what the README states; writes bench/results/
 	$(BIN)/python -m bench.first_contact

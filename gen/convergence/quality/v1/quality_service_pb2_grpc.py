@@ -28,8 +28,8 @@ if _version_not_supported:
 class QualityServiceStub:
     """Judges rows by Great Expectations suites. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     def __init__(self, channel):
@@ -53,13 +53,13 @@ class QualityServiceStub:
 class QualityServiceServicer:
     """Judges rows by Great Expectations suites. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     def CompileSuite(self, request, context):
         """Compiles a suite against a table's columns, changing nothing.
-        Fails with INVALID_ARGUMENT / SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
+        Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
         missing column, a value that does not fit the column's type, a regex that RE2 refuses.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -68,7 +68,7 @@ class QualityServiceServicer:
 
     def EvaluateTable(self, request, context):
         """Evaluates the table rules of a suite by one SQL statement over the run's staging table, and judges them together with the row rules' metrics.
-        Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
+        Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, QUERY_REJECTED; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,8 +98,8 @@ def add_QualityServiceServicer_to_server(servicer, server):
 class QualityService:
     """Judges rows by Great Expectations suites. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class QualityServiceStub:
     """Judges rows by Great Expectations suites. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     @_typing.overload
@@ -39,38 +39,38 @@ class QualityServiceStub:
     def __new__(cls, channel: _aio.Channel) -> QualityServiceAsyncStub: ...
     CompileSuite: _grpc.UnaryUnaryMultiCallable[_quality_service_pb2.CompileSuiteRequest, _quality_service_pb2.CompileSuiteResponse]
     """Compiles a suite against a table's columns, changing nothing.
-    Fails with INVALID_ARGUMENT / SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
+    Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
     missing column, a value that does not fit the column's type, a regex that RE2 refuses.
     """
     EvaluateTable: _grpc.UnaryUnaryMultiCallable[_quality_service_pb2.EvaluateTableRequest, _quality_service_pb2.EvaluateTableResponse]
     """Evaluates the table rules of a suite by one SQL statement over the run's staging table, and judges them together with the row rules' metrics.
-    Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
+    Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, QUERY_REJECTED; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
     """
 
 @_typing.type_check_only
 class QualityServiceAsyncStub(QualityServiceStub):
     """Judges rows by Great Expectations suites. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CompileSuite: _aio.UnaryUnaryMultiCallable[_quality_service_pb2.CompileSuiteRequest, _quality_service_pb2.CompileSuiteResponse]  # type: ignore[assignment]
     """Compiles a suite against a table's columns, changing nothing.
-    Fails with INVALID_ARGUMENT / SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
+    Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
     missing column, a value that does not fit the column's type, a regex that RE2 refuses.
     """
     EvaluateTable: _aio.UnaryUnaryMultiCallable[_quality_service_pb2.EvaluateTableRequest, _quality_service_pb2.EvaluateTableResponse]  # type: ignore[assignment]
     """Evaluates the table rules of a suite by one SQL statement over the run's staging table, and judges them together with the row rules' metrics.
-    Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
+    Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, QUERY_REJECTED; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
     """
 
 class QualityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges rows by Great Expectations suites. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     @_abc_1.abstractmethod
@@ -80,7 +80,7 @@ class QualityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quality_service_pb2.CompileSuiteResponse, _abc.Awaitable[_quality_service_pb2.CompileSuiteResponse]]:
         """Compiles a suite against a table's columns, changing nothing.
-        Fails with INVALID_ARGUMENT / SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
+        Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, one violation per expectation that cannot be compiled: unknown type, unknown or uncompiled kwarg,
         missing column, a value that does not fit the column's type, a regex that RE2 refuses.
         """
 
@@ -91,7 +91,7 @@ class QualityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quality_service_pb2.EvaluateTableResponse, _abc.Awaitable[_quality_service_pb2.EvaluateTableResponse]]:
         """Evaluates the table rules of a suite by one SQL statement over the run's staging table, and judges them together with the row rules' metrics.
-        Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
+        Fails with INVALID_ARGUMENT / INVALID_REQUEST, SUITE_INVALID, QUERY_REJECTED; NOT_FOUND / TABLE_NOT_FOUND; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
         """
 
 def add_QualityServiceServicer_to_server(servicer: QualityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
