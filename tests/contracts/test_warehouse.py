@@ -1,5 +1,6 @@
 """What every warehouse keeps, in memory and in BigQuery: staging, publishing, quarantine, transforms."""
 
+import asyncio
 import dataclasses
 from collections.abc import Iterator
 from decimal import Decimal
@@ -7,10 +8,13 @@ from decimal import Decimal
 import pytest
 
 from libs.bigquery.client import BigQuery, Connection, connect
+from libs.bigquery.ids import DatasetId
+from libs.bigquery.tables import list_tables
 from services.orchestrator.runs import records as r
 from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
+from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from services.orchestrator.warehouse.warehouse import Counted, PublishFailed
-from tests.contracts.warehouse_bench import Bench, bigquery_bench, items, memory_bench
+from tests.contracts.warehouse_bench import Bench, BigQueryRows, bigquery_bench, items, memory_bench
 from tests.support.engine import Engine, start_engine
 from tests.unit.orchestrator.conductor.world import spec
 
@@ -312,6 +316,16 @@ async def silver(bench: Bench) -> list[str]:
     return sorted(cost for _, _, cost in await bench.rows.of(sql))
 
 
+async def left_over(bench: Bench) -> list[str]:
+    """Return what transforms have staged and nobody dropped."""
+    if isinstance(bench.warehouse, MemoryWarehouse):
+        return list(bench.warehouse.results)
+    assert isinstance(bench.rows, BigQueryRows)
+    staging = DatasetId(bench.rows.bigquery.connection.project, "acme_corp_staging")
+    found = await asyncio.to_thread(list_tables, bench.rows.bigquery, staging)
+    return [table.table for table in found if table.table.startswith("costs__")]
+
+
 async def test_a_transforms_result_waits_for_its_merge_which_may_be_repeated(bench: Bench) -> None:
     wanted = spec().model_copy(update={"transforms": (TRANSFORM,)})
     run = await bench.staged(wanted)
@@ -328,6 +342,11 @@ async def test_a_transforms_result_waits_for_its_merge_which_may_be_repeated(ben
     )
     for _ in range(2):
         assert await bench.warehouse.publish_transform(run, started) == 3
+    assert len(await left_over(bench)) == 1
+    for _ in range(2):
+        await bench.warehouse.tidy_transform(run, started)
+        assert await bench.warehouse.publish_transform(run, started) == 3
+    assert await left_over(bench) == []
     assert await silver(bench) == sorted(["1.5", LONG, "-7"])
 
 

@@ -48,11 +48,11 @@ class MemoryRows:
 
 class BigQueryRows:
     def __init__(self, bigquery: BigQuery) -> None:
-        self._bq = bigquery
+        self.bigquery = bigquery
 
     async def of(self, table: str) -> Published:
         statement = f"SELECT _run_id, _source, CAST(cost AS STRING) AS cost FROM {table}"
-        rows = await asyncio.to_thread(jobs.query, self._bq, statement)
+        rows = await asyncio.to_thread(jobs.query, self.bigquery, statement)
         found = [(str(x["_run_id"]), str(x["_source"]), _plain(str(x["cost"]))) for x in rows]
         return sorted(found)
 

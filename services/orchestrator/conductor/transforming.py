@@ -1,5 +1,8 @@
 """TRANSFORMING → SUCCEEDED or TRANSFORM_FAILED: silver follows raw, or stays as it was."""
 
+import structlog
+
+from libs.common.errors import ServiceError
 from services.orchestrator.conductor.failures import failure_of
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.publishing import TableLocks
@@ -8,6 +11,8 @@ from services.orchestrator.runs.ledger import published, scope
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import TransformSpec
+
+log = structlog.get_logger()
 
 
 async def transform(mesh: Mesh, run: Run, locks: TableLocks) -> None:
@@ -57,6 +62,16 @@ async def _one(mesh: Mesh, run: Run, spec: TransformSpec) -> None:
             scope=wanted,
         ),
     )
+    if started is not None:
+        await _tidy(mesh, run, started)
+
+
+async def _tidy(mesh: Mesh, run: Run, started: r.TransformStarted) -> None:
+    """Drop what was staged, now that its end is durable; what cannot be dropped expires."""
+    try:
+        await mesh.warehouse.tidy_transform(run, started)
+    except ServiceError as error:
+        log.warning("tidying.left", transform=started.transform_id, cause=str(error))
 
 
 async def _stage(mesh: Mesh, run: Run, spec: TransformSpec, wanted: r.Scope) -> r.TransformStarted:
@@ -80,7 +95,7 @@ def _started(run: Run, spec: TransformSpec) -> r.TransformStarted | None:
 
 def transform_job_id(run: Run, spec: TransformSpec) -> str:
     """Return the id of the job that publishes a transform in the run's present attempt."""
-    return f"cvg-{run.name.tenant}-{run.name.run}-{spec.transform_id}-{run.attempt}"
+    return f"cvg-{run.name.tenant}-{run.name.run}-transform-{spec.transform_id}-{run.attempt}"
 
 
 def wanted_scope(mesh: Mesh, run: Run, spec: TransformSpec) -> r.Scope:

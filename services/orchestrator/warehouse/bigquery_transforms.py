@@ -169,8 +169,8 @@ class BigQueryTransforms:
             )
 
     async def finish(self, run: Run, started: TransformStarted) -> int:
-        """Count the rows of the scope and drop the staging table."""
-        transform = next(t for t in run.spec.transforms if t.transform_id == started.transform_id)
+        """Count the rows that a run's transform has published."""
+        transform = _transform(run, started)
         target = TableId(
             self._bq.connection.project,
             f"{run.name.tenant}_{transform.target.dataset}",
@@ -182,8 +182,11 @@ class BigQueryTransforms:
             f"{sql.text(run.name.run)} AND _transform = {sql.text(transform.transform_id)}",
             timeout=SECONDS,
         )
-        await self._do(tables.drop_table, self._staging(run, transform))
         return int(str(row["row_count"]))
+
+    async def tidy(self, run: Run, started: TransformStarted) -> None:
+        """Drop the staging table."""
+        await self._do(tables.drop_table, self._staging(run, _transform(run, started)))
 
     def _staging(self, run: Run, transform: TransformSpec) -> TableId:
         name = f"{transform.transform_id}__{run.name.run}_{run.attempt}"
@@ -216,6 +219,10 @@ class BigQueryTransforms:
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await asyncio.to_thread(call, self._bq, *args, **kwargs)
+
+
+def _transform(run: Run, started: TransformStarted) -> TransformSpec:
+    return next(t for t in run.spec.transforms if t.transform_id == started.transform_id)
 
 
 def scope_parameters(scope: Scope, types: dict[str, str]) -> dict[str, list[object]]:

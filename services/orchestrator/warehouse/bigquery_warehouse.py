@@ -298,6 +298,9 @@ class BigQueryWarehouse:
         await self._job(run, started.statement, started.job_id)
         return await self._transforms.finish(run, started)
 
+    async def tidy_transform(self, run: Run, started: TransformStarted) -> None:
+        await self._transforms.tidy(run, started)
+
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
         statement = (
             f"SELECT * FROM {self._quarantine(run.spec).sql} WHERE _run_id = "

@@ -232,12 +232,16 @@ class MemoryWarehouse:
         await self._before("publish_transform")
         what = json.loads(started.statement)
         silver = self.tables.setdefault(what["silver"], [])
-        new = self.results[what["result"]]
         if started.job_id not in self.jobs:
+            new = self.results[what["result"]]
             self.jobs[started.job_id] = True
             silver[:] = [row for row in silver if not _in_scope(row, started.scope)] + new
         self._after("publish_transform")
-        return len(new)
+        return sum(_in_scope(row, started.scope) for row in silver)
+
+    async def tidy_transform(self, run: Run, started: TransformStarted) -> None:
+        await self._before("tidy_transform")
+        self.results.pop(json.loads(started.statement)["result"], None)
 
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
         await self._before("quarantined")

@@ -124,8 +124,11 @@ class Warehouse(Protocol):
     async def publish_transform(self, run: Run, started: TransformStarted) -> int:
         """Run a transform's MERGE once under its job id; return the rows in its scope now.
 
-        Raises PublishFailed. Drops the transform's staging afterwards.
+        Raises PublishFailed.
         """
+
+    async def tidy_transform(self, run: Run, started: TransformStarted) -> None:
+        """Drop the transform's staging, when nobody will ask for its MERGE again."""
 
     async def quarantined(self, run: Run, *, offset: int, limit: int) -> list[dict[str, object]]:
         """Return quarantined rows of the run, by source and row number."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from libs.common.errors import Unavailable
+from libs.common.errors import FailedPrecondition, Unavailable
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -168,6 +168,38 @@ async def test_what_was_published_after_a_transform_looked_still_waits_for_one()
         await o.until(newer, RunState.SUCCEEDED)
     assert third.transforms["t0"].scope == (("_source", ("a.csv", "b.csv")),)
     assert silver(made) == [("a.csv", "3"), ("a.csv", "4"), ("b.csv", "7")]
+
+
+async def test_a_transform_named_publish_is_another_job_than_the_publishing_one() -> None:
+    made = World.of(a_csv=ONE)
+    wanted = spec(transforms=1)
+    named = wanted.transforms[0].model_copy(update={"transform_id": "publish"})
+    async with made.orchestrator() as o:
+        done = await o.finish(wanted.model_copy(update={"transforms": (named,)}))
+    assert done.publishing is not None
+    (started,) = done.transform_jobs
+    assert started.job_id != done.publishing.job_id
+    assert silver(made) == [("a.csv", "1.5"), ("a.csv", "2.25")]
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), FailedPrecondition("no")])
+async def test_what_a_transform_has_staged_is_dropped_when_its_end_is_durable(
+    error: Exception,
+) -> None:
+    made = World.of(a_csv=ONE)
+    wanted = spec(transforms=1)
+    async with made.orchestrator() as o:
+        run = await o.start(wanted)
+        await reached(made, "publish_transform")
+        made.journals.gate = asyncio.Event()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert "tidy_transform" not in made.warehouse.calls
+        made.warehouse.errors["tidy_transform"] = [error]
+        made.journals.gate.set()
+        done = await o.until(run, RunState.SUCCEEDED)
+    assert done.transforms["t0"].row_count == 2
+    assert made.warehouse.calls.count("tidy_transform") == 1
 
 
 async def test_a_warehouse_that_is_away_for_long_never_fails_a_transform() -> None:
