@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -14,7 +15,14 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from services.orchestrator.warehouse.warehouse import Counted, PublishFailed
-from tests.contracts.warehouse_bench import Bench, BigQueryRows, bigquery_bench, items, memory_bench
+from tests.contracts.warehouse_bench import (
+    LATER,
+    Bench,
+    BigQueryRows,
+    bigquery_bench,
+    items,
+    memory_bench,
+)
 from tests.support.engine import Engine, start_engine
 from tests.unit.orchestrator.conductor.world import spec
 
@@ -76,6 +84,15 @@ async def test_a_commit_may_be_repeated_and_streams_that_are_gone_hold_up_no_oth
         (first.chunk_id, first.chunk_attempt): 2,
         (second.chunk_id, second.chunk_attempt): 1,
     }
+
+
+async def test_staging_may_be_kept_for_longer_and_keeps_its_rows(bench: Bench) -> None:
+    run = await bench.staged()
+    before = await bench.warehouse.chunk_counts(run)
+    for days in (1, 2):
+        await bench.warehouse.keep_staging(run, expire_time=LATER + dt.timedelta(days=days))
+    await bench.warehouse.prepare(run, staging=True, expire_time=LATER)
+    assert await bench.warehouse.chunk_counts(run) == before != {}
 
 
 async def test_strays_are_deleted_and_what_the_journal_names_stays(bench: Bench) -> None:

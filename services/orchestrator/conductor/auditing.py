@@ -305,6 +305,7 @@ async def hold(mesh: Mesh, run: Run, reasons: Iterable[str], renamed: Pairs) -> 
     if run.plan.direct:
         raise HoldNotPossible("; ".join(reasons))
     expire = mesh.clock() + timedelta(seconds=run.spec.quality.hold_for_seconds)
+    await mesh.warehouse.keep_staging(run, expire_time=expire + timedelta(days=1))
     detail = r.RunHeld(reasons=tuple(reasons), expire_time=expire, renamed_inputs=renamed)
     return await mesh.record(run, detail)
 

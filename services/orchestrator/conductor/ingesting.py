@@ -78,7 +78,7 @@ async def ingest(mesh: Mesh, run: Run, live: Live) -> None:
 
 
 def staging_expiry(mesh: Mesh, run: Run) -> datetime:
-    """Staging lives `hold_for` and a day: longer than any state that needs it."""
+    """Staging lives `hold_for` and a day from now: ask when a run comes to a state that needs it."""
     return mesh.clock() + timedelta(days=1, seconds=run.spec.quality.hold_for_seconds)
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from libs.common.money import total
 from libs.common.names import RunName
 from services.orchestrator.conductor import auditing
+from services.orchestrator.conductor.ingesting import staging_expiry
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.planning import SourceChanged, source_changed
 from services.orchestrator.runs import records as r
@@ -77,6 +78,8 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
     if renamed := _unseen(mesh.history.ledger, run):
         return await _hold(mesh, run, renamed)
     staged = not run.plan.direct and bool(chunks or mine)
+    if run.state is RunState.HELD:
+        await mesh.warehouse.keep_staging(run, expire_time=staging_expiry(mesh, run))
     old = await mesh.warehouse.published_by_scope(run, mine) if mine else {}
     statement = await mesh.warehouse.merge_statement(run, mine, without=known) if staged else ""
     mesh.run(run).require(READY)

@@ -98,7 +98,10 @@ class BigQueryWarehouse:
                 expires_at=expire_time,
             )
             if not made.created:
-                await self._do(tables.set_expiration, self._staging(run), expire_time)
+                await self.keep_staging(run, expire_time=expire_time)
+
+    async def keep_staging(self, run: Run, *, expire_time: dt.datetime) -> None:
+        await self._do(tables.set_expiration, self._staging(run), expire_time)
 
     async def _prepare_target(self, spec: PipelineSpec) -> None:
         declared = [column.platform() for column in spec.columns]

@@ -50,6 +50,8 @@ class MemoryWarehouse:
     """
 
     tables: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
+    expirations: dict[str, datetime] = dataclasses.field(default_factory=dict)
+    """When staging tables would be dropped, by name; nobody drops them here."""
     streams: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
     committed: dict[str, str] = dataclasses.field(default_factory=dict)
     jobs: dict[str, bool] = dataclasses.field(default_factory=dict)
@@ -99,7 +101,14 @@ class MemoryWarehouse:
         names = [self.target(run.spec), self.quarantine(run.spec)]
         for name in [*names, *([self.staging(run)] if staging else [])]:
             self.tables.setdefault(name, [])
+        if staging:
+            self.expirations[self.staging(run)] = expire_time
         self._after("prepare")
+
+    async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
+        await self._before("keep_staging")
+        assert self.staging(run) in self.tables
+        self.expirations[self.staging(run)] = expire_time
 
     def _commit(self, table: str, names: Iterable[str]) -> None:
         for name in names:

@@ -68,6 +68,9 @@ class Warehouse(Protocol):
         A staging table that is there lives until `expire_time` from now on.
         """
 
+    async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
+        """Have the staging table, which is there, live until `expire_time`."""
+
     async def commit_staged(self, run: Run, done: Sequence[Landed]) -> None:
         """Make the rows of finished chunks visible in staging; streams that are gone are left out."""
 
