@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery, Connection, connect
@@ -15,10 +16,15 @@ from libs.bigquery.datasets import ensure_dataset
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import ensure_table
 from libs.common.errors import ServiceError
-from libs.metadata.tables import DATASET, TABLES
+from libs.metadata.tables import DATASET, PIPELINE_RUNS, TABLES
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
-from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.projections.bigquery_projections import (
+    BigQueryProjections,
+    batches,
+    run_row,
+    select,
+)
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -128,6 +134,55 @@ async def test_what_each_expectation_said_is_a_row_an_attempt(bigquery: BigQuery
     ]  # fmt: skip
     assert [row["observed_value"] for row in found] == [None, QUOTED]
     assert json.loads(str(found[1]["kwargs"])) == {"value_set": [QUOTED]}
+
+
+async def test_a_run_that_is_retried_after_its_audit_has_its_results_once(
+    bigquery: BigQuery,
+) -> None:
+    made = World.of(a_csv=ONE)
+    made.judge.results = (result(0),)
+    made.warehouse.broken_transforms.add("t0")
+    async with made.orchestrator() as o:
+        failed = await o.finish(spec(transforms=1))
+        assert failed.state is RunState.TRANSFORM_FAILED
+        made.warehouse.broken_transforms.clear()
+        await o.retry(failed)
+        done = await o.until(failed, RunState.SUCCEEDED)
+    assert done.attempt == 2
+    for run in (failed, done):
+        await BigQueryProjections(bigquery, await history_of(made)).write([run])
+    found = await rows(bigquery, "SELECT expectation, attempt FROM metadata.dq_results")
+    assert found == [{"expectation": "rule0", "attempt": 1}]
+
+
+async def test_a_row_that_bigquery_refuses_is_left_out_and_stops_no_other(
+    bigquery: BigQuery,
+) -> None:
+    made = World.of(a_csv=ONE)
+    runs = [await finished(made) for _ in range(3)]
+    odd = dataclasses.replace(runs[1], attempt=2**70)
+    with capture_logs() as logged:
+        await BigQueryProjections(bigquery, await history_of(made)).write([runs[0], odd, runs[2]])
+    assert await states(bigquery) == {run.name.run: "SUCCEEDED" for run in (runs[0], runs[2])}
+    (line,) = [entry for entry in logged if entry["event"] == "projection.refused"]
+    assert (line["table"], line["row"]) == ("pipeline_runs", [str(odd.name)])
+
+
+async def test_rows_are_written_in_statements_that_bigquery_takes(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    long = r.Failure(kind="data", reason="QUALITY_FAILED", message="é" * 200_000, advice="")
+    runs = [
+        dataclasses.replace(await finished(made), state=RunState.FAILED, failure=long)
+        for _ in range(3)
+    ]
+    selects = [select(run_row(run), PIPELINE_RUNS) for run in runs]
+    assert [len(part) for part in batches(selects)] == [2, 1]
+    assert [len(part) for part in batches(["x"] * 401)] == [200, 200, 1]
+    assert [len(part) for part in batches(["é" * 100_000] * 8)] == [4, 4]
+    assert batches(["x" * 2_000_000]) == [["x" * 2_000_000]]
+    assert batches([]) == []
+    await BigQueryProjections(bigquery, await history_of(made)).write(runs)
+    assert await states(bigquery) == {run.name.run: "FAILED" for run in runs}
 
 
 async def test_a_late_write_of_an_older_state_changes_nothing(bigquery: BigQuery) -> None:

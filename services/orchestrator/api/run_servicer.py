@@ -180,7 +180,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         active = self._seat.active()
         run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
         results = run.audited.results if run.audited else ()
-        messages = [result_message(result, run.attempt) for result in results]
+        messages = [result_message(result, run.audit_attempt) for result in results]
         some, token = _page("results", request).of(messages)
         return run_service_pb2.ListRunResultsResponse(results=some, next_page_token=token)
 

@@ -13,6 +13,7 @@ import structlog
 
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
+from libs.bigquery.failures import QueryRejected, WarehouseForbidden, WarehouseRejected
 from libs.bigquery.ids import TableId
 from libs.common.errors import ServiceError
 from libs.common.names import RunName
@@ -25,10 +26,16 @@ from services.orchestrator.warehouse.statements import text
 log = structlog.get_logger()
 
 BATCH: Final = 200
+BATCH_BYTES: Final = 900_000
+"""Most bytes of a statement's rows; BigQuery takes a statement of 1 MB."""
+
 PAUSE_SECONDS: Final = 2.0
 """How long changes are gathered before they are written: a short run is one MERGE, not one a state."""
 
 SECONDS: Final = 60.0
+REFUSED: Final = (QueryRejected, WarehouseRejected)
+"""What another try of the same statement ends with again."""
+
 Row = Mapping[str, object]
 
 
@@ -81,9 +88,7 @@ class BigQueryProjections:
         """
         audited = [run for run in runs if run.audit_position != self._judged.get(run.name, 0)]
         results = [row for run in audited for row in result_rows(run)]
-        for i in range(0, len(results), BATCH):
-            part = results[i : i + BATCH]
-            await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), part)
+        await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), results)
         await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
         for run in runs:
             self._judged[run.name] = run.audit_position
@@ -91,27 +96,60 @@ class BigQueryProjections:
                 del self._judged[run.name]
 
     async def _merge(self, table: MetadataTable, key: Sequence[str], rows: Sequence[Row]) -> None:
-        if rows:
-            statement = merge_rows(self._table(table).sql, table, key, rows)
-            await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+        """Write rows; one that BigQuery refuses is logged and left out, so that no other waits."""
+        selects = {select(row, table): [row[name] for name in key] for row in rows}
+        for part in batches(list(selects)):
+            try:
+                await self._query(merge(self._table(table).sql, table, key, part))
+            except WarehouseForbidden:
+                raise
+            except REFUSED:
+                await self._one_by_one(table, key, {row: selects[row] for row in part})
+
+    async def _one_by_one(
+        self, table: MetadataTable, key: Sequence[str], selects: Mapping[str, Sequence[object]]
+    ) -> None:
+        for row, named in selects.items():
+            try:
+                await self._query(merge(self._table(table).sql, table, key, [row]))
+            except WarehouseForbidden:
+                raise
+            except REFUSED as error:
+                log.warning("projection.refused", table=table.name, row=named, cause=str(error))
+
+    async def _query(self, statement: str) -> None:
+        await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
 
     def _table(self, table: MetadataTable) -> TableId:
         return TableId(self._bq.connection.project, DATASET, table.name)
 
 
-def merge_rows(sql: str, table: MetadataTable, key: Sequence[str], rows: Iterable[Row]) -> str:
-    """Return a MERGE of literal rows by `key`; only a higher `position` changes a row."""
+def select(row: Row, table: MetadataTable) -> str:
+    """Return a row as a SELECT of literals."""
+    columns = ", ".join(f"{literal(row.get(c.name), c.type)} AS {c.name}" for c in table.columns)
+    return f"SELECT {columns}"
+
+
+def batches(selects: Sequence[str]) -> list[list[str]]:
+    """Cut rows into parts of no more than BATCH rows and BATCH_BYTES; a longer row is one alone."""
+    parts: list[list[str]] = []
+    size = 0
+    for row in selects:
+        size += len(row.encode())
+        if not parts or len(parts[-1]) == BATCH or size > BATCH_BYTES:
+            parts.append([])
+            size = len(row.encode())
+        parts[-1].append(row)
+    return parts
+
+
+def merge(sql: str, table: MetadataTable, key: Sequence[str], selects: Iterable[str]) -> str:
+    """Return a MERGE of rows by `key`; only a higher `position` changes a row."""
     names = [column.name for column in table.columns]
-    types = {column.name: column.type for column in table.columns}
-    selects = [
-        "SELECT " + ", ".join(f"{literal(row.get(n), types[n])} AS {n}" for n in names)
-        for row in rows
-    ]
-    source = " UNION ALL ".join(selects)
     on = " AND ".join(f"t.{name} = s.{name}" for name in key)
     sets = ", ".join(f"{name} = s.{name}" for name in names if name not in key)
     return (
-        f"MERGE {sql} t USING ({source}) s ON {on}"
+        f"MERGE {sql} t USING ({' UNION ALL '.join(selects)}) s ON {on}"
         f" WHEN MATCHED AND s.position > t.position THEN UPDATE SET {sets}"
         f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)})"
         f" VALUES ({', '.join(f's.{name}' for name in names)})"
@@ -180,7 +218,7 @@ def result_rows(run: Run) -> list[dict[str, object]]:
             "tenant_id": run.name.tenant,
             "pipeline_id": run.name.pipeline,
             "run_id": run.name.run,
-            "attempt": run.attempt,
+            "attempt": run.audit_attempt,
             "expectation": result.rule_id,
             "expectation_type": result.expectation_type,
             "column_name": result.column or None,

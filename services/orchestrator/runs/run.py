@@ -47,6 +47,8 @@ class Run:
     landed: dict[str, r.Landed] = dataclasses.field(default_factory=dict)
     """Completed chunks by id. Never changed in place."""
     audited: r.RunAudited | None = None
+    audit_attempt: int = 0
+    """The attempt that was audited: one that only transforms again has the audit before it."""
     audit_position: int = 0
     audit_time: datetime | None = None
     held: r.RunHeld | None = None
@@ -117,7 +119,11 @@ def _lost(run: Run, record: r.Record, detail: r.ChunksLost) -> Run:
 
 def _audited(run: Run, record: r.Record, detail: r.RunAudited) -> Run:
     return dataclasses.replace(
-        run, audited=detail, audit_position=record.position, audit_time=record.time
+        run,
+        audited=detail,
+        audit_attempt=run.attempt,
+        audit_position=record.position,
+        audit_time=record.time,
     )
 
 

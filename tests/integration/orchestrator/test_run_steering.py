@@ -169,6 +169,32 @@ async def test_a_failed_transform_is_retried_with_the_files_as_they_now_stand(
     assert [t.transform for t in done.receipt.transforms] == ["t0", "t1"]
 
 
+async def test_results_keep_the_attempt_that_was_judged_when_only_transforms_are_retried(
+    world: World, tmp_path: Path
+) -> None:
+    world.judge.results = (
+        r.Result(
+            rule_id="r1",
+            expectation_type="expect_table_row_count_to_be_between",
+            column="",
+            kwargs="{}",
+            success=True,
+            severity="critical",
+            element_count=2,
+            missing_count=0,
+        ),
+    )
+    world.warehouse.broken_transforms.add("t0")
+    async with edge_over(world, tmp_path, catalogue=catalogue_of(spec(transforms=1))) as edge:
+        run = await edge.finish()
+        world.warehouse.broken_transforms.clear()
+        await edge.ask("RetryRun", pb.RetryRunRequest(name=run.name, failed_attempt=1))
+        done = await edge.until(run.name, "SUCCEEDED")
+        answer = await edge.ask("ListRunResults", pb.ListRunResultsRequest(parent=run.name))
+    assert done.attempt == 2
+    assert [(one.rule_id, one.attempt) for one in answer.results] == [("r1", 1)]
+
+
 @pytest.mark.parametrize(
     ("method", "end", "rows"), [("ApproveRun", "SUCCEEDED", 2), ("DiscardRun", "CANCELLED", 0)]
 )
