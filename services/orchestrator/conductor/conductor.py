@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import timedelta
@@ -29,6 +30,12 @@ log = structlog.get_logger()
 STEP_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEP_TRIES: Final = 12
 """Tries of a step before PUBLISHING while a neighbour is away."""
+
+TIDY_SECONDS: Final = 60.0
+"""Pause between tries of a tidying that fails again and again."""
+
+UNTIDIED_FOR: Final = timedelta(days=1)
+"""How long before the journal's last record a run may have ended that is tidied at a start."""
 
 FAILED_FOR: Final = timedelta(days=30)
 """How long a failed run may be retried."""
@@ -60,6 +67,18 @@ class Conductor:
                 self.locks.restore(table, run.name)
         for run in sorted(runs, key=lambda x: x.position):
             self.start(run)
+        for run in self._untidied():
+            self.tidy(run)
+
+    def _untidied(self) -> list[Run]:
+        """Return runs whose tidying a kill may have cut off: it begins after their last record."""
+        runs = self.mesh.history.ledger.runs.values()
+        last = max((run.update_time for run in runs), default=None)
+        return [
+            run
+            for run in runs
+            if tidied_late(run) and last is not None and last - run.update_time <= UNTIDIED_FOR
+        ]
 
     def start(self, run: Run) -> None:
         """Begin to drive a run; nothing happens if somebody does already."""
@@ -230,7 +249,7 @@ class Conductor:
         task.add_done_callback(self._asked.discard)
 
     async def _tidy(self, run: Run) -> None:
-        for pause in STEP_BACKOFF_SECONDS:
+        for pause in itertools.chain(STEP_BACKOFF_SECONDS, itertools.repeat(TIDY_SECONDS)):
             try:
                 return await self.mesh.warehouse.tidy_unpublished(run)
             except ServiceError as error:
@@ -250,7 +269,8 @@ class Conductor:
     async def transform(self, run: Run) -> None:
         """TRANSFORMING → SUCCEEDED."""
         try:
-            await publishing.tidy(self.mesh, run)
+            for ended in await publishing.tidy(self.mesh, run):
+                self.tidy(ended)
         except ServiceError as error:
             if transient(error):
                 raise
@@ -314,6 +334,12 @@ def ends(state: RunState, error: BaseException, tries: int) -> bool:
     if transient(error):
         return state in BOUNDED and tries >= STEP_TRIES
     return True
+
+
+def tidied_late(run: Run) -> bool:
+    """Return whether a run's end is recorded before what it leaves is removed."""
+    cancelled_failed = run.state is RunState.CANCELLED and run.failure is not None
+    return run.state is RunState.SUPERSEDED or cancelled_failed
 
 
 def _say_moved(run: Run, error: BaseException) -> None:

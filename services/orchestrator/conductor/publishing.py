@@ -1,6 +1,7 @@
 """AUDITING or HELD → PUBLISHING → TRANSFORMING: intent recorded, the idempotent effect, the outcome."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -191,26 +192,29 @@ async def _restated(mesh: Mesh, run: Run) -> r.Restatement | None:
     )
 
 
-async def tidy(mesh: Mesh, run: Run) -> None:
-    """After a publication: drop what it made needless. May be repeated, at any later time."""
+async def tidy(mesh: Mesh, run: Run) -> list[Run]:
+    """After a publication: drop what it made needless. May be repeated, at any later time.
+
+    Returns:
+        Runs that are SUPERSEDED now; what they have left is still there.
+    """
     assert run.publishing is not None
     await mesh.warehouse.tidy_published(run, run.publishing)
-    await supersede_older(mesh, run)
+    return await supersede_older(mesh, run)
 
 
-async def supersede_older(mesh: Mesh, run: Run) -> None:
-    """End held and failed runs whose whole scope has newer looks."""
+async def supersede_older(mesh: Mesh, run: Run) -> list[Run]:
+    """End held and failed runs whose whole scope has newer looks; return them."""
     older = [
         other
         for other in mesh.history.ledger.of(run.name.parent)
         if other.state in {RunState.HELD, RunState.FAILED}
     ]
+    ended = []
     for other in older:
         newer = mesh.history.ledger.superseded(other)
         if newer is None:
             continue
-        try:
-            after = await mesh.record(other, r.RunSuperseded(by_run=newer))
-        except IllegalMove:
-            continue
-        await mesh.warehouse.tidy_unpublished(after)
+        with contextlib.suppress(IllegalMove):
+            ended.append(await mesh.record(other, r.RunSuperseded(by_run=newer)))
+    return ended
