@@ -18,6 +18,7 @@ from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
 from libs.local.engine.halves import halves_mended
 from libs.local.engine.jobs import one_job_per_id
+from libs.local.engine.limits import duckdb_bounded
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
 from libs.local.engine.parameters import typed_parameters
@@ -31,6 +32,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
     fix.__name__: fix
     for fix in (
         spatial_from_package,
+        duckdb_bounded,
         cursor_per_thread,
         one_writer,
         halves_mended,

@@ -9,17 +9,12 @@ from bqemulator.storage.engine import DuckDBEngine
 
 from libs.local.engine.refusal import Refused
 
-THREADS = 2
-MEMORY_LIMIT = "1GB"
-
 
 def spatial_from_package() -> None:
     """Load the extension's file where the package manager put it; stock downloads it."""
 
     def load(self: DuckDBEngine) -> None:
         self.connection.execute("SET autoinstall_known_extensions = false")
-        self.connection.execute(f"SET threads = {THREADS}")
-        self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         self.connection.load_extension(_extension_file())
 
     DuckDBEngine._load_spatial = load

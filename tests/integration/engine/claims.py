@@ -44,6 +44,7 @@ CLAIMS: Final = (
         # Without a network stock does not start; with one it starts with what it fetched.
         breaks_with=(EngineNotStarted, AssertionError),
     ),
+    Claim(fix="duckdb_bounded", check=claims_on_jobs.duckdb_leaves_memory_to_others),
     Claim(fix="cursor_per_thread", check=claims_on_writes.queries_see_no_append_in_progress),
     Claim(fix="one_writer", check=claims_on_writes.a_statement_waits_for_an_append),
     Claim(

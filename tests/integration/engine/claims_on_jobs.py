@@ -27,6 +27,11 @@ def nothing_is_fetched(warehouse: Warehouse) -> None:
     assert warehouse.rows(spatial) == [(True, "")]
 
 
+def duckdb_leaves_memory_to_others(warehouse: Warehouse) -> None:
+    limits = "SELECT current_setting('threads') AS n, current_setting('memory_limit') AS m"
+    assert warehouse.rows(limits) == [(2, "953.6 MiB")]
+
+
 def a_list_may_stand_in_on(warehouse: Warehouse) -> None:
     """DuckDB joins no query in ON, and that is what a list of parameters becomes."""
     warehouse.run("CREATE TABLE `{d}.t` AS SELECT 1 AS k, DATE '2026-01-02' AS day, 't' AS v")

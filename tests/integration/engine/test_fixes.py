@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,16 @@ import pytest
 
 from tests.integration.engine.claims import CLAIMS, Claim
 from tests.integration.engine.warehouse import opened
-from tests.support.engine import EngineNotStarted, engine_template, start_engine, stored_engine
+from tests.support.engine import (
+    ROOT,
+    EngineNotStarted,
+    engine_template,
+    start_engine,
+    stored_engine,
+)
 from tests.support.engine_template import Template
+
+DOCUMENT = ROOT / "docs" / "embedded-bigquery.md"
 
 claims = pytest.mark.parametrize(
     "claim", [pytest.param(claim, id=claim.check.__name__) for claim in CLAIMS]
@@ -53,3 +62,8 @@ def test_every_fix_has_a_claim(template: Template) -> None:
         start_engine(without=["no_such_fix"], template=template)
     _, _, known = str(refused.value).partition("known: ")
     assert set(known.split(", ")) == {claim.fix for claim in CLAIMS}
+
+
+def test_the_document_gives_the_reason_of_every_fix() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| \S", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted({claim.fix for claim in CLAIMS})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -13,12 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
-from google.api_core.exceptions import Conflict, NotFound, ServiceUnavailable
+from google.api_core.exceptions import (
+    Conflict,
+    InternalServerError,
+    NotFound,
+    ServiceUnavailable,
+)
 from google.cloud import bigquery
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, opened, record
-from tests.support.appending import COMMITTED, append, append_request, open_stream
+from tests.support.appending import COMMITTED, ONCE, append, append_request, open_stream
 from tests.support.engine import (
     ROOT,
     Engine,
@@ -31,6 +39,7 @@ from tests.support.engine_template import Template
 from tests.support.pausing import paused
 
 REFUSED = 2
+INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +200,50 @@ def test_streams_and_rows_that_were_not_committed_end_with_the_process(stored: W
             gone = failure_of(functools.partial(writer.finalize_write_stream, name=stream))
             assert isinstance(gone, NotFound)
     assert stored.rows("SELECT i FROM `{d}.t`") == []
+
+
+def test_without_space_on_disk_a_write_fails_and_can_be_repeated(stored: Warehouse) -> None:
+    table = stored.table("t", ("i", "INT64"))
+    (staged,) = stored.stage(table, record(i=[1]))
+    journal = open_stream(stored.writer, table, COMMITTED)
+    with no_space(stored.engine):
+        (answer,) = append(stored.writer, journal, record(i=[2]), offset=0)
+        assert answer.error.code == INTERNAL
+        assert failure_of(lambda: stored.commit(table, [staged]))
+        inserted = failure_of(lambda: stored.run("INSERT INTO `{d}.t` (i) VALUES (3)"))
+        assert isinstance(inserted, InternalServerError)
+    with stored.again() as afterwards:  # a 500 cuts the connection
+        assert afterwards.rows("SELECT i FROM `{d}.t`") == []
+    (answer,) = append(stored.writer, journal, record(i=[2]), offset=0)
+    assert not answer.error.code
+    assert stored.commit(table, [staged]).commit_time
+    stored.engine.kill()
+    stored.engine.restart()
+    with stored.again() as restarted:
+        assert restarted.rows("SELECT i FROM `{d}.t` ORDER BY i") == [(1,), (2,)]
+
+
+@contextlib.contextmanager
+def no_space(engine: Engine) -> Iterator[None]:
+    """Let no file of the engine grow inside the block."""
+    limits = resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, limits)
+
+
+def test_clients_that_went_away_leave_room_for_others(engine: Engine) -> None:
+    """More of them than there are threads for append connections."""
+    with opened(engine) as warehouse:
+        stream = open_stream(warehouse.writer, warehouse.table("t", ("i", "INT64")), COMMITTED)
+        for number in range(300):
+            with warehouse.engine.write_client() as client:
+                requests = iter([append_request(stream, record(i=[number]), number)])
+                answers = iter(client.append_rows(requests, retry=ONCE, timeout=CALL_SECONDS))
+                assert not next(answers).error.code
+        assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`") == [(300,)]
 
 
 def test_a_crash_in_the_middle_of_a_commit_leaves_nothing(stored: Warehouse) -> None:

@@ -1,0 +1,23 @@
+"""How much of the machine DuckDB takes; the rest of the mesh lives there too."""
+
+from __future__ import annotations
+
+from bqemulator.storage.engine import DuckDBEngine
+
+THREADS = 2
+MEMORY_LIMIT = "1GB"
+
+
+def duckdb_bounded() -> None:
+    """Give DuckDB THREADS and MEMORY_LIMIT; stock takes every processor and most of the memory.
+
+    Larger sorts and joins go through files. Rows of PENDING streams wait outside DuckDB.
+    """
+    apply = DuckDBEngine._apply_session_pragmas
+
+    def apply_limits(self: DuckDBEngine) -> None:
+        apply(self)
+        self.connection.execute(f"SET threads = {THREADS}")
+        self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+
+    DuckDBEngine._apply_session_pragmas = apply_limits
