@@ -19,6 +19,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import TransformSpec
 from services.orchestrator.transforms.guard import scope_parameter
 from services.orchestrator.warehouse import statements as sql
+from services.orchestrator.warehouse.bigquery_columns import addable
 from services.orchestrator.warehouse.settling import settle
 from services.orchestrator.warehouse.warehouse import (
     SchemaChanged,
@@ -141,7 +142,7 @@ class BigQueryTransforms:
         known = {column.name.lower() for column in found.columns}
         missing = [column for column in wanted if column.name.lower() not in known]
         if missing:
-            await self._do(tables.add_columns, target, missing)
+            await self._do(tables.add_columns, target, addable(target, missing))
 
     async def _show(self, target: TableId) -> None:
         """Make the views of a FOCUS cost table, one a version; once a process, so that none is missing."""

@@ -23,12 +23,12 @@ from services.orchestrator.runs.records import Landed, RunPublishing, Scope, Tra
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
 from services.orchestrator.warehouse import statements as sql
+from services.orchestrator.warehouse.bigquery_columns import compare
 from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
 from services.orchestrator.warehouse.settling import settle
 from services.orchestrator.warehouse.warehouse import (
     Counted,
     PublishFailed,
-    SchemaChanged,
     StagedTransform,
 )
 
@@ -330,29 +330,6 @@ def job_labels(run: Run) -> dict[str, str]:
         "pipeline": run.name.pipeline[:63],
         "run": run.name.run[:63],
     }
-
-
-def compare(table: TableId, found: Sequence[Column], wanted: Sequence[Column]) -> list[Column]:
-    """Return the columns to add; raise SchemaChanged where a column has another type or mode."""
-    known = {column.name.lower(): column for column in found}
-    missing = []
-    for column in wanted:
-        old = known.get(column.name.lower())
-        if old is None:
-            missing.append(column)
-        elif not _same(old, column):
-            raise SchemaChanged(
-                f"{table}: column {column.name} is {old.type} {old.mode}, the schema says "
-                f"{column.type} {column.mode}; a column is never retyped: name a new column, "
-                "or publish to a new table",
-                table=str(table),
-                column=column.name,
-            )
-    return missing
-
-
-def _same(old: Column, new: Column) -> bool:
-    return old.type == new.type and old.repeated == new.repeated
 
 
 def _columns(columns: Iterable[PlatformColumn]) -> list[Column]:

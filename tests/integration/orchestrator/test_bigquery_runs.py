@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from random import Random
+from typing import Literal
 
 import pytest
 
@@ -30,7 +31,7 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
-from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, TargetSpec, TransformSpec
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.memory_workers import Item
@@ -202,6 +203,30 @@ async def test_a_transform_reads_no_dataset_without_its_tenants_label(
     assert run.failure is not None
     assert run.failure.reason == "DATASET_NOT_OWNED"
     assert "acme_corp_salaries" in run.failure.message
+
+
+@pytest.mark.parametrize(("mode", "state"), [("NULLABLE", "SUCCEEDED"), ("REQUIRED", "FAILED")])
+async def test_a_table_gets_new_columns_that_may_be_null_and_no_others(
+    world: BigQueryWorld,
+    bigquery: BigQuery,
+    mode: Literal["NULLABLE", "REQUIRED"],
+    state: str,
+) -> None:
+    grown = spec().model_copy(
+        update={"columns": (*spec().columns, ColumnSpec(name="note", type="STRING", mode=mode))}
+    )
+    async with world.orchestrator() as o:
+        await rest(o, await o.start(request=1))
+        before = await published(bigquery)
+        first = await rest(o, await o.start(grown, request=2))
+        again = await rest(o, await o.start(grown, request=3))
+    assert [run.state for run in (first, again)] == [state, state]
+    if state == "FAILED":
+        assert first.failure is not None
+        assert (first.failure.reason, first.failure.kind) == ("SCHEMA_CHANGED", "config")
+        assert "lacks column note" in first.failure.message
+        assert first.failure.metadata["column"] == "note"
+    assert await published(bigquery) == before
 
 
 async def test_append_direct_reads_inputs_once(world: BigQueryWorld, bigquery: BigQuery) -> None:
