@@ -42,7 +42,8 @@ class AsyncPipelines:
 
         Args:
             parent: `tenants/{tenant}/pipelines/{pipeline}`.
-            window_time: An aware moment in the day that the run is for; None means the newest day.
+            window_time: An aware moment in the day that the run is for; None means today
+                minus the pipeline's lag.
         """
         request = pb.PlanRunRequest(parent=parent, window_time=window_time)
         return await self._connection.call(self._stub.PlanRun, request)

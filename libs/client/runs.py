@@ -70,7 +70,8 @@ class AsyncRuns:
 
         Args:
             parent: The pipeline.
-            window_time: An aware moment in the day that the run is for; None means the newest day.
+            window_time: An aware moment in the day that the run is for; None means today
+                minus the pipeline's lag.
             reload: Read inputs again that were published before, and replace their rows.
             request_id: A UUID; repeating it returns the same run. None makes one, with which the
                 call is safely repeated while the connection fails.

@@ -123,7 +123,7 @@ def validate(session: Session, pipeline: str) -> int:
 
 @pipelines.command()
 @click.argument("pipeline")
-@date_option("Day that the run would be for; the newest if left out.")
+@date_option("Day that the run would be for; today minus the pipeline's lag if left out.")
 @connected
 def plan(session: Session, pipeline: str, window_time: datetime | None) -> int:
     """Say what a run would read and write, changing nothing.

@@ -42,7 +42,7 @@ def runs() -> None:
 
 @runs.command()
 @click.argument("pipeline")
-@date_option("A day that the run is for; the newest that is over if left out.")
+@date_option("A day that the run is for; today minus the pipeline's lag if left out.")
 @click.option(
     "--reload", is_flag=True, help="Read inputs again that were published before (append)."
 )

@@ -51,10 +51,25 @@ def check(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
 
 
 def _window(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
-    if spec.source.options.kind == "openai" and spec.window is None:
+    if spec.source.options.kind != "openai":
+        return
+    if spec.window is None:
         yield document.error(
             ("window",), found="no window", allowed="a window for sources of kind openai",
             advice="add window: {grain: day, lookback: 7d}",
+        )  # fmt: skip
+        return
+    if spec.window.timezone != "UTC":
+        yield document.error(
+            ("window", "timezone"), found=f"{spec.window.timezone} with a source of kind openai",
+            allowed="UTC with sources of kind openai, whose days are those of UTC",
+            advice="write timezone: UTC, or remove it",
+        )  # fmt: skip
+    if spec.write.mode == "append" and not spec.window.lag_days:
+        yield document.error(
+            ("window", "lag"), found="0d with mode append",
+            allowed="1d or more with mode append, which reads a day once, when it is over",
+            advice="write lag: 1d, or replace a scope, which reads a day again",
         )  # fmt: skip
 
 

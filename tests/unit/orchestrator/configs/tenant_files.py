@@ -11,7 +11,7 @@ from services.orchestrator.specs import PipelineSpec
 PIPELINE: Final = """\
 source: usage
 schema: usage
-window: {grain: day, lookback: 7d, lag: 1d, timezone: Europe/Berlin}
+window: {grain: day, lookback: 7d, lag: 1d, timezone: UTC}
 target: {dataset: raw_openai, table: usage_logs, partition_by: usage_date, cluster_by: [model]}
 write:
   mode: replace

@@ -31,7 +31,7 @@ def test_a_pipeline_is_resolved_with_everything_it_refers_to() -> None:
     assert [column.type for column in spec.columns][3:5] == ["INT64", "BIGNUMERIC"]
     assert spec.window is not None
     assert (spec.window.lookback_days, spec.window.lag_days) == (7, 1)
-    assert spec.window.timezone == "Europe/Berlin"
+    assert spec.window.timezone == "UTC"
     assert spec.target.table_id("acme") == "acme_raw_openai.usage_logs"
     assert (spec.target.partition_by, spec.target.cluster_by) == ("usage_date", ("model",))
     assert (spec.write.mode, spec.write.scope) == ("replace", ("usage_date",))
@@ -61,6 +61,32 @@ def test_what_a_file_leaves_out_has_the_documented_default() -> None:
     assert spec.target.cluster_by == ("_tenant_id", "_pipeline_id")
     assert (spec.quality.suite_id, spec.quality.on_failure) == (None, "hold")
     assert spec.limits.timeout_seconds == 7200
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC"])
+def test_days_of_files_are_those_of_any_zone(zone: str) -> None:
+    text = DELIVERIES.replace("_source", "usage_date") + (
+        f"window: {{grain: day, timezone: {zone}}}\n"
+    )
+    window = good("d", pipelines__d=text).window
+    assert window is not None
+    assert (window.timezone, window.lookback_days, window.lag_days) == (zone, 1, 0)
+
+
+def test_a_zone_that_a_source_does_not_count_its_days_in_is_refused_with_what_to_do() -> None:
+    error = only_error(pipelines__p=changed("lag: 1d, timezone: UTC", "timezone: Asia/Tokyo"))
+    assert error.place == "acme/pipelines/p.yml:3 window.timezone"
+    assert error.found == "Asia/Tokyo with a source of kind openai"
+    assert error.allowed == "UTC with sources of kind openai, whose days are those of UTC"
+    assert error.advice == "write timezone: UTC, or remove it"
+
+
+@pytest.mark.parametrize(("lag", "errors"), [("0d", ["window.lag"]), ("1d", [])])
+def test_an_append_reads_no_day_that_is_not_over(lag: str, errors: list[str]) -> None:
+    appended = PIPELINE.replace("mode: replace\n  scope: [usage_date]", "mode: append")
+    text = appended.replace("{usage_date: Ch", "{_source: Ch").replace("lag: 1d", f"lag: {lag}")
+    found = [error.field for error in errors_of(pipelines__p=text)]
+    assert [field for field in found if field.startswith("window")] == errors
 
 
 def test_merge_is_read_with_key_and_version() -> None:
@@ -104,8 +130,8 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
         ("lookback: 7d", "lookback: 0d", "window.lookback", 3, "1d to 366d"),
         ("lookback: 7d", "lookback: 36h", "window.lookback", 3, "whole days"),
         ("grain: day", "grain: hour", "window.grain", 3, "day"),
-        ("Europe/Berlin", "Europe/Berlino", "window.timezone", 3, "IANA"),
-        ("Europe/Berlin", "../../etc/passwd", "window.timezone", 3, "IANA"),
+        ("lag: 1d, timezone: UTC", "lag: 1d, timezone: Europe/Berlino", "window.timezone", 3, "IANA"),
+        ("lag: 1d, timezone: UTC", "lag: 1d, timezone: ../../etc/passwd", "window.timezone", 3, "IANA"),
         ("hold_for: 2h", "hold_for: soon", "quality.hold_for", 8, "2h"),
         ("hold_for: 2h", "hold_for: 90d", "quality.hold_for", 8, "60d"),
         ("on_failure: hold", "on_failure: stop", "quality.on_failure", 8, "hold, fail, warn"),
@@ -155,7 +181,8 @@ def test_a_value_of_the_wrong_form_is_named_with_what_is_allowed(
         ("cluster_by: [model]", "cluster_by: [labels]", "target.cluster_by.0", "clusters by"),
         ("cluster_by: [model]", "cluster_by: [model, model]", "target.cluster_by", "each once"),
         ("cluster_by: [model]", "cluster_by: [model, tokens, cost, usage_date, seen_at]", "target.cluster_by", "at most 4"),
-        ("window: {grain: day, lookback: 7d, lag: 1d, timezone: Europe/Berlin}\n", "", "window", "a window"),
+        ("window: {grain: day, lookback: 7d, lag: 1d, timezone: UTC}\n", "", "window", "a window"),
+        ("lag: 1d, timezone: UTC", "lag: 1d, timezone: Europe/Berlin", "window.timezone", "UTC with sources of kind openai"),
         ("usage_date: ChargePeriodStart", "usage_date: ChargePeriodStrt", "transforms.0.scope.usage_date", "ChargePeriodStart"),
         ("usage_date: ChargePeriodStart", "usage_date: ServiceName", "transforms.0.scope.usage_date", "TIMESTAMP"),
         ("usage_date: ChargePeriodStart", "model: ServiceName", "transforms.0.scope", "usage_date: target column"),
