@@ -28,8 +28,8 @@ if _version_not_supported:
 class IngestServiceStub:
     """Reads sources and appends their rows to BigQuery streams. Commits nothing. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     def __init__(self, channel):
@@ -53,14 +53,14 @@ class IngestServiceStub:
 class IngestServiceServicer:
     """Reads sources and appends their rows to BigQuery streams. Commits nothing. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     def PlanChunks(self, request, context):
         """Splits a source into chunks, changing nothing.
         Fails with INVALID_ARGUMENT / INVALID_REQUEST, SOURCE_NOT_ALLOWED; FAILED_PRECONDITION / SECRET_NOT_FOUND, SECRET_NOT_PRIVATE, SOURCE_EMPTY,
-        SOURCE_MALFORMED, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
+        SOURCE_MALFORMED, SOURCE_PROTOCOL_BROKEN, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
         SECRET_STORE_UNAVAILABLE, WORKER_DRAINING; RESOURCE_EXHAUSTED / SOURCE_RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -99,8 +99,8 @@ def add_IngestServiceServicer_to_server(servicer, server):
 class IngestService:
     """Reads sources and appends their rows to BigQuery streams. Commits nothing. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     @staticmethod

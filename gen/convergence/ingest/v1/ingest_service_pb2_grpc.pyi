@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class IngestServiceStub:
     """Reads sources and appends their rows to BigQuery streams. Commits nothing. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     @_typing.overload
@@ -40,7 +40,7 @@ class IngestServiceStub:
     PlanChunks: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.PlanChunksRequest, _ingest_service_pb2.PlanChunksResponse]
     """Splits a source into chunks, changing nothing.
     Fails with INVALID_ARGUMENT / INVALID_REQUEST, SOURCE_NOT_ALLOWED; FAILED_PRECONDITION / SECRET_NOT_FOUND, SECRET_NOT_PRIVATE, SOURCE_EMPTY,
-    SOURCE_MALFORMED, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
+    SOURCE_MALFORMED, SOURCE_PROTOCOL_BROKEN, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
     SECRET_STORE_UNAVAILABLE, WORKER_DRAINING; RESOURCE_EXHAUSTED / SOURCE_RATE_LIMITED.
     """
     IngestChunk: _grpc.UnaryStreamMultiCallable[_ingest_service_pb2.IngestChunkRequest, _ingest_service_pb2.IngestChunkResponse]
@@ -52,15 +52,15 @@ class IngestServiceStub:
 class IngestServiceAsyncStub(IngestServiceStub):
     """Reads sources and appends their rows to BigQuery streams. Commits nothing. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlanChunks: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.PlanChunksRequest, _ingest_service_pb2.PlanChunksResponse]  # type: ignore[assignment]
     """Splits a source into chunks, changing nothing.
     Fails with INVALID_ARGUMENT / INVALID_REQUEST, SOURCE_NOT_ALLOWED; FAILED_PRECONDITION / SECRET_NOT_FOUND, SECRET_NOT_PRIVATE, SOURCE_EMPTY,
-    SOURCE_MALFORMED, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
+    SOURCE_MALFORMED, SOURCE_PROTOCOL_BROKEN, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
     SECRET_STORE_UNAVAILABLE, WORKER_DRAINING; RESOURCE_EXHAUSTED / SOURCE_RATE_LIMITED.
     """
     IngestChunk: _aio.UnaryStreamMultiCallable[_ingest_service_pb2.IngestChunkRequest, _ingest_service_pb2.IngestChunkResponse]  # type: ignore[assignment]
@@ -71,8 +71,8 @@ class IngestServiceAsyncStub(IngestServiceStub):
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads sources and appends their rows to BigQuery streams. Commits nothing. For the services of the mesh only; the caller shows an identity token.
 
-    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, and NOT_FOUND / RUN_NOT_FOUND
-    for a name of another tenant.
+    Every RPC may also fail with UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID, NOT_FOUND / RUN_NOT_FOUND
+    for a name of another tenant, and UNAVAILABLE / AUTH_UNAVAILABLE while auth's keys cannot be had.
     """
 
     @_abc_1.abstractmethod
@@ -83,7 +83,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingest_service_pb2.PlanChunksResponse, _abc.Awaitable[_ingest_service_pb2.PlanChunksResponse]]:
         """Splits a source into chunks, changing nothing.
         Fails with INVALID_ARGUMENT / INVALID_REQUEST, SOURCE_NOT_ALLOWED; FAILED_PRECONDITION / SECRET_NOT_FOUND, SECRET_NOT_PRIVATE, SOURCE_EMPTY,
-        SOURCE_MALFORMED, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
+        SOURCE_MALFORMED, SOURCE_PROTOCOL_BROKEN, SOURCE_TOO_LARGE, COLUMN_MISSING, SOURCE_NOT_FOUND, SOURCE_REFUSED, SOURCE_UNAUTHENTICATED, SOURCE_FORBIDDEN; UNAVAILABLE / SOURCE_UNAVAILABLE,
         SECRET_STORE_UNAVAILABLE, WORKER_DRAINING; RESOURCE_EXHAUSTED / SOURCE_RATE_LIMITED.
         """
 
