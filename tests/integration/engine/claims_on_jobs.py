@@ -10,7 +10,7 @@ from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from tests.integration.engine.warehouse import Warehouse, failure_of
 from tests.support.appending import ONCE
 
-MERGE_ROWS: Final = 25_000
+MERGE_ROWS: Final = 30_000
 REPLACE: Final = (
     "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "
     "WHEN NOT MATCHED THEN INSERT (k, day, v) VALUES (s.k, s.day, s.v) "
@@ -53,7 +53,7 @@ def constants_in_on_cost_little(warehouse: Warehouse) -> None:
         )
     plain = min(_seconds_of_merge(warehouse, "t.k = s.k") for _ in range(3))
     days = "t.k = s.k AND t.day IN (DATE '2026-01-02', DATE '2026-01-03')"
-    assert any(_seconds_of_merge(warehouse, days) < 10 * plain for _ in range(3))
+    assert any(_seconds_of_merge(warehouse, days) < 10 * plain for _ in range(2))
 
 
 def two_source_rows_for_one_target_row_fail(warehouse: Warehouse) -> None:
@@ -81,8 +81,10 @@ def a_job_id_runs_once(warehouse: Warehouse) -> None:
 def old_results_are_forgotten(warehouse: Warehouse) -> None:
     """The result of a query is gone after many large ones."""
     first = warehouse.run("SELECT 1 AS a")
+    large = "SELECT REPEAT('x', 1000) AS big FROM UNNEST(GENERATE_ARRAY(1, 64000)) AS k"
     for _ in range(5):
-        warehouse.run("SELECT REPEAT('x', 64000000) AS big")
+        # Not fetched: what counts is that the engine has it.
+        warehouse.client.query(large, retry=ONCE, job_retry=None)
     again = warehouse.client.get_job(first.job_id)
     assert isinstance(failure_of(lambda: again.result(retry=ONCE, timeout=20)), NotFound)
 
