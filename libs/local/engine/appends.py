@@ -7,10 +7,8 @@ import contextlib
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import duckdb
 import grpc
 import pyarrow as pa
-from bqemulator.domain.errors import DomainError, InternalError
 from bqemulator.grpc_api import write_servicer
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.server import EmulatorServer
@@ -19,7 +17,7 @@ from bqemulator.streaming.strategies import pending
 from bqemulator.streaming.write_stream import WriteStream, WriteStreamType
 from google.cloud.bigquery_storage_v1 import types
 
-from libs.local.engine.commits import all_or_nothing
+from libs.local.engine.commits import STORING, all_or_nothing, refusal
 
 APPEND_CONNECTIONS = 256
 STORED_AT_ONCE = (WriteStreamType.COMMITTED, WriteStreamType.DEFAULT)
@@ -42,10 +40,10 @@ def failed_append_keeps_offset() -> None:
             try:
                 with all_or_nothing(self, [stream]):
                     return bytes(append(self, stream, rows, *args))
-            except (duckdb.OperationalError, duckdb.InternalError, InternalError) as error:
-                return _refusal(stream, error, grpc.StatusCode.INTERNAL)
-            except (duckdb.Error, DomainError, pa.ArrowException) as error:
-                return _refusal(stream, error, grpc.StatusCode.INVALID_ARGUMENT)
+            except STORING as error:
+                told = refusal(error)
+                code = grpc.StatusCode[told.grpc_status_name]
+                return bytes(write_servicer._error_response(stream.name, told.message, code))
 
     BigQueryWriteHandler._perform_append = perform
 
@@ -98,11 +96,6 @@ def _store(self: BigQueryWriteHandler, stream: WriteStream, rows: pa.Table) -> N
 
 def _joined(buffer: list[pa.Table]) -> pa.Table | None:
     return pa.concat_tables(buffer, promote_options="default") if buffer else None
-
-
-def _refusal(stream: WriteStream, error: Exception, code: grpc.StatusCode) -> bytes:
-    text = f"the rows were not stored: {error}"
-    return bytes(write_servicer._error_response(stream.name, text, code))
 
 
 def many_append_connections() -> None:

@@ -6,14 +6,19 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import duckdb
 import grpc
 import pyarrow as pa
 from bqemulator.catalog.models import TableMeta
+from bqemulator.domain.errors import DomainError, InternalError, ValidationError
 from bqemulator.domain.events import TableDataChanged
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.streaming.write_stream import WriteStream, WriteStreamState
 from bqemulator.versioning.snapshots import SnapshotManager
 from google.cloud.bigquery_storage_v1 import types
+
+STORING = (duckdb.Error, pa.ArrowException, DomainError)
+"""What storing rows may raise."""
 
 
 def no_copy_per_write() -> None:
@@ -28,7 +33,8 @@ def no_copy_per_write() -> None:
 def atomic_batch_commit() -> None:
     """Commit all streams of one call in one transaction; one that fails leaves them as they were.
 
-    Stock commits stream by stream, so those before a failure are visible and it is forgotten.
+    Stock commits stream by stream, so those before a failure are visible and it is forgotten, and
+    answers UNKNOWN, whether the rows were wrong or the disk full.
     """
     commit_each = BigQueryWriteHandler._handle_batch_commit_write_streams
 
@@ -37,10 +43,20 @@ def atomic_batch_commit() -> None:
     ) -> bytes:
         names = types.BatchCommitWriteStreamsRequest.deserialize(request_bytes).write_streams
         found = (self._manager.get(name) for name in dict.fromkeys(names))
-        with all_or_nothing(self, [stream for stream in found if stream is not None]):
-            return bytes(commit_each(self, request_bytes, context))
+        try:
+            with all_or_nothing(self, [stream for stream in found if stream is not None]):
+                return bytes(commit_each(self, request_bytes, context))
+        except STORING as error:
+            raise refusal(error) from error
 
     BigQueryWriteHandler._handle_batch_commit_write_streams = commit
+
+
+def refusal(error: Exception) -> DomainError:
+    """Return what a client is told of an exception of STORING: wrong rows, or a failing database."""
+    if isinstance(error, (duckdb.OperationalError, duckdb.InternalError, InternalError)):
+        return InternalError(f"the rows were not stored: {error}")
+    return ValidationError(f"the rows were not stored: {error}")
 
 
 @contextlib.contextmanager

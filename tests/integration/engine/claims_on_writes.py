@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import grpc
 import pyarrow as pa
+from google.api_core.exceptions import InvalidArgument
 from google.cloud.bigquery_storage_v1 import types
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, record
@@ -78,8 +79,9 @@ def a_failed_commit_stores_nothing(warehouse: Warehouse) -> None:
     """And the streams that were right can be committed without the wrong one."""
     table = warehouse.table("t", ("i", "INT64"), ("j", "JSON"))
     streams = warehouse.stage(table, record(i=[1], j=["{}"]), record(i=[2], j=["{"]))
-    assert failure_of(lambda: warehouse.commit(table, streams))
+    refused = failure_of(lambda: warehouse.commit(table, streams))
     assert warehouse.rows("SELECT i FROM `{d}.t`") == []
+    assert isinstance(refused, InvalidArgument)
     assert warehouse.commit(table, streams[:1]).commit_time
     assert warehouse.rows("SELECT i FROM `{d}.t`") == [(1,)]
 

@@ -209,7 +209,8 @@ def test_without_space_on_disk_a_write_fails_and_can_be_repeated(stored: Warehou
     with no_space(stored.engine):
         (answer,) = append(stored.writer, journal, record(i=[2]), offset=0)
         assert answer.error.code == INTERNAL
-        assert failure_of(lambda: stored.commit(table, [staged]))
+        uncommitted = failure_of(lambda: stored.commit(table, [staged]))
+        assert isinstance(uncommitted, InternalServerError)
         inserted = failure_of(lambda: stored.run("INSERT INTO `{d}.t` (i) VALUES (3)"))
         assert isinstance(inserted, InternalServerError)
     with stored.again() as afterwards:  # a 500 cuts the connection
