@@ -1,15 +1,22 @@
-"""Jobs: one statement per job id."""
+"""Jobs: one statement per job id, and no record of mere reading."""
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bqemulator.api.routes import jobs
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+from bqemulator.catalog.memory_repository import MemoryCatalogRepository
+from bqemulator.catalog.models import JobMeta
 from bqemulator.domain.errors import ResourceRef, resource_already_exists
 
+MOST_READS = 1000
+
 Run = Callable[..., Awaitable[Any]]
+Upsert = Callable[[Any, JobMeta], JobMeta]
 
 
 def one_job_per_id() -> None:
@@ -32,3 +39,37 @@ def _once(run: Run) -> Run:
         return await run(project, job_id, config, *args, **kwargs)
 
     return once
+
+
+def reads_leave_no_record() -> None:
+    """Remember the last MOST_READS jobs that were a SELECT, and only while the process lives.
+
+    Stock writes each to disk, where it waits for whoever writes, and reads all of them at every
+    start. After a restart the result is gone anyway, and running a SELECT again does no harm.
+    """
+    DuckDBCatalogRepository.upsert_job = _recent_reads(
+        DuckDBCatalogRepository.upsert_job, cache=lambda catalog: catalog._cache
+    )
+    MemoryCatalogRepository.upsert_job = _recent_reads(
+        MemoryCatalogRepository.upsert_job, cache=lambda catalog: catalog
+    )
+
+
+def _recent_reads(upsert: Upsert, *, cache: Callable[[Any], Any]) -> Upsert:
+    recent: collections.deque[tuple[str, str]] = collections.deque()
+
+    def upsert_job(self: Any, job: JobMeta) -> JobMeta:
+        if not _only_read(job):
+            return upsert(self, job)
+        kept = cache(self)
+        kept._jobs[job.project_id, job.job_id] = job
+        recent.append((job.project_id, job.job_id))
+        if len(recent) > MOST_READS:
+            kept.delete_job(*recent.popleft(), not_found_ok=True)
+        return job
+
+    return upsert_job
+
+
+def _only_read(job: JobMeta) -> bool:
+    return (job.statistics or {}).get("query", {}).get("statementType") == "SELECT"

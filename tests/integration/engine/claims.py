@@ -13,6 +13,7 @@ from google.api_core.exceptions import (
     GoogleAPICallError,
     InternalServerError,
 )
+from requests import RequestException
 
 from tests.integration.engine import (
     claims_on_crashes,
@@ -99,5 +100,12 @@ CLAIMS: Final = (
     ),
     Claim(fix="one_source_row", check=claims_on_jobs.two_source_rows_for_one_target_row_fail),
     Claim(fix="one_job_per_id", check=claims_on_jobs.a_job_id_runs_once),
+    Claim(
+        fix="reads_leave_no_record",
+        check=claims_on_writes.a_query_does_not_wait_for_an_append,
+        # It waits to write down that it has read, longer than its client does.
+        breaks_with=RequestException,
+        stored=True,
+    ),
     Claim(fix="old_results_freed", check=claims_on_jobs.old_results_are_forgotten),
 )

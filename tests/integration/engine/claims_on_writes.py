@@ -48,6 +48,13 @@ def queries_see_no_append_in_progress(warehouse: Warehouse) -> None:
     assert warehouse.rows("SELECT i FROM `{d}.t`") == [(1,)]
 
 
+def a_query_does_not_wait_for_an_append(warehouse: Warehouse) -> None:
+    with append_half_done(warehouse) as (_, pause, appended, _):
+        assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`", seconds=5) == [(0,)]
+        pause.end()
+        assert _messages(appended.result(CALL_SECONDS)) == [""]
+
+
 def a_statement_waits_for_an_append(warehouse: Warehouse) -> None:
     with append_half_done(warehouse) as (_, pause, appended, threads):
         change = threads.submit(warehouse.run, "ALTER TABLE `{d}.t` ADD COLUMN c INT64")
