@@ -1,9 +1,10 @@
 """Clients of other services: keepalive, retries of repeatable calls, statuses back to kinds."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Generator, Iterable
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -67,8 +68,27 @@ def open_channel(
     return grpc.aio.insecure_channel(
         address,
         options=(*OPTIONS, *config),
-        interceptors=[*interceptors, *aio_client_interceptors()],  # type: ignore[no-untyped-call]
+        interceptors=[
+            *interceptors,
+            *aio_client_interceptors(),  # type: ignore[no-untyped-call]
+            Leaving(),
+        ],
     )
+
+
+class Leaving(grpc.aio.UnaryUnaryClientInterceptor):
+    """Ends a call whose caller is cancelled: those around it wait for its code and would leave it."""
+
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        call = await continuation(client_call_details, request)
+        try:
+            await call.code()
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        return call
 
 
 def from_status(error: grpc.aio.AioRpcError) -> errors.ServiceError:

@@ -186,3 +186,26 @@ async def test_repeating_ends_with_the_deadline(trial: Served, channel: grpc.aio
     begun = time.monotonic()
     await refused(channel, "UnaryUnary", timeout=0.1)
     assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize("method", SHAPES)
+async def test_a_caller_that_is_cancelled_ends_the_services_call(
+    trial: Served, channel: grpc.aio.Channel, method: str
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    trial.trial.turn(first=work)
+    calling = asyncio.create_task(call(channel, method))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        calling.cancel()
+        await asyncio.wait({calling})
+        await ended.wait()
+    assert calling.cancelled()

@@ -1,6 +1,8 @@
 """PlanChunks over real gRPC: each success and each documented failure."""
 
+import asyncio
 import io
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from convergence.ingest.v1 import source_pb2
 
 from libs.common.errors import Delayed
 from tests.integration.ingest.providers import KEY, TODAY, Provider, openai
-from tests.integration.ingest.serving import Served, served
+from tests.integration.ingest.serving import Served, served, token
 from tests.support.refusals import refused
 from tests.unit.ingest.asking import columns, file_source, plan_request, stamp
 
@@ -117,6 +119,26 @@ async def test_a_plan_that_fits_into_no_message_is_refused_with_what_to_do(worke
     assert (refusal.metadata["chunks"], refusal.metadata["allowed"]) == ("41", "4128768")
     assert int(refusal.metadata["bytes"]) > 4_128_768
     assert "deliver fewer and larger files" in str(refusal.error)
+
+
+async def test_a_caller_that_leaves_stops_the_planning(tmp_path: Path, provider: Provider) -> None:
+    waiting, told = threading.Event(), threading.Event()
+
+    def pause(cancelled: threading.Event, _: float) -> bool:
+        waiting.set()
+        if cancelled.wait(10):
+            told.set()
+        return True
+
+    provider.dial(failures=[{"status": 429, "retry_after": 1}])
+    async with served(tmp_path, pause=pause) as worker:
+        worker.write("secrets/openai_key.txt", KEY, 0o600)
+        call = worker.stub.PlanChunks(report_request(provider), metadata=token(), timeout=60)
+        asking = asyncio.ensure_future(call)
+        assert await asyncio.to_thread(waiting.wait, 10)
+        call.cancel()
+        await asyncio.wait({asking})
+        assert await asyncio.to_thread(told.wait, 10)
 
 
 async def test_planning_twice_changes_nothing_and_gives_the_same(worker: Served) -> None:
@@ -230,6 +252,16 @@ async def test_a_secret_store_that_cannot_be_asked_is_unavailable(
         with refused("UNAVAILABLE", "SECRET_STORE_UNAVAILABLE") as refusal:
             await worker.plan(report_request(provider))
     assert refusal.metadata == {"secret": "openai_key"}
+
+
+async def test_a_provider_that_answers_something_else_is_known_when_the_run_is_planned(
+    worker: Served, provider: Provider
+) -> None:
+    worker.write("secrets/openai_key.txt", KEY, 0o600)
+    provider.dial(failures=[{"status": 200, "message": "welcome"}])
+    with refused("FAILED_PRECONDITION", "SOURCE_PROTOCOL_BROKEN") as refusal:
+        await worker.plan(report_request(provider))
+    assert refusal.metadata["source"] == "costs"
 
 
 @pytest.mark.parametrize(
