@@ -74,7 +74,7 @@ class Template:
 @contextlib.contextmanager
 def template(python: str, root: Path) -> Iterator[Template]:
     """Start the process; it ends after the block."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair()
     with ours, theirs:
         process = subprocess.Popen(
             [python, "-m", "tests.support.forking_engine", str(theirs.fileno())],

@@ -3,10 +3,12 @@
 Runs in the engine's environment: `python -m tests.support.pausing_engine PAUSES [engine's options]`.
 When it finds `PAUSES/t`, a write to table `t` has stored its rows and not committed them, and a
 statement or call has made or dropped `t` and not yet its entry in the catalog. It says
-`PAUSES/t.reached`, and goes on once `PAUSES/t` is gone.
+`PAUSES/t.reached`, and goes on once `PAUSES/t` is gone. PAUSES is its home as well, where DuckDB
+finds no extension that this machine's user has installed.
 """
 
 import functools
+import os
 import runpy
 import sys
 import threading
@@ -23,6 +25,7 @@ POLL_SECONDS = 0.005
 
 def stop_where_told(pauses: Path) -> None:
     """Let what stands between the two halves of a change wait."""
+    os.environ["HOME"] = str(pauses)
     idle = threading.Event()
 
     def wait(table: str) -> None:

@@ -42,7 +42,7 @@ CLAIMS: Final = (
     Claim(
         fix="spatial_from_package",
         check=claims_on_jobs.nothing_is_fetched,
-        # Without a network stock does not start; with one it starts with what it fetched.
+        # Without a network stock does not start; with one it starts with what it has fetched.
         breaks_with=(EngineNotStarted, AssertionError),
     ),
     Claim(fix="duckdb_bounded", check=claims_on_jobs.duckdb_leaves_memory_to_others),
