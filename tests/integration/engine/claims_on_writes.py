@@ -22,7 +22,10 @@ from tests.support.pausing import Pause, paused
 REFUSED: Final = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 MORE_THAN_STOCK_TAKES: Final = 40
 """Stock has threads for the processors and four more, at most 32."""
-MOMENT: Final = 1
+MOMENT: Final = 3
+"""Seconds after which a call that is answered at once, if at all, counts as waiting."""
+PATIENCE: Final = 10
+"""Seconds that a call may take which waits for nobody."""
 
 
 @contextlib.contextmanager
@@ -50,7 +53,7 @@ def queries_see_no_append_in_progress(warehouse: Warehouse) -> None:
 
 def a_query_does_not_wait_for_an_append(warehouse: Warehouse) -> None:
     with append_half_done(warehouse) as (_, pause, appended, _):
-        assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`", seconds=5) == [(0,)]
+        assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`", seconds=PATIENCE) == [(0,)]
         pause.end()
         assert _messages(appended.result(CALL_SECONDS)) == [""]
 
@@ -122,7 +125,9 @@ def open_connections_leave_room_for_more(warehouse: Warehouse) -> None:
             open_call = cast("Callable[..., grpc.Call]", warehouse.writer.transport.append_rows)
             open_calls.callback(open_call(requests(stream)).cancel)
         open_calls.callback(end.set)
-        assert _messages(append(warehouse.writer, streams[0], record(i=[1]), seconds=5)) == [""]
+        assert _messages(append(warehouse.writer, streams[0], record(i=[1]), seconds=PATIENCE)) == [
+            ""
+        ]
 
 
 def wrong_rows_are_refused(warehouse: Warehouse) -> None:
