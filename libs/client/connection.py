@@ -41,6 +41,7 @@ CAUSES: Final = (
     ("WRONG_VERSION_NUMBER", "it speaks no TLS; http://… calls it in plain text"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
     ("Connection timed out", "connection timed out"),
+    ("connect() timed out", "connection timed out"),
 )
 """What gRPC's account of a failed connection contains, and what that means."""
 
