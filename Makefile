@@ -8,7 +8,6 @@ UV := $(BIN)/uv
 ENGINE := .venvs/engine
 GX := .venvs/gx
 UV_VERSION := 0.13.9
-PROTOS := $(shell find protos -name '*.proto')
 
 .PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc gx gx-check
 
@@ -18,6 +17,7 @@ help: ## List the commands
 setup: $(VENV)/.done $(ENGINE)/.done ## Make both environments; quick when nothing changed
 
 $(VENV)/bin/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit(f"found Python {v[0]}.{v[1]}; allowed is 3.11 or newer: make setup PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
@@ -61,7 +61,7 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/buf lint
 	$(BIN)/buf format -d --exit-code
-	PYTHONPATH=.:gen $(BIN)/lint-imports --no-cache --no-logo 2>/dev/null || PYTHONPATH=.:gen $(BIN)/lint-imports
+	PYTHONPATH=.:gen $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/gen.py --check
 	$(BIN)/python tools/errors_doc.py --check
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
