@@ -94,7 +94,8 @@ class Connection:
         call = rpc(request, metadata=self._metadata)
         try:
             while True:
-                answer = await asyncio.wait_for(call.read(), SILENCE_SECONDS)
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    answer = await call.read()
                 if answer is grpc.aio.EOF:
                     return
                 yield cast("Response", answer)

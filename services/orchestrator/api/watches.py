@@ -145,4 +145,5 @@ class Watches:
 async def _changed(watch: Watch, seconds: float) -> None:
     """Wait until something has changed, but not longer than `seconds`."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(watch.changed.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await watch.changed.wait()

@@ -183,7 +183,8 @@ async def _attempt(
     try:
         while True:
             try:
-                event = await asyncio.wait_for(anext(stream), mesh.beat_seconds)
+                async with asyncio.timeout(mesh.beat_seconds):
+                    event = await anext(stream)
             except TimeoutError:
                 text = f"worker {seat.worker.address} was silent for {mesh.beat_seconds} s"
                 raise WorkerGone(text, refused=False) from None

@@ -20,7 +20,7 @@ from services.orchestrator.specs import TransformSpec
 from services.orchestrator.transforms.guard import scope_parameter
 from services.orchestrator.warehouse import statements as sql
 from services.orchestrator.warehouse.bigquery_columns import addable
-from services.orchestrator.warehouse.settling import settle
+from services.orchestrator.warehouse.bigquery_settling import settle
 from services.orchestrator.warehouse.warehouse import (
     SchemaChanged,
     StagedTransform,

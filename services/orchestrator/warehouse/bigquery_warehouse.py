@@ -24,8 +24,8 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
 from services.orchestrator.warehouse import statements as sql
 from services.orchestrator.warehouse.bigquery_columns import compare
+from services.orchestrator.warehouse.bigquery_settling import settle
 from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
-from services.orchestrator.warehouse.settling import settle
 from services.orchestrator.warehouse.warehouse import (
     Counted,
     PublishFailed,

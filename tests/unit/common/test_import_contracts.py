@@ -24,7 +24,6 @@ APART = {
     "services.ingest.sources.opening": "chooses the reader of a request's source",
     "services.orchestrator.active": "puts a leader together",
     "services.orchestrator.api.watches": "hands out cursors as page tokens",
-    "services.orchestrator.warehouse.settling": "BigQuery's jobs",
 }
 
 
