@@ -3,16 +3,26 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 
-from libs.client.cli.failures import UNREACHABLE, Refusal, Refused
+from libs.client.cli.failures import REFUSED, UNREACHABLE, WRONG_ARGUMENTS, Refusal, Refused
 from libs.client.cli.parameters import output_option
 from libs.local.mesh.admin import environment
 from libs.local.mesh.states import State
 
-COMMAND = "services.auth.admin_init"
+COMMAND: Final = "services.auth.admin_init"
+SETTINGS: Final = (
+    "correct the CONVERGENCE_AUTH_… settings of the environment; .env.example lists them"
+)
+WHY: Final = {
+    REFUSED: ("NOT_INITIALIZED", "correct what is named, then run `convergence admin init` again"),
+    UNREACHABLE: ("WAREHOUSE_UNAVAILABLE", "see that BigQuery is up, then run it again"),
+}
+"""What the command's own exit status means."""
 
 
 @click.group()
@@ -59,6 +69,24 @@ def init(replace_key: bool, state: Path, output: str) -> None:
                 "CONVERGENCE_AUTH_BIGQUERY_PROJECT and what else auth needs",
             )
         )
+    click.echo(initialised(settings, output, replace_key=replace_key), nl=False)
+
+
+def initialised(settings: Mapping[str, str], output: str, *, replace_key: bool = False) -> str:
+    """Make what is missing, under `settings` and the environment; return what was said about it.
+
+    Raises:
+        Refused: It could not be made; nothing that was there has changed.
+    """
     command = [sys.executable, "-P", "-m", COMMAND, "--output", output]
     command += ["--replace-key"] if replace_key else []
-    sys.exit(subprocess.run(command, env={**os.environ, **settings}, check=False).returncode)
+    done = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason, advice = WHY.get(done.returncode, ("WRONG_ARGUMENTS", SETTINGS))
+        status = done.returncode if done.returncode in WHY else WRONG_ARGUMENTS
+        text = done.stderr.strip().removeprefix("error: ")
+        raise Refused(Refusal(message=text, status=status, reason=reason, advice=advice))
+    click.echo(done.stderr, nl=False, err=True)
+    return done.stdout

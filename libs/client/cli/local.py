@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,7 @@ from typing import Any, Final
 import click
 
 from libs.client.cli import output as out
+from libs.client.cli.admin import initialised
 from libs.client.cli.asking import confirm
 from libs.client.cli.failures import NOT_DONE, Refusal, Refused
 from libs.client.cli.mesh_shown import CONFIGS, FOLDER, as_json, at_state, edge, next_steps, show
@@ -25,7 +24,6 @@ from libs.local.mesh.admin import environment
 from libs.local.mesh.health import SERVING, check
 from libs.local.mesh.states import AlreadyUp, State, locked
 
-INIT: Final = "services.auth.admin_init"
 _AGAIN: Final = "`convergence local up` starts it again, with what it kept"
 
 STATE = click.option(
@@ -219,23 +217,15 @@ def _progress(status: Any, state: State, health: Mapping[str, str]) -> None:
         status.update("; ".join([f"waiting for {', '.join(waiting) or 'nothing'}", *again]))
 
 
-def _initialise(state: State, output: str) -> str:
-    command = [sys.executable, "-P", "-m", INIT, "--output", output]
-    settings = {**os.environ, **environment(state)}
-    done = subprocess.run(command, env=settings, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        text = "the mesh is up, but `admin init` failed"
-        raise _refused(text, "NOT_INITIALIZED", "run `convergence admin init`")
-    return done.stdout
-
-
 def _interrupted(_number: int, _frame: object) -> None:
-    """End as Ctrl-C does: what was started is stopped."""
+    """End as Ctrl-C does, which a shell has its background jobs ignore: what was started is stopped."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 
 def _welcome(state: State, took: float, *, init: bool, output: str) -> None:
-    made = _initialise(state, output) if init else ""
+    made = initialised(environment(state), output) if init else ""
     if output == "json":
         serving = dict.fromkeys((one.name for one in state.processes), SERVING)
         init_result = {"init": json.loads(made)} if init else {}

@@ -1,6 +1,7 @@
 """What the command line says when something is refused, and the status it exits with."""
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 
@@ -172,6 +173,27 @@ async def test_a_folder_that_cannot_be_written_is_named(command: Command, tmp_pa
     assert (said.status, said.out) == (2, "")
     assert said.err.startswith(f"error: {inside}")
     assert "Not a directory (FILE_UNUSABLE)" in said.err
+
+
+def test_admin_init_without_a_mesh_or_settings_says_what_to_do(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("CONVERGENCE_AUTH_")]:
+        monkeypatch.delenv(name)
+    said = command("admin", "init", "--state", str(tmp_path), "--output", "json")
+    assert (said.status, said.error["reason"]) == (4, "UNREACHABLE")
+    assert str(tmp_path) in said.error["message"]
+    assert "convergence local up" in said.error["advice"]
+
+
+def test_admin_init_with_a_setting_that_nobody_reads_names_it_and_those_there_are(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONVERGENCE_AUTH_SINGING_KEY", "x")
+    said = command("admin", "init", "--state", str(tmp_path), "--output", "json")
+    assert (said.status, said.error["reason"]) == (2, "WRONG_ARGUMENTS")
+    assert "no such setting CONVERGENCE_AUTH_SINGING_KEY" in said.error["message"]
+    assert "CONVERGENCE_AUTH_SIGNING_KEY" in said.error["message"]
 
 
 async def test_a_pipeline_with_errors_names_file_field_found_and_allowed(command: Command) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 from libs.local.mesh.identities import Identity
 from libs.local.mesh.states import State
 
-COMMAND = (sys.executable, "-c", "from libs.client.cli import main; main()")
+ENTRY = "import signal; signal.signal(signal.SIGINT, {}); from libs.client.cli import main; main()"
+COMMAND = (sys.executable, "-c", ENTRY.format("signal.default_int_handler"))
+DEAF = (sys.executable, "-c", ENTRY.format("signal.SIG_IGN"))
+"""As a shell starts a job in the background: it does not hear Ctrl-C."""
 PATIENCE_SECONDS = 120
 
 
@@ -61,11 +64,12 @@ class Mesh:
             "local", "up", "--port", "0", "--configs", configs, *arguments, **environment
         )
 
-    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+    def begin(self, *arguments: str, entry: tuple[str, ...] = COMMAND) -> "subprocess.Popen[str]":
         """Start `local up` and return at once."""
         configs = str(self.folder / "configs")
+        command = self.command("local", "up", "--port", "0", "--configs", configs, *arguments)
         return subprocess.Popen(
-            self.command("local", "up", "--port", "0", "--configs", configs, *arguments),
+            [*entry, *command[len(COMMAND) :]],
             env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
