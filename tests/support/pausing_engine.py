@@ -1,9 +1,9 @@
 """The embedded BigQuery, whose changes of a table can be stopped half-way; see `pausing.py`.
 
 Runs in the engine's environment: `python -m tests.support.pausing_engine PAUSES [engine's options]`.
-When it finds `PAUSES/t`, a write to table `t` has stored its rows and not committed them, and a
-statement or call has made or dropped `t` and not yet its entry in the catalog. It says
-`PAUSES/t.reached`, and goes on once `PAUSES/t` is gone. PAUSES is its home as well, where DuckDB
+When it finds `PAUSES/t`, a write to table `t` has stored its rows and not committed them, a
+statement or call has made or dropped `t` and not yet its entry in the catalog, and a job with the
+id `t` has run and is not recorded. It says `PAUSES/t.reached`, and goes on once `PAUSES/t` is gone. PAUSES is its home as well, where DuckDB
 finds no extension that this machine's user has installed.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
-from bqemulator.catalog.models import TableMeta
+from bqemulator.catalog.models import JobMeta, TableMeta
 from bqemulator.domain.events import DomainEvent, EventBus, TableDataChanged
 
 POLL_SECONDS = 0.005
@@ -28,8 +28,8 @@ def stop_where_told(pauses: Path) -> None:
     os.environ["HOME"] = str(pauses)
     idle = threading.Event()
 
-    def wait(table: str) -> None:
-        if (pause := pauses / table).exists():
+    def wait(name: str) -> None:
+        if (pause := pauses / name).exists():
             pause.with_suffix(".reached").touch()
             while pause.exists():
                 idle.wait(POLL_SECONDS)
@@ -44,9 +44,13 @@ def stop_where_told(pauses: Path) -> None:
     def dropped(_: DuckDBCatalogRepository, _project: str, _dataset: str, table: str) -> None:
         wait(table)
 
+    def ran(_: DuckDBCatalogRepository, job: JobMeta) -> None:
+        wait(job.job_id)
+
     EventBus.publish = _after(changed, EventBus.publish)
     DuckDBCatalogRepository.create_table = _after(made, DuckDBCatalogRepository.create_table)
     DuckDBCatalogRepository.delete_table = _after(dropped, DuckDBCatalogRepository.delete_table)
+    DuckDBCatalogRepository.upsert_job = _after(ran, DuckDBCatalogRepository.upsert_job)
 
 
 def _after(first: Callable[..., None], call: Callable[..., Any]) -> Callable[..., Any]:

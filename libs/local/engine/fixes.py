@@ -17,7 +17,11 @@ from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_
 from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
 from libs.local.engine.halves import halves_mended
-from libs.local.engine.jobs import one_job_per_id, reads_leave_no_record
+from libs.local.engine.jobs import (
+    job_with_its_effect,
+    one_job_per_id,
+    reads_leave_no_record,
+)
 from libs.local.engine.limits import duckdb_bounded
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
@@ -49,6 +53,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         typed_parameters,
         merge_by_hash,
         one_source_row,
+        job_with_its_effect,
         one_job_per_id,
         reads_leave_no_record,
         old_results_freed,

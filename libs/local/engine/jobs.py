@@ -1,18 +1,28 @@
-"""Jobs: one statement per job id, and no record of mere reading."""
+"""Jobs: one statement per job id, committed with it, and no record of mere reading."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import duckdb
 from bqemulator.api.routes import jobs
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.catalog.memory_repository import MemoryCatalogRepository
 from bqemulator.catalog.models import JobMeta
 from bqemulator.domain.errors import ResourceRef, resource_already_exists
+from bqemulator.jobs.executor import classify_statement_type
+from bqemulator.storage.engine import DuckDBEngine
 
+CHANGES = frozenset(
+    {
+        "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE_TABLE",
+        "CREATE_TABLE", "CREATE_TABLE_AS_SELECT", "ALTER_TABLE", "DROP_TABLE",
+    }
+)  # fmt: skip
 MOST_READS = 1000
 
 Run = Callable[..., Awaitable[Any]]
@@ -39,6 +49,38 @@ def _once(run: Run) -> Run:
         return await run(project, job_id, config, *args, **kwargs)
 
     return once
+
+
+def job_with_its_effect() -> None:
+    """Commit what a statement changes in one transaction with the record of its job.
+
+    Stock commits the one and then the other: killed in between, it runs the same id again.
+    """
+    run = jobs._handle_query_job
+
+    @functools.wraps(run)
+    async def whole(
+        project: str, job_id: str, config: Any, *, dry_run: bool, ctx: Any, **rest: Any
+    ) -> Any:
+        sql = config["query"].get("query", "")
+        if dry_run or classify_statement_type(sql) not in CHANGES:
+            return await run(project, job_id, config, dry_run=dry_run, ctx=ctx, **rest)
+        with getattr(DuckDBEngine, "writing", contextlib.nullcontext()):
+            ctx.engine.execute("BEGIN")
+            try:
+                job = await run(project, job_id, config, dry_run=False, ctx=ctx, **rest)
+                if job.error_result is None:
+                    ctx.catalog.upsert_job(job)
+                ctx.engine.execute("COMMIT" if job.error_result is None else "ROLLBACK")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    ctx.engine.execute("ROLLBACK")
+                cache = getattr(ctx.catalog, "_cache", ctx.catalog)
+                cache.delete_job(project, job_id, not_found_ok=True)
+                raise
+        return job
+
+    jobs._handle_query_job = whole
 
 
 def reads_leave_no_record() -> None:

@@ -53,7 +53,7 @@ def one_writer() -> None:
     transactions conflict (on the catalog's row counts, and on tables being altered), and what a
     failed commit restores overwrites a table's newer schema.
     """
-    lock = threading.RLock()
+    lock = DuckDBEngine.writing = threading.RLock()
     for catalog in (MemoryCatalogRepository, DuckDBCatalogRepository):
         catalog.update_table = _holding(lock, catalog.update_table)
     initialize = BigQueryWriteHandler.__init__

@@ -101,6 +101,11 @@ CLAIMS: Final = (
     Claim(fix="one_source_row", check=claims_on_jobs.two_source_rows_for_one_target_row_fail),
     Claim(fix="one_job_per_id", check=claims_on_jobs.a_job_id_runs_once),
     Claim(
+        fix="job_with_its_effect",
+        check=claims_on_crashes.a_job_killed_before_its_answer_runs_once,
+        stored=True,
+    ),
+    Claim(
         fix="reads_leave_no_record",
         check=claims_on_writes.a_query_does_not_wait_for_an_append,
         # It waits to write down that it has read, longer than its client does.
