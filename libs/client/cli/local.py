@@ -218,10 +218,8 @@ def _progress(status: Any, state: State, health: Mapping[str, str]) -> None:
 
 
 def _interrupted(_number: int, _frame: object) -> None:
-    """End as Ctrl-C does, which a shell has its background jobs ignore: what was started is stopped."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)
+    """End as Ctrl-C does: what was started is stopped."""
+    raise KeyboardInterrupt
 
 
 def _welcome(state: State, took: float, *, init: bool, output: str) -> None:

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from libs.local.mesh.health import SERVING, check
 from libs.local.mesh.identities import Identity
@@ -53,6 +54,7 @@ def start(wish: Wish, *, seen: Seen = lambda _state, _health: None) -> State:
     Raises:
         AlreadyUp: A mesh is up in the folder.
         NotStarted: It could not be started; nothing is left running.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came while it started; nothing is left running.
     """
     if not Path(engine_python()).is_file():
         raise NotStarted(
@@ -62,12 +64,16 @@ def start(wish: Wish, *, seen: Seen = lambda _state, _health: None) -> State:
         stop(wish.folder)
         (wish.folder / "state.json").unlink(missing_ok=True)
     supervisor = _spawn(wish)
+    state = None
     try:
-        return asyncio.run(_serving(wish, supervisor, seen))
-    except BaseException:
-        _end(supervisor)
-        stop(wish.folder)
-        raise
+        state = asyncio.run(_unless_ended(_serving(wish, supervisor, seen)))
+    finally:
+        if state is None:
+            _end(supervisor)
+            stop(wish.folder)
+    if state is None:
+        raise KeyboardInterrupt
+    return state
 
 
 def stop(folder: Path) -> list[str]:
@@ -114,6 +120,30 @@ def _spawn(wish: Wish) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": import_path()},
         )
+
+
+async def _unless_ended(work: Coroutine[Any, Any, State]) -> State | None:
+    """Return what `work` returns, None if SIGTERM ended it: between two steps, as gRPC needs it."""
+    task = asyncio.ensure_future(work)
+    if threading.current_thread() is not threading.main_thread():
+        return await task
+    ended = asyncio.Event()
+
+    def end() -> None:
+        ended.set()
+        task.cancel()
+
+    before = signal.getsignal(signal.SIGTERM)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not ended.is_set():
+            raise
+        return None
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _serving(wish: Wish, supervisor: subprocess.Popen[bytes], seen: Seen) -> State:
