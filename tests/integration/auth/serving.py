@@ -78,7 +78,7 @@ class Served:
 
     async def serving(self) -> bool:
         stub: Any = health_pb2_grpc.HealthStub(self.channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest())
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def settled(self) -> Served:

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,18 @@ DOWN = Unavailable("no answer", reason="WAREHOUSE_UNAVAILABLE")
 
 
 @pytest.fixture
-async def auth(tmp_path: Path) -> AsyncGenerator[Served]:
+def ends() -> datetime:
+    """When the key ENDING ends: before a token would."""
+    return datetime.now(UTC) + timedelta(seconds=100)
+
+
+@pytest.fixture
+async def auth(tmp_path: Path, ends: datetime) -> AsyncGenerator[Served]:
     store = MemoryKeyStore(
         *standing(),
         record(ENDED, "acme", expire_time=NOW),
         record(REVOKED, "acme", active=False),
-        record(ENDING, "acme", expire_time=NOW + timedelta(seconds=100)),
+        record(ENDING, "acme", expire_time=ends),
     )
     async with served(tmp_path, key_store=store) as running:
         yield await running.settled()
@@ -65,6 +71,7 @@ def verifier(auth: Served, audience: str) -> TokenVerifier:
 
 
 async def test_a_key_is_answered_with_a_principal_and_a_token_that_verifies(auth: Served) -> None:
+    began = datetime.now(UTC)
     answer = await auth.auth.Authenticate(asking(ADMIN))
     principal = answer.principal
     assert (principal.tenant, list(principal.scopes)) == ("acme", ["runs:read", "tenant:admin"])
@@ -77,15 +84,13 @@ async def test_a_key_is_answered_with_a_principal_and_a_token_that_verifies(auth
     assert not answer.HasField("key_expire_time")
     verified = await verifier(auth, "orchestrator").verify(answer.identity_token)
     assert (verified.tenant, verified.scopes) == ("acme", frozenset(principal.scopes))
-    life = answer.expire_time.ToDatetime() - NOW.replace(tzinfo=None)
+    life = answer.expire_time.ToDatetime(tzinfo=UTC) - began
     assert timedelta(minutes=3) < life < timedelta(minutes=6)
 
 
-async def test_a_key_that_ends_says_when(auth: Served) -> None:
+async def test_a_key_that_ends_says_when(auth: Served, ends: datetime) -> None:
     answer = await auth.auth.Authenticate(asking(ENDING))
-    assert answer.key_expire_time.ToDatetime() == (NOW + timedelta(seconds=100)).replace(
-        tzinfo=None
-    )
+    assert answer.key_expire_time.ToDatetime(tzinfo=UTC) == ends
     assert answer.expire_time.seconds <= answer.key_expire_time.seconds
 
 
