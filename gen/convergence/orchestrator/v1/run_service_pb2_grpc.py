@@ -142,7 +142,7 @@ class RunServiceServicer:
 
     def WatchRuns(self, request, context):
         """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
-        Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
+        Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,14 +158,15 @@ class RunServiceServicer:
 
     def RetryRun(self, request, context):
         """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
-        Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
+        Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveRun(self, request, context):
-        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH.
+        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
+        UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

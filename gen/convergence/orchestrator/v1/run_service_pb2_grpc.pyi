@@ -53,7 +53,7 @@ class RunServiceStub:
     """
     WatchRuns: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchRunsRequest, _run_service_pb2.WatchRunsResponse]
     """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
-    Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
+    Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
     """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
@@ -61,10 +61,12 @@ class RunServiceStub:
     """
     RetryRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_service_pb2.RetryRunResponse]
     """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
-    Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
+    Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
     """
     ApproveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]
-    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
+    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
+    UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+    """
     DiscardRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]
     """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
     ListRunEvents: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunEventsRequest, _run_service_pb2.ListRunEventsResponse]
@@ -99,7 +101,7 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     WatchRuns: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunsRequest, _run_service_pb2.WatchRunsResponse]  # type: ignore[assignment]
     """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
-    Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
+    Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
@@ -107,10 +109,12 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     RetryRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_service_pb2.RetryRunResponse]  # type: ignore[assignment]
     """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
-    Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
+    Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
     """
     ApproveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]  # type: ignore[assignment]
-    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
+    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
+    UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+    """
     DiscardRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]  # type: ignore[assignment]
     """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
     ListRunEvents: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunEventsRequest, _run_service_pb2.ListRunEventsResponse]  # type: ignore[assignment]
@@ -172,7 +176,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.WatchRunsResponse], _abc.AsyncIterator[_run_service_pb2.WatchRunsResponse]]:
         """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
-        Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
+        Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
         """
 
     @_abc_1.abstractmethod
@@ -192,7 +196,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.RetryRunResponse, _abc.Awaitable[_run_service_pb2.RetryRunResponse]]:
         """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
-        Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
+        Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
         """
 
     @_abc_1.abstractmethod
@@ -201,7 +205,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ApproveRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ApproveRunResponse, _abc.Awaitable[_run_service_pb2.ApproveRunResponse]]:
-        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
+        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
+        UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+        """
 
     @_abc_1.abstractmethod
     def DiscardRun(
