@@ -166,7 +166,7 @@ class RunServiceServicer:
 
     def ApproveRun(self, request, context):
         """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
-        UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+        UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

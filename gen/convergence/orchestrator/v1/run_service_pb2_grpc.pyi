@@ -65,7 +65,7 @@ class RunServiceStub:
     """
     ApproveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]
     """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
-    UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+    UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
     """
     DiscardRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]
     """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
@@ -113,7 +113,7 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     ApproveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]  # type: ignore[assignment]
     """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
-    UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+    UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
     """
     DiscardRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]  # type: ignore[assignment]
     """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
@@ -206,7 +206,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ApproveRunResponse, _abc.Awaitable[_run_service_pb2.ApproveRunResponse]]:
         """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH;
-        UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused as SOURCE_CHANGED, and the run stays HELD.
+        UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
         """
 
     @_abc_1.abstractmethod
