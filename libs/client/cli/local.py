@@ -90,7 +90,7 @@ def up(
     Examples:
       convergence local up
       convergence local up --dev --foreground
-      convergence local up --state /tmp/other --port 50061
+      convergence local up --state other-mesh --port 50061
     """
     signal.signal(signal.SIGTERM, _interrupted)
     wish = lifecycle.Wish(folder=folder.resolve(), configs=configs.resolve(), port=port, dev=dev)

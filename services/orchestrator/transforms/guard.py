@@ -51,7 +51,6 @@ def check_transform(
     *,
     tenant: str,
     allowed_parameters: Collection[str],
-    own_datasets: Collection[str] | None = None,
     scope_columns: Collection[str] = (),
     target_columns: Collection[str] = (),
     transform: str = "",
@@ -60,15 +59,15 @@ def check_transform(
 
     Args:
         sql: GoogleSQL as the tenant wrote it.
-        tenant: Whose tables may be read: datasets `{tenant}_{name}`, staging excepted.
+        tenant: Whose tables may be read: datasets `{tenant}_{name}`, staging excepted. Whether they carry
+            the tenant's label is asked of BigQuery, before the transform runs.
         allowed_parameters: Names without `@`; `scope` must be used.
-        own_datasets: The tenant's datasets, prefix included, where they are known by label.
         scope_columns: Columns that the result must have.
         target_columns: Columns that the result may have; empty means any.
         transform: Name for messages.
     """
     root = _parse(sql, transform)
-    judge = _Judge(sql, root, tenant, frozenset(allowed_parameters), own_datasets)
+    judge = _Judge(sql, root, tenant, frozenset(allowed_parameters))
     refusals = [*judge.nodes(), *judge_result(root, scope_columns, target_columns)]
     if refusals:
         raise TransformRefused(dict.fromkeys(refusals), transform)
@@ -155,7 +154,6 @@ class _Judge:
     root: exp.Query
     tenant: str
     allowed_parameters: frozenset[str]
-    own_datasets: Collection[str] | None
     tables: set[str] = dataclasses.field(default_factory=set)
     parameters: set[str] = dataclasses.field(default_factory=set)
 
@@ -252,8 +250,6 @@ class _Judge:
 
     def _owns(self, dataset: str) -> bool:
         if not _NAME.fullmatch(dataset) or dataset == f"{self.tenant}_staging":
-            return False
-        if self.own_datasets is not None and dataset not in self.own_datasets:
             return False
         return dataset.startswith(f"{self.tenant}_")
 

@@ -319,14 +319,9 @@ def test_a_syntax_error_names_its_line() -> None:
     assert caught.value.refusals[0].line == 3
 
 
-def test_datasets_known_by_label_decide_over_the_prefix() -> None:
-    sql = f"SELECT a FROM acme_corp_raw.t {WHERE}"
-    assert check(sql).tables == ("acme_corp_raw.t",)
-    assert "acme_corp_raw" in refused(sql, own_datasets={"acme_raw"})
-    assert check(sql, own_datasets={"acme_corp_raw"}).tables == ("acme_corp_raw.t",)
-    assert "widgetsinc_raw" in refused(
-        f"SELECT a FROM widgetsinc_raw.t {WHERE}", own_datasets={"widgetsinc_raw"}
-    )
+def test_a_dataset_with_the_tenants_prefix_is_left_to_its_label_and_any_other_is_refused() -> None:
+    assert check(f"SELECT a FROM acme_corp_raw.t {WHERE}").tables == ("acme_corp_raw.t",)
+    assert "widgetsinc_raw" in refused(f"SELECT a FROM widgetsinc_raw.t {WHERE}")
 
 
 def test_the_result_must_have_the_columns_of_the_scope() -> None:
