@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -14,6 +13,7 @@ from services.ingest.sources.cells import split
 from services.ingest.sources.headers import Matched, match
 from services.ingest.sources.records import Dialect, Records, find_records
 from services.ingest.sources.source import RawBatch, Reading, Reject, Splitting
+from services.ingest.stores.store import Blob
 
 BLOCK: Final = 4 * 1024 * 1024
 SMALLEST_STEP: Final = 4096
@@ -29,7 +29,7 @@ class CsvFile:
     """One file of a dialect.
 
     Args:
-        path: The file.
+        blob: The file.
         dialect: Its delimiter and quote.
         null_values: Texts that mean null, quoted or not.
         block_bytes: How much is read at once.
@@ -37,13 +37,13 @@ class CsvFile:
 
     def __init__(
         self,
-        path: Path,
+        blob: Blob,
         dialect: Dialect,
         null_values: Sequence[str] = (),
         *,
         block_bytes: int = BLOCK,
     ) -> None:
-        self._path = path
+        self._blob = blob
         self._dialect = dialect
         self._nulls = list(null_values)
         self._block_bytes = block_bytes
@@ -70,7 +70,7 @@ class CsvFile:
 
     def _header(self, name: str) -> tuple[list[str], int]:
         """Return the names of the first record, and where the next one begins."""
-        with self._path.open("rb") as file:
+        with self._blob.stream(0, self._blob.size_bytes) as file:
             head = file.read(BLOCK)
         skip = len(BOM) if head.startswith(BOM) else 0
         head = head[skip:]
@@ -114,8 +114,7 @@ class CsvFile:
         self, start: int, end: int, name: str, step: int
     ) -> Iterator[tuple[Records, bytes]]:
         """Yield blocks of whole records, and where the records in them are."""
-        with self._path.open("rb") as file:
-            file.seek(start)
+        with self._blob.stream(start, end) as file:
             left, rest = end - start, b""
             while left > 0:
                 data = file.read(min(step, left))

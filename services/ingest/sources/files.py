@@ -1,8 +1,7 @@
-"""The `file` source: files of one format below the tenant's folder."""
+"""The `file` source: files of one format in a store."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, Literal
 
 from services.ingest.chunks import ByteRange, Chunk, Input, Plan, RowGroups, fewer
@@ -10,9 +9,9 @@ from services.ingest.failures import Cancelled, SourceEmpty
 from services.ingest.sources.csv_file import BLOCK, CsvFile
 from services.ingest.sources.json_file import JsonFile
 from services.ingest.sources.parquet_file import ParquetFile
-from services.ingest.sources.paths import describe, find_files, planned_file
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Splitting
+from services.ingest.stores.store import Blob, Store
 
 MOST_CHUNKS: Final = 2000
 """Most chunks of a plan: each has a stream, and a project may open 10,000 an hour."""
@@ -25,13 +24,13 @@ HEADERS_BYTES: Final = 2 * 1024 * 1024
 class Files:
     """Files of a tenant.
 
-    path: A glob below its folder.
+    store: Where they are.
+    path: A glob in the store.
     block_bytes: What is read at once.
     most_chunks: Of a plan, beside one for each file.
     """
 
-    root: Path
-    tenant: str
+    store: Store
     path: str
     format: Literal["csv", "ndjson", "parquet"]
     dialect: Dialect = dataclasses.field(default_factory=Dialect)
@@ -45,18 +44,15 @@ class Files:
         Chunks are as large as asked for, or larger so that they are not too many.
         """
         cancelled = splitting.cancelled
-        inputs = {
-            path: describe(self.root, self.tenant, path, cancelled)
-            for path in find_files(self.root, self.tenant, self.path)
-        }
-        least = sum(input_.size_bytes for input_ in inputs.values()) // self.most_chunks
+        inputs = self.store.find(self.path, cancelled)
+        least = sum(input_.size_bytes for input_ in inputs) // self.most_chunks
         wanted = dataclasses.replace(splitting, chunk_bytes=max(splitting.chunk_bytes, least))
         chunks: list[Chunk] = []
         extra: dict[str, None] = {}
-        for path, input_ in inputs.items():
+        for input_ in inputs:
             if cancelled.is_set():
                 raise Cancelled
-            found, unknown = self._split(path, input_, wanted)
+            found, unknown = self._split(self.store.open(input_), input_, wanted)
             chunks += found
             extra |= dict.fromkeys(unknown)
         if not chunks:
@@ -71,29 +67,29 @@ class Files:
         return max(1, min(self.most_chunks, HEADERS_BYTES // max((1, *sizes))))
 
     def _split(
-        self, path: Path, input_: Input, splitting: Splitting
+        self, blob: Blob, input_: Input, splitting: Splitting
     ) -> tuple[list[Chunk], tuple[str, ...]]:
         if self.format == "csv":
-            chunks, matched = self._csv(path).plan(input_, splitting)
+            chunks, matched = self._csv(blob).plan(input_, splitting)
             return chunks, matched.extra
         if self.format == "parquet":
-            chunks, matched = ParquetFile(path).plan(input_, splitting)
+            chunks, matched = ParquetFile(blob).plan(input_, splitting)
             return chunks, matched.extra
-        return self._json(path).plan(input_, splitting), ()
+        return self._json(blob).plan(input_, splitting), ()
 
-    def _csv(self, path: Path) -> CsvFile:
-        return CsvFile(path, self.dialect, self.null_values, block_bytes=self.block_bytes)
+    def _csv(self, blob: Blob) -> CsvFile:
+        return CsvFile(blob, self.dialect, self.null_values, block_bytes=self.block_bytes)
 
-    def _json(self, path: Path) -> JsonFile:
-        return JsonFile(path, block_bytes=self.block_bytes)
+    def _json(self, blob: Blob) -> JsonFile:
+        return JsonFile(blob, block_bytes=self.block_bytes)
 
     def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
         """Yield the rows of a chunk. Raises SourceChanged if its file is not as it was planned."""
-        path = planned_file(self.root, self.tenant, chunk.input)
+        blob = self.store.open(chunk.input)
         if isinstance(chunk.part, RowGroups):
-            yield from ParquetFile(path).read(chunk, chunk.part, reading)
+            yield from ParquetFile(blob).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, ByteRange) and self.format == "csv":
-            yield from self._csv(path).read(chunk, chunk.part, reading)
+            yield from self._csv(blob).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, ByteRange):
-            yield from self._json(path).read(chunk, chunk.part, reading)
-        planned_file(self.root, self.tenant, chunk.input)
+            yield from self._json(blob).read(chunk, chunk.part, reading)
+        self.store.check(chunk.input)

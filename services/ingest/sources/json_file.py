@@ -1,7 +1,6 @@
 """NDJSON files: one object a line, numbers kept as text."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -11,6 +10,7 @@ from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
 from services.ingest.sources.objects import Objects
 from services.ingest.sources.source import RawBatch, Reading, Reject, Splitting
+from services.ingest.stores.store import Blob
 
 BLOCK: Final = 4 * 1024 * 1024
 SMALLEST_STEP: Final = 4096
@@ -21,8 +21,8 @@ BOM: Final = b"\xef\xbb\xbf"
 class JsonFile:
     """One file of JSON objects, one a line; `block_bytes` is how much is read at once, at most."""
 
-    def __init__(self, path: Path, *, block_bytes: int = BLOCK) -> None:
-        self._path = path
+    def __init__(self, blob: Blob, *, block_bytes: int = BLOCK) -> None:
+        self._blob = blob
         self._block_bytes = min(block_bytes, BLOCK)
 
     def plan(self, input_: Input, splitting: Splitting) -> list[Chunk]:
@@ -49,8 +49,7 @@ class JsonFile:
         self, start: int, end: int, name: str, step: int
     ) -> Iterator[tuple[list[bytes], int]]:
         """Yield the lines of blocks, blank ones left out, and how many bytes each block has."""
-        with self._path.open("rb") as file:
-            file.seek(start)
+        with self._blob.stream(start, end) as file:
             left, rest = end - start, b""
             while left > 0:
                 data = file.read(min(step, left))

@@ -15,6 +15,7 @@ from services.ingest.sources.files import Files
 from services.ingest.sources.openai import BUCKETS, OpenAi
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import Source
+from services.ingest.stores.local_files import LocalFiles
 
 FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
     source_pb2.FILE_FORMAT_CSV: "csv",
@@ -68,8 +69,7 @@ class Sources:
         except ValueError as error:
             raise InvalidRequest({"source.file": str(error)}) from error
         return Files(
-            root=self._root,
-            tenant=tenant,
+            store=LocalFiles(self._root, tenant),
             path=options.path,
             format=FORMATS[options.format],
             dialect=dialect,

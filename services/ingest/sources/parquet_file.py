@@ -1,8 +1,8 @@
 """Parquet files: by row groups; decimals exact, doubles as the shortest text that round-trips."""
 
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final
 
 import polars as pl
@@ -14,6 +14,7 @@ from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
 from services.ingest.sources.arrow_texts import texts_of
 from services.ingest.sources.headers import Matched, match
 from services.ingest.sources.source import RawBatch, Reading, Splitting
+from services.ingest.stores.store import Blob
 
 ROWS: Final = 20_000
 
@@ -21,14 +22,19 @@ ROWS: Final = 20_000
 class ParquetFile:
     """One file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
 
-    def _open(self, name: str) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self._path)
-        except (pa.ArrowException, OSError) as error:
-            raise SourceMalformed(f"{name} is no Parquet file", source=name, file=name) from error
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Generator[pq.ParquetFile]:
+        with self._blob.seekable() as bytes_:
+            try:
+                file = pq.ParquetFile(bytes_)
+            except (pa.ArrowException, OSError) as error:
+                text = f"{name} is no Parquet file"
+                raise SourceMalformed(text, source=name, file=name) from error
+            with file:
+                yield file
 
     def plan(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], Matched]:
         """Put row groups together until they make about `chunk_bytes`."""

@@ -48,8 +48,9 @@ class Reject:
 class RawBatch:
     """Rows as the source wrote them.
 
-    rows: (n, c) String columns named as the schema names them; null is an absent value. Schema
-        columns that are not there are null in every row.
+    rows: (n, c) columns named as the schema names them; null is an absent value. Schema columns that
+        are not there are null in every row. A column is String with the source's texts, or, where the
+        source has types, has the very type that the schema's column is held in.
     row_numbers: (n,) Int64, from 0 in the input.
     raw_rows: Returns rows of this batch, by index, as JSON objects of the source's texts.
     read_bytes: Bytes of the source that this batch took.

@@ -19,6 +19,7 @@ from services.ingest.columns import TargetColumn
 from services.ingest.ingestion import Ingestion, Task
 from services.ingest.sources.files import Files
 from services.ingest.sources.source import Splitting
+from services.ingest.stores.local_files import LocalFiles
 
 COLUMNS = tuple(
     TargetColumn.parse(*spec.split())
@@ -58,7 +59,7 @@ class Nowhere:
 
 def main(root: Path, path: str) -> dict[str, int]:
     """Read `{root}/acme/{path}` chunk by chunk."""
-    source = Files(root=root, tenant="acme", path=path, format="csv")
+    source = Files(store=LocalFiles(root, "acme"), path=path, format="csv")
     now = dt.datetime.now(dt.UTC)
     plan = source.plan(
         Splitting(columns=COLUMNS, window=None, chunk_bytes=64 << 20, spec_hash="spec")

@@ -13,6 +13,7 @@ from services.ingest.sources.csv_file import BLOCK
 from services.ingest.sources.files import Files
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Reject, Source, Splitting
+from services.ingest.stores.local_files import LocalFiles
 
 Format = Literal["csv", "ndjson", "parquet"]
 Row = tuple[str | None, ...]
@@ -70,7 +71,7 @@ def read_all(source: Source, wanted: Sequence[TargetColumn], chunk_bytes: int = 
 
 def files(root: Path, format_: Format, path: str = "f", **options: object) -> Files:
     """Return the file source of tenant `acme`."""
-    return Files(root=root, tenant="acme", path=path, format=format_, **options)  # type: ignore[arg-type]
+    return Files(store=LocalFiles(root, "acme"), path=path, format=format_, **options)  # type: ignore[arg-type]
 
 
 def read_bytes(

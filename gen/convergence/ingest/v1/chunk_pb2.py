@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from convergence.ingest.v1 import source_pb2 as convergence_dot_ingest_dot_v1_dot_source__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!convergence/ingest/v1/chunk.proto\x12\x15\x63onvergence.ingest.v1\x1a\"convergence/ingest/v1/source.proto\"\xcd\x02\n\x05\x43hunk\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\t\x12+\n\x05input\x18\x02 \x01(\x0b\x32\x1c.convergence.ingest.v1.Input\x12\x36\n\nbyte_range\x18\x03 \x01(\x0b\x32 .convergence.ingest.v1.ByteRangeH\x00\x12\x36\n\nrow_groups\x18\x04 \x01(\x0b\x32 .convergence.ingest.v1.RowGroupsH\x00\x12<\n\rreport_window\x18\x05 \x01(\x0b\x32#.convergence.ingest.v1.ReportWindowH\x00\x12\x17\n\x0f\x65stimated_bytes\x18\x06 \x01(\x03\x12\x1f\n\x12\x65xpected_row_count\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x06\n\x04partB\x15\n\x13_expected_row_count\"^\n\x05Input\x12\x10\n\x08input_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x19\n\x11\x63hange_time_nanos\x18\x04 \x01(\x03\"Q\n\tByteRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\x12\x18\n\x10\x66irst_row_number\x18\x03 \x01(\x03\x12\x0e\n\x06header\x18\x04 \x03(\t\"A\n\tRowGroups\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x18\n\x10\x66irst_row_number\x18\x03 \x01(\x03\"O\n\x0cReportWindow\x12\x0e\n\x06report\x18\x01 \x01(\t\x12/\n\x06window\x18\x02 \x01(\x0b\x32\x1f.convergence.ingest.v1.Intervalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!convergence/ingest/v1/chunk.proto\x12\x15\x63onvergence.ingest.v1\x1a\"convergence/ingest/v1/source.proto\"\x85\x03\n\x05\x43hunk\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\t\x12+\n\x05input\x18\x02 \x01(\x0b\x32\x1c.convergence.ingest.v1.Input\x12\x36\n\nbyte_range\x18\x03 \x01(\x0b\x32 .convergence.ingest.v1.ByteRangeH\x00\x12\x36\n\nrow_groups\x18\x04 \x01(\x0b\x32 .convergence.ingest.v1.RowGroupsH\x00\x12<\n\rreport_window\x18\x05 \x01(\x0b\x32#.convergence.ingest.v1.ReportWindowH\x00\x12\x36\n\nwhole_file\x18\x08 \x01(\x0b\x32 .convergence.ingest.v1.WholeFileH\x00\x12\x17\n\x0f\x65stimated_bytes\x18\x06 \x01(\x03\x12\x1f\n\x12\x65xpected_row_count\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x06\n\x04partB\x15\n\x13_expected_row_count\"\x81\x01\n\x05Input\x12\x10\n\x08input_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x19\n\x11\x63hange_time_nanos\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65livery\x18\x06 \x01(\t\"Q\n\tByteRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\x12\x18\n\x10\x66irst_row_number\x18\x03 \x01(\x03\x12\x0e\n\x06header\x18\x04 \x03(\t\"A\n\tRowGroups\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x18\n\x10\x66irst_row_number\x18\x03 \x01(\x03\"O\n\x0cReportWindow\x12\x0e\n\x06report\x18\x01 \x01(\t\x12/\n\x06window\x18\x02 \x01(\x0b\x32\x1f.convergence.ingest.v1.Interval\"\x0b\n\tWholeFileb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'convergence.ingest.v1.chunk
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHUNK']._serialized_start=97
-  _globals['_CHUNK']._serialized_end=430
-  _globals['_INPUT']._serialized_start=432
-  _globals['_INPUT']._serialized_end=526
-  _globals['_BYTERANGE']._serialized_start=528
-  _globals['_BYTERANGE']._serialized_end=609
-  _globals['_ROWGROUPS']._serialized_start=611
-  _globals['_ROWGROUPS']._serialized_end=676
-  _globals['_REPORTWINDOW']._serialized_start=678
-  _globals['_REPORTWINDOW']._serialized_end=757
+  _globals['_CHUNK']._serialized_end=486
+  _globals['_INPUT']._serialized_start=489
+  _globals['_INPUT']._serialized_end=618
+  _globals['_BYTERANGE']._serialized_start=620
+  _globals['_BYTERANGE']._serialized_end=701
+  _globals['_ROWGROUPS']._serialized_start=703
+  _globals['_ROWGROUPS']._serialized_end=768
+  _globals['_REPORTWINDOW']._serialized_start=770
+  _globals['_REPORTWINDOW']._serialized_end=849
+  _globals['_WHOLEFILE']._serialized_start=851
+  _globals['_WHOLEFILE']._serialized_end=862
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*convergence/ingest/v1/ingest_service.proto\x12\x15\x63onvergence.ingest.v1\x1a#convergence/common/v1/failure.proto\x1a!convergence/ingest/v1/chunk.proto\x1a\"convergence/ingest/v1/source.proto\x1a\"convergence/quality/v1/suite.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04mode\x18\x03 \x01(\t\"-\n\x0bScopeColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\xdb\x01\n\x11PlanChunksRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12-\n\x06source\x18\x02 \x01(\x0b\x32\x1d.convergence.ingest.v1.Source\x12.\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x1d.convergence.ingest.v1.Column\x12/\n\x06window\x18\x04 \x01(\x0b\x32\x1f.convergence.ingest.v1.Interval\x12\x13\n\x0b\x63hunk_bytes\x18\x05 \x01(\x03\x12\x11\n\tspec_hash\x18\x06 \x01(\t\"r\n\x12PlanChunksResponse\x12,\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1c.convergence.ingest.v1.Chunk\x12\x17\n\x0fmissing_columns\x18\x02 \x03(\t\x12\x15\n\rextra_columns\x18\x03 \x03(\t\"\x8f\x04\n\x12IngestChunkRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x13\n\x0brun_attempt\x18\x02 \x01(\x05\x12\x15\n\rchunk_attempt\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12-\n\x06source\x18\x05 \x01(\x0b\x32\x1d.convergence.ingest.v1.Source\x12+\n\x05\x63hunk\x18\x06 \x01(\x0b\x32\x1c.convergence.ingest.v1.Chunk\x12.\n\x07\x63olumns\x18\x07 \x03(\x0b\x32\x1d.convergence.ingest.v1.Column\x12\x31\n\x05scope\x18\x08 \x03(\x0b\x32\".convergence.ingest.v1.ScopeColumn\x12\x13\n\x0bkey_columns\x18\t \x03(\t\x12\x32\n\trow_rules\x18\n \x03(\x0b\x32\x1f.convergence.quality.v1.RowRule\x12\r\n\x05table\x18\x0b \x01(\t\x12\x18\n\x10quarantine_table\x18\x0c \x01(\t\x12\x0f\n\x07staging\x18\r \x01(\x08\x12\x10\n\x08snapshot\x18\x0e \x01(\x03\x12/\n\x0bingest_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf6\x01\n\x13IngestChunkResponse\x12\x33\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1f.convergence.ingest.v1.AcceptedH\x00\x12\x33\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.convergence.ingest.v1.ProgressH\x00\x12\x34\n\x06result\x18\x03 \x01(\x0b\x32\".convergence.ingest.v1.ChunkResultH\x00\x12\x36\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32#.convergence.ingest.v1.ChunkFailureH\x00\x42\x07\n\x05\x65vent\"7\n\x08\x41\x63\x63\x65pted\x12\x12\n\nslot_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x62usy_slot_count\x18\x02 \x01(\x05\"D\n\x08Progress\x12\x11\n\trow_count\x18\x01 \x01(\x03\x12\x12\n\nread_bytes\x18\x02 \x01(\x03\x12\x11\n\tthrottled\x18\x03 \x01(\x08\"\xb9\x03\n\x0b\x43hunkResult\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x19\n\x11quarantine_stream\x18\x02 \x01(\t\x12\x16\n\x0eread_row_count\x18\x03 \x01(\x03\x12\x18\n\x10landed_row_count\x18\x04 \x01(\x03\x12\x1d\n\x15quarantined_row_count\x18\x05 \x01(\x03\x12\x12\n\nread_bytes\x18\x06 \x01(\x03\x12.\n\x05money\x18\x07 \x03(\x0b\x32\x1f.convergence.ingest.v1.MoneySum\x12:\n\x0brow_metrics\x18\x08 \x03(\x0b\x32%.convergence.quality.v1.RowRuleMetric\x12\x37\n\x0cscope_counts\x18\t \x03(\x0b\x32!.convergence.ingest.v1.ScopeCount\x12\x32\n\tcoercions\x18\n \x03(\x0b\x32\x1f.convergence.ingest.v1.Coercion\x12\x41\n\x11quarantine_counts\x18\x0b \x03(\x0b\x32&.convergence.ingest.v1.QuarantineCount\"\x86\x01\n\x08MoneySum\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04read\x18\x02 \x01(\t\x12\x0e\n\x06landed\x18\x03 \x01(\t\x12\x13\n\x0bquarantined\x18\x04 \x01(\t\x12\x18\n\x10unparsable_count\x18\x05 \x01(\x03\x12\x1d\n\x15quarantined_row_count\x18\x06 \x01(\x03\"/\n\nScopeCount\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"<\n\x08\x43oercion\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\ncell_count\x18\x03 \x01(\x03\"D\n\x0fQuarantineCount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\"\x82\x01\n\x0c\x43hunkFailure\x12/\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1e.convergence.common.v1.Failure\x12\x11\n\ttransient\x18\x02 \x01(\x08\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xdf\x01\n\rIngestService\x12\x66\n\nPlanChunks\x12(.convergence.ingest.v1.PlanChunksRequest\x1a).convergence.ingest.v1.PlanChunksResponse\"\x03\x90\x02\x01\x12\x66\n\x0bIngestChunk\x12).convergence.ingest.v1.IngestChunkRequest\x1a*.convergence.ingest.v1.IngestChunkResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*convergence/ingest/v1/ingest_service.proto\x12\x15\x63onvergence.ingest.v1\x1a#convergence/common/v1/failure.proto\x1a!convergence/ingest/v1/chunk.proto\x1a\"convergence/ingest/v1/source.proto\x1a\"convergence/quality/v1/suite.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04mode\x18\x03 \x01(\t\"-\n\x0bScopeColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\xdb\x01\n\x11PlanChunksRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12-\n\x06source\x18\x02 \x01(\x0b\x32\x1d.convergence.ingest.v1.Source\x12.\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x1d.convergence.ingest.v1.Column\x12/\n\x06window\x18\x04 \x01(\x0b\x32\x1f.convergence.ingest.v1.Interval\x12\x13\n\x0b\x63hunk_bytes\x18\x05 \x01(\x03\x12\x11\n\tspec_hash\x18\x06 \x01(\t\"\xaa\x01\n\x12PlanChunksResponse\x12,\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1c.convergence.ingest.v1.Chunk\x12\x17\n\x0fmissing_columns\x18\x02 \x03(\t\x12\x15\n\rextra_columns\x18\x03 \x03(\t\x12\x36\n\x0f\x65volved_columns\x18\x04 \x03(\x0b\x32\x1d.convergence.ingest.v1.Column\"\x8f\x04\n\x12IngestChunkRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x13\n\x0brun_attempt\x18\x02 \x01(\x05\x12\x15\n\rchunk_attempt\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12-\n\x06source\x18\x05 \x01(\x0b\x32\x1d.convergence.ingest.v1.Source\x12+\n\x05\x63hunk\x18\x06 \x01(\x0b\x32\x1c.convergence.ingest.v1.Chunk\x12.\n\x07\x63olumns\x18\x07 \x03(\x0b\x32\x1d.convergence.ingest.v1.Column\x12\x31\n\x05scope\x18\x08 \x03(\x0b\x32\".convergence.ingest.v1.ScopeColumn\x12\x13\n\x0bkey_columns\x18\t \x03(\t\x12\x32\n\trow_rules\x18\n \x03(\x0b\x32\x1f.convergence.quality.v1.RowRule\x12\r\n\x05table\x18\x0b \x01(\t\x12\x18\n\x10quarantine_table\x18\x0c \x01(\t\x12\x0f\n\x07staging\x18\r \x01(\x08\x12\x10\n\x08snapshot\x18\x0e \x01(\x03\x12/\n\x0bingest_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf6\x01\n\x13IngestChunkResponse\x12\x33\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1f.convergence.ingest.v1.AcceptedH\x00\x12\x33\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.convergence.ingest.v1.ProgressH\x00\x12\x34\n\x06result\x18\x03 \x01(\x0b\x32\".convergence.ingest.v1.ChunkResultH\x00\x12\x36\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32#.convergence.ingest.v1.ChunkFailureH\x00\x42\x07\n\x05\x65vent\"7\n\x08\x41\x63\x63\x65pted\x12\x12\n\nslot_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x62usy_slot_count\x18\x02 \x01(\x05\"D\n\x08Progress\x12\x11\n\trow_count\x18\x01 \x01(\x03\x12\x12\n\nread_bytes\x18\x02 \x01(\x03\x12\x11\n\tthrottled\x18\x03 \x01(\x08\"\xd2\x03\n\x0b\x43hunkResult\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x19\n\x11quarantine_stream\x18\x02 \x01(\t\x12\x16\n\x0eread_row_count\x18\x03 \x01(\x03\x12\x18\n\x10landed_row_count\x18\x04 \x01(\x03\x12\x1d\n\x15quarantined_row_count\x18\x05 \x01(\x03\x12\x12\n\nread_bytes\x18\x06 \x01(\x03\x12.\n\x05money\x18\x07 \x03(\x0b\x32\x1f.convergence.ingest.v1.MoneySum\x12:\n\x0brow_metrics\x18\x08 \x03(\x0b\x32%.convergence.quality.v1.RowRuleMetric\x12\x37\n\x0cscope_counts\x18\t \x03(\x0b\x32!.convergence.ingest.v1.ScopeCount\x12\x32\n\tcoercions\x18\n \x03(\x0b\x32\x1f.convergence.ingest.v1.Coercion\x12\x41\n\x11quarantine_counts\x18\x0b \x03(\x0b\x32&.convergence.ingest.v1.QuarantineCount\x12\x17\n\x0fvariant_columns\x18\x0c \x03(\t\"\x86\x01\n\x08MoneySum\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04read\x18\x02 \x01(\t\x12\x0e\n\x06landed\x18\x03 \x01(\t\x12\x13\n\x0bquarantined\x18\x04 \x01(\t\x12\x18\n\x10unparsable_count\x18\x05 \x01(\x03\x12\x1d\n\x15quarantined_row_count\x18\x06 \x01(\x03\"/\n\nScopeCount\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"<\n\x08\x43oercion\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\ncell_count\x18\x03 \x01(\x03\"D\n\x0fQuarantineCount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\"\x82\x01\n\x0c\x43hunkFailure\x12/\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1e.convergence.common.v1.Failure\x12\x11\n\ttransient\x18\x02 \x01(\x08\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xdf\x01\n\rIngestService\x12\x66\n\nPlanChunks\x12(.convergence.ingest.v1.PlanChunksRequest\x1a).convergence.ingest.v1.PlanChunksResponse\"\x03\x90\x02\x01\x12\x66\n\x0bIngestChunk\x12).convergence.ingest.v1.IngestChunkRequest\x1a*.convergence.ingest.v1.IngestChunkResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,28 +45,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOPECOLUMN']._serialized_end=375
   _globals['_PLANCHUNKSREQUEST']._serialized_start=378
   _globals['_PLANCHUNKSREQUEST']._serialized_end=597
-  _globals['_PLANCHUNKSRESPONSE']._serialized_start=599
-  _globals['_PLANCHUNKSRESPONSE']._serialized_end=713
-  _globals['_INGESTCHUNKREQUEST']._serialized_start=716
-  _globals['_INGESTCHUNKREQUEST']._serialized_end=1243
-  _globals['_INGESTCHUNKRESPONSE']._serialized_start=1246
-  _globals['_INGESTCHUNKRESPONSE']._serialized_end=1492
-  _globals['_ACCEPTED']._serialized_start=1494
-  _globals['_ACCEPTED']._serialized_end=1549
-  _globals['_PROGRESS']._serialized_start=1551
-  _globals['_PROGRESS']._serialized_end=1619
-  _globals['_CHUNKRESULT']._serialized_start=1622
-  _globals['_CHUNKRESULT']._serialized_end=2063
-  _globals['_MONEYSUM']._serialized_start=2066
-  _globals['_MONEYSUM']._serialized_end=2200
-  _globals['_SCOPECOUNT']._serialized_start=2202
-  _globals['_SCOPECOUNT']._serialized_end=2249
-  _globals['_COERCION']._serialized_start=2251
-  _globals['_COERCION']._serialized_end=2311
-  _globals['_QUARANTINECOUNT']._serialized_start=2313
-  _globals['_QUARANTINECOUNT']._serialized_end=2381
-  _globals['_CHUNKFAILURE']._serialized_start=2384
-  _globals['_CHUNKFAILURE']._serialized_end=2514
-  _globals['_INGESTSERVICE']._serialized_start=2517
-  _globals['_INGESTSERVICE']._serialized_end=2740
+  _globals['_PLANCHUNKSRESPONSE']._serialized_start=600
+  _globals['_PLANCHUNKSRESPONSE']._serialized_end=770
+  _globals['_INGESTCHUNKREQUEST']._serialized_start=773
+  _globals['_INGESTCHUNKREQUEST']._serialized_end=1300
+  _globals['_INGESTCHUNKRESPONSE']._serialized_start=1303
+  _globals['_INGESTCHUNKRESPONSE']._serialized_end=1549
+  _globals['_ACCEPTED']._serialized_start=1551
+  _globals['_ACCEPTED']._serialized_end=1606
+  _globals['_PROGRESS']._serialized_start=1608
+  _globals['_PROGRESS']._serialized_end=1676
+  _globals['_CHUNKRESULT']._serialized_start=1679
+  _globals['_CHUNKRESULT']._serialized_end=2145
+  _globals['_MONEYSUM']._serialized_start=2148
+  _globals['_MONEYSUM']._serialized_end=2282
+  _globals['_SCOPECOUNT']._serialized_start=2284
+  _globals['_SCOPECOUNT']._serialized_end=2331
+  _globals['_COERCION']._serialized_start=2333
+  _globals['_COERCION']._serialized_end=2393
+  _globals['_QUARANTINECOUNT']._serialized_start=2395
+  _globals['_QUARANTINECOUNT']._serialized_end=2463
+  _globals['_CHUNKFAILURE']._serialized_start=2466
+  _globals['_CHUNKFAILURE']._serialized_end=2596
+  _globals['_INGESTSERVICE']._serialized_start=2599
+  _globals['_INGESTSERVICE']._serialized_end=2822
 # @@protoc_insertion_point(module_scope)

@@ -49,14 +49,16 @@ class PlanChunksRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., source: _Optional[_Union[_source_pb2.Source, _Mapping]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., window: _Optional[_Union[_source_pb2.Interval, _Mapping]] = ..., chunk_bytes: _Optional[int] = ..., spec_hash: _Optional[str] = ...) -> None: ...
 
 class PlanChunksResponse(_message.Message):
-    __slots__ = ("chunks", "missing_columns", "extra_columns")
+    __slots__ = ("chunks", "missing_columns", "extra_columns", "evolved_columns")
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     MISSING_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     EXTRA_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    EVOLVED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     chunks: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Chunk]
     missing_columns: _containers.RepeatedScalarFieldContainer[str]
     extra_columns: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., missing_columns: _Optional[_Iterable[str]] = ..., extra_columns: _Optional[_Iterable[str]] = ...) -> None: ...
+    evolved_columns: _containers.RepeatedCompositeFieldContainer[Column]
+    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., missing_columns: _Optional[_Iterable[str]] = ..., extra_columns: _Optional[_Iterable[str]] = ..., evolved_columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ...) -> None: ...
 
 class IngestChunkRequest(_message.Message):
     __slots__ = ("run", "run_attempt", "chunk_attempt", "epoch", "source", "chunk", "columns", "scope", "key_columns", "row_rules", "table", "quarantine_table", "staging", "snapshot", "ingest_time", "deadline")
@@ -125,7 +127,7 @@ class Progress(_message.Message):
     def __init__(self, row_count: _Optional[int] = ..., read_bytes: _Optional[int] = ..., throttled: _Optional[bool] = ...) -> None: ...
 
 class ChunkResult(_message.Message):
-    __slots__ = ("stream", "quarantine_stream", "read_row_count", "landed_row_count", "quarantined_row_count", "read_bytes", "money", "row_metrics", "scope_counts", "coercions", "quarantine_counts")
+    __slots__ = ("stream", "quarantine_stream", "read_row_count", "landed_row_count", "quarantined_row_count", "read_bytes", "money", "row_metrics", "scope_counts", "coercions", "quarantine_counts", "variant_columns")
     STREAM_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_STREAM_FIELD_NUMBER: _ClassVar[int]
     READ_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +139,7 @@ class ChunkResult(_message.Message):
     SCOPE_COUNTS_FIELD_NUMBER: _ClassVar[int]
     COERCIONS_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     stream: str
     quarantine_stream: str
     read_row_count: int
@@ -148,7 +151,8 @@ class ChunkResult(_message.Message):
     scope_counts: _containers.RepeatedCompositeFieldContainer[ScopeCount]
     coercions: _containers.RepeatedCompositeFieldContainer[Coercion]
     quarantine_counts: _containers.RepeatedCompositeFieldContainer[QuarantineCount]
-    def __init__(self, stream: _Optional[str] = ..., quarantine_stream: _Optional[str] = ..., read_row_count: _Optional[int] = ..., landed_row_count: _Optional[int] = ..., quarantined_row_count: _Optional[int] = ..., read_bytes: _Optional[int] = ..., money: _Optional[_Iterable[_Union[MoneySum, _Mapping]]] = ..., row_metrics: _Optional[_Iterable[_Union[_suite_pb2.RowRuleMetric, _Mapping]]] = ..., scope_counts: _Optional[_Iterable[_Union[ScopeCount, _Mapping]]] = ..., coercions: _Optional[_Iterable[_Union[Coercion, _Mapping]]] = ..., quarantine_counts: _Optional[_Iterable[_Union[QuarantineCount, _Mapping]]] = ...) -> None: ...
+    variant_columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, stream: _Optional[str] = ..., quarantine_stream: _Optional[str] = ..., read_row_count: _Optional[int] = ..., landed_row_count: _Optional[int] = ..., quarantined_row_count: _Optional[int] = ..., read_bytes: _Optional[int] = ..., money: _Optional[_Iterable[_Union[MoneySum, _Mapping]]] = ..., row_metrics: _Optional[_Iterable[_Union[_suite_pb2.RowRuleMetric, _Mapping]]] = ..., scope_counts: _Optional[_Iterable[_Union[ScopeCount, _Mapping]]] = ..., coercions: _Optional[_Iterable[_Union[Coercion, _Mapping]]] = ..., quarantine_counts: _Optional[_Iterable[_Union[QuarantineCount, _Mapping]]] = ..., variant_columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MoneySum(_message.Message):
     __slots__ = ("column", "read", "landed", "quarantined", "unparsable_count", "quarantined_row_count")

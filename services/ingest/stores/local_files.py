@@ -1,9 +1,12 @@
 """Files below a tenant's folder: found by glob, never outside of it, never its secrets."""
 
+import contextlib
+import dataclasses
 import hashlib
 import threading
+from collections.abc import Generator
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
 from services.ingest.chunks import Input
 from services.ingest.failures import (
@@ -16,6 +19,48 @@ from services.ingest.failures import (
 
 BLOCK: Final = 1 << 20
 SECRETS: Final = "secrets"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LocalBlob:
+    """A file as it is now."""
+
+    path: Path
+    size_bytes: int
+
+    @contextlib.contextmanager
+    def stream(self, start: int, end: int) -> Generator[BinaryIO]:  # noqa: ARG002 whoever reads counts
+        """Open the file at `start`; it may be read beyond `end`."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            yield file
+
+    @contextlib.contextmanager
+    def seekable(self) -> Generator[BinaryIO]:
+        """Open the file."""
+        with self.path.open("rb") as file:
+            yield file
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """The folder of a tenant below `root`."""
+
+    root: Path
+    tenant: str
+
+    def find(self, pattern: str, cancelled: threading.Event) -> list[Input]:
+        """Return the files that a glob matches, hashed."""
+        paths = find_files(self.root, self.tenant, pattern)
+        return [describe(self.root, self.tenant, path, cancelled) for path in paths]
+
+    def open(self, planned: Input) -> LocalBlob:
+        """Return the file if it is as it was planned."""
+        return LocalBlob(planned_file(self.root, self.tenant, planned), planned.size_bytes)
+
+    def check(self, planned: Input) -> None:
+        """Raise SourceChanged if the file is no longer as it was planned."""
+        planned_file(self.root, self.tenant, planned)
 
 
 def find_files(root: Path, tenant: str, pattern: str) -> list[Path]:

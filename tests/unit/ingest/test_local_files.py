@@ -14,7 +14,7 @@ from services.ingest.failures import (
     SourceNotFound,
     SourceUnavailable,
 )
-from services.ingest.sources.paths import describe, find_files, planned_file
+from services.ingest.stores.local_files import describe, find_files, planned_file
 
 RUNNING = threading.Event()
 

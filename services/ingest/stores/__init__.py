@@ -1,0 +1,1 @@
+"""Where objects are: a tenant's folder, object stores."""
