@@ -38,6 +38,12 @@ class SourceTooLarge(FailedPrecondition):
     reason = "SOURCE_TOO_LARGE"
 
 
+class MemoryExceeded(FailedPrecondition):
+    """A part of the source needs more memory at once than a worker has."""
+
+    reason = "MEMORY_EXCEEDED"
+
+
 class SourceChanged(FailedPrecondition):
     """The source is not what was planned."""
 
@@ -128,7 +134,7 @@ SOURCE: Final = frozenset(
         "SOURCE_EMPTY",
     }
 )
-DATA: Final = frozenset({"ROW_TOO_LARGE", "ROWS_REJECTED"})
+DATA: Final = frozenset({"MEMORY_EXCEEDED", "ROW_TOO_LARGE", "ROWS_REJECTED"})
 PASSING: Final = frozenset({"STREAM_GONE", "RESOURCE_STALE", "INTERNAL"})
 """Reasons that are no Delayed ones and yet may be gone on another try of the chunk."""
 
@@ -142,6 +148,7 @@ ADVICE: Final[Mapping[str, str]] = {
 OWN_ADVICE: Final[Mapping[str, str]] = {
     "SOURCE_UNAUTHENTICATED": "Put a valid key into the secret that the source names, then retry.",
     "SOURCE_FORBIDDEN": "Give the key the right that the source asks for, then retry the run.",
+    "MEMORY_EXCEEDED": "Deliver the file in smaller parts, as the message says, then start a new run.",
     "SOURCE_CHANGED": "Retry the run: it plans anew with the source as it is now.",
     "SECRET_NOT_PRIVATE": "Make the secret's file private (chmod 600), then retry the run.",
     "SECRET_NOT_FOUND": "Create the secret, then retry the run.",
