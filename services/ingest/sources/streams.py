@@ -29,7 +29,7 @@ UNPACKED: Final = 1024 * 1024
 WINDOW_LOG: Final = 25
 """Of Zstandard: how far back a frame may refer, 32 MiB; what `zstd -1` to `-20` write."""
 
-_GZIP_ERROR: Final[type[Exception]] = igzip_lib.IsalError  # type: ignore[assignment] its stub errs
+_GZIP_ERROR: Final[type[Exception]] = igzip_lib.IsalError  # type: ignore[assignment]
 _ENDINGS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
 
 
