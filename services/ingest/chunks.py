@@ -11,15 +11,21 @@ from typing import TypeAlias
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What `append` counts once. `content_hash` is hexadecimal SHA-256; APIs have none.
+    """What `append` counts once.
 
-    `change_time_nanos` is the last change since 1970; size and change time of APIs are 0.
+    content_hash: What tells contents apart: hexadecimal SHA-256 of a file, what a store says of an
+        object with its kind before it; APIs have none.
+    size_bytes, change_time_nanos: As stored, and the last change since 1970; 0 for APIs.
+    version: Which version of an object it is; empty for files.
+    delivery: What a newer manifest of the same replaces; empty for inputs that no manifest names.
     """
 
     input_id: str
     content_hash: str = ""
     size_bytes: int = 0
     change_time_nanos: int = 0
+    version: str = ""
+    delivery: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +72,15 @@ class Chunk:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A source, split. Columns are named as the schema has them, extra ones as the source has."""
+    """A source, split. Columns are named as the schema has them, extra ones as the source has.
+
+    `deliveries` are what manifests name, those without a file included.
+    """
 
     chunks: tuple[Chunk, ...]
     missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
+    deliveries: tuple[str, ...] = ()
 
 
 def chunk_id(input_: Input, part: Part, spec_hash: str) -> str:

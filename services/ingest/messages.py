@@ -22,6 +22,8 @@ def chunk_message(chunk: Chunk) -> chunk_pb2.Chunk:
             content_hash=chunk.input.content_hash,
             size_bytes=chunk.input.size_bytes,
             change_time_nanos=chunk.input.change_time_nanos,
+            version=chunk.input.version,
+            delivery=chunk.input.delivery,
         ),
         estimated_bytes=chunk.estimated_bytes,
         expected_row_count=chunk.expected_row_count,

@@ -88,6 +88,8 @@ def chunk_of_message(message: chunk_pb2.Chunk) -> Chunk:
             content_hash=found.content_hash,
             size_bytes=found.size_bytes,
             change_time_nanos=found.change_time_nanos,
+            version=found.version,
+            delivery=found.delivery,
         ),
         part=_part(message),
         estimated_bytes=message.estimated_bytes,

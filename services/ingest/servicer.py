@@ -80,6 +80,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             chunks=[chunk_message(chunk) for chunk in plan.chunks],
             missing_columns=plan.missing_columns,
             extra_columns=plan.extra_columns,
+            deliveries=plan.deliveries,
         )
         _refuse_too_large(request.source.source_id, response)
         return response

@@ -66,6 +66,14 @@ async def test_a_plan_has_a_chunk_with_an_id_and_a_content_for_each_input(bench:
     assert changed.content_hash != first.chunks[0].content_hash
 
 
+async def test_a_plan_names_deliveries_those_without_an_input_too(bench: Bench) -> None:
+    bench.source(a_csv=rows("1"), b_csv=rows("2"))
+    bench.deliver(november=("a.csv",), october=())
+    plan = await bench.worker.plan(PIPELINE, spec(), None)
+    assert plan.deliveries == ("november", "october")
+    assert [chunk.delivery for chunk in plan.chunks] == ["november", ""]
+
+
 async def test_a_plan_that_is_refused_says_why(bench: Bench) -> None:
     bench.refuse(FailedPrecondition("no file", reason="SOURCE_NOT_FOUND", source="bill"))
     with pytest.raises(FailedPrecondition) as refused:

@@ -44,6 +44,9 @@ class Bench(Protocol):
     def source(self, **inputs: list[Item]) -> None:
         """Set the inputs; `a_csv` is `a.csv`."""
 
+    def deliver(self, **deliveries: tuple[str, ...]) -> None:
+        """Say which inputs are of which delivery."""
+
     def refuse(self, error: ServiceError) -> None:
         """Let the next plan fail."""
 
@@ -69,6 +72,9 @@ class InMemory:
 
     def source(self, **inputs: list[Item]) -> None:
         self.worker.source.inputs = {k.replace("_", "."): v for k, v in inputs.items()}
+
+    def deliver(self, **deliveries: tuple[str, ...]) -> None:
+        self.worker.source.deliveries = deliveries
 
     def refuse(self, error: ServiceError) -> None:
         self.worker.failures = [error]
@@ -118,6 +124,9 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
     def source(self, **inputs: list[Item]) -> None:
         self.memory.source(**inputs)
 
+    def deliver(self, **deliveries: tuple[str, ...]) -> None:
+        self.memory.deliver(**deliveries)
+
     def refuse(self, error: ServiceError) -> None:
         self.refusal = error
 
@@ -153,10 +162,15 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
             chunks=[
                 chunk_pb2.Chunk(
                     chunk_id=chunk.chunk_id,
-                    input=chunk_pb2.Input(input_id=chunk.input_id, content_hash=chunk.content_hash),
+                    input=chunk_pb2.Input(
+                        input_id=chunk.input_id,
+                        content_hash=chunk.content_hash,
+                        delivery=chunk.delivery,
+                    ),
                 )
                 for chunk in planned.chunks
             ],
+            deliveries=planned.deliveries,
             extra_columns=["other"],
         )
 

@@ -125,9 +125,12 @@ def sort_inputs(
 
 
 def renamed_in(chunks: Iterable[r.Chunk], before: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return pairs (new name, name in `before`) of inputs that have the same content."""
+    """Return pairs (new name, name in `before`) of inputs that have the same content.
+
+    Inputs of a delivery are none of them: a newer manifest names the same content anew.
+    """
     names = {content: name for name, content in before.items() if content}
-    inputs = {chunk.input_id: chunk.content_hash for chunk in chunks}
+    inputs = {chunk.input_id: chunk.content_hash for chunk in chunks if not chunk.delivery}
     return tuple(
         (name, names[content])
         for name, content in inputs.items()
@@ -136,11 +139,14 @@ def renamed_in(chunks: Iterable[r.Chunk], before: Mapping[str, str]) -> tuple[tu
 
 
 def twins_in(chunks: Iterable[r.Chunk]) -> tuple[tuple[str, str], ...]:
-    """Return pairs (later name, earlier name) of inputs of one plan that have the same content."""
+    """Return pairs (later name, earlier name) of inputs of one plan that have the same content.
+
+    Inputs of a delivery are none of them: the manifest says that each is a file of its own.
+    """
     first: dict[str, str] = {}
     twins: dict[str, str] = {}
     for chunk in chunks:
-        if not chunk.content_hash:
+        if not chunk.content_hash or chunk.delivery:
             continue
         name = first.setdefault(chunk.content_hash, chunk.input_id)
         if name != chunk.input_id:

@@ -74,6 +74,8 @@ class Chunk(Part):
     content_hash: str
     estimated_bytes: int = 0
     expected_row_count: int | None = None
+    delivery: str = ""
+    """Of an input that a manifest names: what a newer manifest of the same replaces."""
     message: str
 
 

@@ -87,6 +87,7 @@ class GrpcWorker:
             chunks=tuple(_chunk(chunk) for chunk in response.chunks),
             missing_columns=tuple(response.missing_columns),
             extra_columns=tuple(response.extra_columns),
+            deliveries=tuple(response.deliveries),
         )
 
     def _too_slow(self, spec: PipelineSpec) -> SourceTooLarge:
@@ -173,6 +174,7 @@ def _chunk(chunk: chunk_pb2.Chunk) -> r.Chunk:
         expected_row_count=(
             chunk.expected_row_count if chunk.HasField("expected_row_count") else None
         ),
+        delivery=chunk.input.delivery,
         message=json_format.MessageToJson(chunk, indent=None),
     )
 

@@ -36,10 +36,15 @@ class MemorySource:
     """Inputs by name; their content hash is what their rows say.
 
     empty: Scope values of which an input itself says that they have no rows.
+    deliveries: Deliveries by name, each with its inputs, as manifests name them.
     """
 
     inputs: dict[str, list[Item]] = dataclasses.field(default_factory=dict)
     empty: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    deliveries: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def delivery_of(self, name: str) -> str:
+        return next((key for key, inputs in self.deliveries.items() if name in inputs), "")
 
     def hash_of(self, name: str) -> str:
         return str(abs(hash(tuple((item.money, item.bad) for item in self.inputs[name]))))
@@ -69,10 +74,12 @@ class MemoryWorker:
                     chunk_id=f"{name}@{self.source.hash_of(name)}",
                     input_id=name,
                     content_hash=self.source.hash_of(name),
+                    delivery=self.source.delivery_of(name),
                     message="{}",
                 )
                 for name in self.source.inputs
-            )
+            ),
+            deliveries=tuple(sorted(self.source.deliveries)),
         )
 
     async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:

@@ -19,6 +19,8 @@ class Planned:
     chunks: tuple[Chunk, ...]
     missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
+    deliveries: tuple[str, ...] = ()
+    """What manifests name, also where a delivery has no file and so no chunk."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

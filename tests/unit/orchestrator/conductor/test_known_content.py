@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from services.orchestrator.conductor.planning import SourceChanged
+from services.orchestrator.runs import records
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import PipelineSpec
@@ -143,6 +144,24 @@ async def test_one_content_under_two_names_in_one_run_is_held(wanted: PipelineSp
         )
         await o.approve(run)
         await o.until(run, RunState.SUCCEEDED)
+
+
+@STAGED
+async def test_the_same_content_in_files_that_manifests_name_holds_no_run(
+    wanted: PipelineSpec,
+) -> None:
+    made = World()
+    async with made.orchestrator() as o:
+        for month, names in {"10": ("a.csv", "b.csv"), "11": ("c.csv",)}.items():
+            made.source.inputs = {k: v for name in names for k, v in named(name).items()}
+            made.source.deliveries = {month: names}
+            run = await o.finish(wanted)
+            assert run.state is RunState.SUCCEEDED
+
+
+def test_a_chunk_that_was_journaled_without_a_delivery_has_none() -> None:
+    old = {"chunk_id": "1", "input_id": "a.csv", "content_hash": "h", "message": "{}"}
+    assert records.Chunk.model_validate(old).delivery == ""
 
 
 async def test_two_files_without_rows_hold_no_run() -> None:
