@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from services.ingest.chunks import ByteRange, Chunk, Input, Plan, RowGroups, fewer
 from services.ingest.failures import Cancelled, SourceEmpty
-from services.ingest.sources.csv_file import BLOCK, CsvFile
+from services.ingest.sources.csv_file import CsvFile
+from services.ingest.sources.csv_reader import BLOCK, CsvReader
 from services.ingest.sources.json_file import JsonFile
 from services.ingest.sources.parquet_file import ParquetFile
 from services.ingest.sources.records import Dialect
@@ -78,7 +79,8 @@ class Files:
         return self._json(blob).plan(input_, splitting), ()
 
     def _csv(self, blob: Blob) -> CsvFile:
-        return CsvFile(blob, self.dialect, self.null_values, block_bytes=self.block_bytes)
+        reader = CsvReader(self.dialect, self.null_values, block_bytes=self.block_bytes)
+        return CsvFile(blob, reader)
 
     def _json(self, blob: Blob) -> JsonFile:
         return JsonFile(blob, block_bytes=self.block_bytes)

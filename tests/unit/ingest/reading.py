@@ -9,7 +9,7 @@ from typing import Literal
 
 from services.ingest.chunks import Chunk, Plan
 from services.ingest.columns import TargetColumn
-from services.ingest.sources.csv_file import BLOCK
+from services.ingest.sources.csv_reader import BLOCK
 from services.ingest.sources.files import Files
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Reject, Source, Splitting
