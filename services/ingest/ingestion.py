@@ -258,8 +258,8 @@ class Ingestion:
             for column in self._task.columns
             if column.money
             for series in (
-                found.plain[column.name].gather(bad).alias(column.name),
-                batch.rows[column.name].gather(bad).alias(f"{column.name}__text"),
+                found.plain[column.name].gather(list(bad)).alias(column.name),
+                batch.rows[column.name].gather(list(bad)).alias(f"{column.name}__text"),
             )
         ]
         raw = [text[:LONGEST_RAW] for text in batch.raw_rows(bad)]
