@@ -35,7 +35,10 @@ class IdentityTokenInvalid(Unauthenticated):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whom a call is made for. Limits of 0 mean the platform's defaults."""
+    """Whom a call is made for. Limits of 0 mean the platform's defaults.
+
+    service_account, source_prefixes: As whom and where sources may read; in tokens of runs only.
+    """
 
     tenant: str
     scopes: frozenset[str] = frozenset()
@@ -45,6 +48,8 @@ class Principal:
     call_burst: int = 0
     live_run_count: int = 0
     key_expire_time: datetime | None = None
+    service_account: str = ""
+    source_prefixes: tuple[str, ...] = ()
 
     @property
     def platform(self) -> bool:
@@ -122,6 +127,8 @@ class TokenVerifier:
                 tenant=str(claims["sub"]),
                 scopes=frozenset(scopes.split() if isinstance(scopes, str) else scopes),
                 run=str(claims.get("run", "")),
+                service_account=str(claims.get("service_account", "")),
+                source_prefixes=tuple(claims.get("source_prefixes", ())),
             ),
             expire,
         )

@@ -16,7 +16,7 @@ from services.auth.failures import Failures
 from services.auth.keys import ApiKeyUnknown, KeyRecord, digest_of, refuse_unless_active
 from services.auth.signing_keys import SigningKeys
 from services.auth.tenants import Tenant, TenantNotFound, refuse_confusable
-from services.auth.tokens import Signer, Token
+from services.auth.tokens import Reach, Signer, Token
 
 TOKEN_REUSED_SECONDS: Final = 60.0
 TOKENS_KEPT: Final = 20_000
@@ -123,7 +123,14 @@ class Authentication:
             raise TenantNotFound(run.tenant)
         tenant.refuse_unless_active()
         return signer.sign(
-            tenant=run.tenant, audiences=audiences, scopes=RUN_SCOPES, now=self._now(), run=str(run)
+            tenant=run.tenant,
+            audiences=audiences,
+            scopes=RUN_SCOPES,
+            now=self._now(),
+            run=str(run),
+            reach=Reach(
+                service_account=tenant.service_account, source_prefixes=tenant.source_prefixes
+            ),
         )
 
     async def signer(self) -> Signer:

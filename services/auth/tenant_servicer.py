@@ -125,13 +125,10 @@ FIELDS: Final[dict[str, Callable[[Any], object]]] = {
         lambda text: tenants.checked_optional(text, tenants.LOCATION, "EU"),
         "every tenant's tables are in the platform's location",
     ),
-    "service_account": _not_built(
-        lambda text: tenants.checked_optional(
-            text, tenants.SERVICE_ACCOUNT, "loader@my-project.iam.gserviceaccount.com"
-        ),
-        "BigQuery work is done by the platform's own account",
+    "service_account": lambda text: tenants.checked_optional(
+        text, tenants.SERVICE_ACCOUNT, "loader@my-project.iam.gserviceaccount.com"
     ),
-    "source_prefixes": _not_built(tenants.checked_prefixes, "no source reads object stores"),
+    "source_prefixes": tenants.checked_prefixes,
     "limits": tenants.checked_limits,
 }
 """How each field of a tenant is read."""

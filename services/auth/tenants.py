@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import itertools
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -35,7 +36,12 @@ LONGEST_DISPLAY_NAME: Final = 100
 PROJECT: Final = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{3,28}[a-z0-9]")
 LOCATION: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,40}")
 SERVICE_ACCOUNT: Final = re.compile(r"[^@\s]+@[a-z0-9.-]*gserviceaccount\.com")
-SOURCE_PREFIX: Final = re.compile(r"(?:gs|s3)://[a-z0-9][a-z0-9._-]{1,221}/(?:[^\s*?]+/)?")
+SOURCE_PREFIX: Final = re.compile(
+    r"(?:gs|s3)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/(?:[^\s*?\[\]\\/]+/)*"
+)
+MOST_PREFIXES: Final = 20
+PREFIXES_LENGTH: Final = 2000
+"""Characters of all prefixes together: they travel in every token of the tenant's runs."""
 
 
 class TenantNotFound(NotFound):
@@ -182,11 +188,26 @@ def checked_optional(text: str, pattern: re.Pattern[str], example: str) -> str:
 
 
 def checked_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the URIs that sources may read; raise ValueError naming the first wrong one."""
-    prefixes = tuple(texts)
+    """Return the URIs that sources may read, sorted; raise ValueError naming the first wrong one.
+
+    Each ends with `/`, so that it matches whole elements of a path: `gs://b/acme/` is no prefix of
+    `gs://b/acme_corp/x.csv`.
+    """
+    prefixes = tuple(sorted(texts))
     for text in prefixes:
-        if not SOURCE_PREFIX.fullmatch(text) or "/../" in text or "/./" in text:
-            raise ValueError(f"found {text!r}; allowed is a value such as gs://bucket/prefix/")
+        if not SOURCE_PREFIX.fullmatch(text) or {"..", "."} & set(text.split("/")):
+            raise ValueError(
+                f"found {text!r}; allowed is a value such as gs://bucket/prefix/ or "
+                "s3://bucket/prefix/, that ends with / and has no blank, *, ?, [, ], .. or empty part"
+            )
+    for outer, inner in itertools.pairwise(prefixes):
+        if inner.startswith(outer):
+            raise ValueError(f"found {inner!r}, which lies in {outer!r}; leave one of them out")
+    if len(prefixes) > MOST_PREFIXES or sum(map(len, prefixes)) > PREFIXES_LENGTH:
+        raise ValueError(
+            f"found {len(prefixes)} of {sum(map(len, prefixes))} characters; allowed are "
+            f"{MOST_PREFIXES} and {PREFIXES_LENGTH} characters together: name a folder above them"
+        )
     return prefixes
 
 

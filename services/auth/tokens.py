@@ -36,6 +36,14 @@ class Token:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """As which service account, and below which URIs, a tenant's sources may read."""
+
+    service_account: str = ""
+    source_prefixes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
     """A key that tokens are verified with: its id and its 32 raw bytes."""
 
@@ -110,11 +118,13 @@ class Signer:
         now: datetime,
         run: str = "",
         key_id: str = "",
+        reach: Reach | None = None,
         not_after: datetime | None = None,
     ) -> Token:
         """Return a token for `tenant` that ends LIFE after `now`, or at `not_after` if that is sooner.
 
         `run` binds it to a run's name; `key_id` tells logs which API key stands behind it.
+        `reach` says as whom and where its sources may read.
         """
         end = now + LIFE
         if not_after is not None:
@@ -132,4 +142,7 @@ class Signer:
             claims["run"] = run
         if key_id:
             claims["key_id"] = key_id
+        if reach is not None:
+            claims["service_account"] = reach.service_account
+            claims["source_prefixes"] = list(reach.source_prefixes)
         return Token(text=self._keys[0].sign(claims), expire_time=end.replace(microsecond=0))

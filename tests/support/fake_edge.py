@@ -248,7 +248,7 @@ class FakeTenants(tenants_grpc.TenantServiceServicer):
 
     async def UpdateTenant(self, request: tenants_pb.UpdateTenantRequest, context: Context) -> Any:
         tenant = await self._found(request.tenant.name, context)
-        request.update_mask.MergeMessage(request.tenant, tenant)
+        request.update_mask.MergeMessage(request.tenant, tenant, True, True)
         return tenants_pb.UpdateTenantResponse(tenant=tenant)
 
     async def DeleteTenant(self, request: tenants_pb.DeleteTenantRequest, context: Context) -> Any:

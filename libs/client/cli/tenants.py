@@ -1,6 +1,8 @@
 """`convergence tenants`: the customers of the platform."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from convergence.auth.v1.tenant_pb2 import Tenant, TenantLimits, TenantState
@@ -12,6 +14,8 @@ from libs.client.cli.parameters import Whole
 from libs.client.cli.session import Session, connected
 from libs.common import errors
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 @click.group()
 def tenants() -> None:
@@ -22,6 +26,26 @@ def tenants() -> None:
       convergence tenants create acme_corp --display-name "Acme Corp" --configs configs
       convergence tenants list
     """
+
+
+def reading(command: F) -> F:
+    """Add the options that say as whom and where a tenant's sources may read."""
+    prefixes = click.option(
+        "--may-read",
+        multiple=True,
+        metavar="URI",
+        help="What sources may read: gs://bucket/prefix/ or s3://bucket/prefix/; may be repeated.",
+    )
+    account = click.option(
+        "--service-account", metavar="EMAIL", help="Whom sources on gs:// without a secret act as."
+    )
+    return prefixes(account(command))
+
+
+def _reach(*, may_read: tuple[str, ...], service_account: str | None) -> dict[str, Any]:
+    """Return the fields of a tenant that the options of `reading` set."""
+    fields: dict[str, Any] = {"source_prefixes": sorted(may_read)} if may_read else {}
+    return fields if service_account is None else fields | {"service_account": service_account}
 
 
 @tenants.command()
@@ -37,6 +61,7 @@ def tenants() -> None:
 @click.option(
     "--live-runs", type=Whole(), default=0, help="Live runs at once; 0 is the platform's."
 )
+@reading
 @click.option(
     "--configs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -56,6 +81,7 @@ def create(
     calls_per_second: float,
     live_runs: int,
     display_name: str,
+    **reach: Any,
 ) -> int:
     """Create a tenant, lay out its files and make its first key.
 
@@ -66,8 +92,9 @@ def create(
     Examples:
       convergence tenants create acme_corp
       convergence tenants create acme_corp --configs /srv/configs --display-name "Acme Corp"
+      convergence tenants create acme_corp --may-read s3://acme-exports/focus/
     """
-    wanted = Tenant(display_name=display_name)
+    wanted = Tenant(display_name=display_name, **_reach(**reach))
     if calls_per_second or live_runs:
         limits = TenantLimits(calls_per_second=calls_per_second, live_run_count=live_runs)
         wanted.limits.CopyFrom(limits)
@@ -163,6 +190,35 @@ def get(session: Session, tenant_id: str) -> int:
     """
     with session.client() as client:
         return _show(session, client.tenants.get(str(session.tenant(tenant_id))))
+
+
+@tenants.command()
+@click.argument("tenant_id", metavar="ID")
+@click.option("--display-name", help="What people call the tenant.")
+@reading
+@click.option("--read-nothing", is_flag=True, help="Let it read no object store.")
+@connected
+def update(
+    session: Session, tenant_id: str, display_name: str | None, read_nothing: bool, **reach: Any
+) -> int:
+    """Change a tenant; what no option names stays as it is.
+
+    \b
+    Examples:
+      convergence tenants update acme_corp --may-read gs://acme-bills/ --may-read s3://acme/focus/
+      convergence tenants update acme_corp --read-nothing --service-account ""
+    """
+    changed: dict[str, Any] = {} if display_name is None else {"display_name": display_name}
+    changed |= _reach(**reach)
+    if read_nothing:
+        if "source_prefixes" in changed:
+            raise click.UsageError("found --read-nothing and --may-read; give one of them")
+        changed["source_prefixes"] = []
+    if not changed:
+        raise click.UsageError("found nothing to change; give an option that says what to change")
+    with session.client() as client:
+        wanted = Tenant(name=str(session.tenant(tenant_id)), **changed)
+        return _show(session, client.tenants.update(wanted, *changed))
 
 
 @tenants.command()

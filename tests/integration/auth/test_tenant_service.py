@@ -136,8 +136,6 @@ async def test_every_wrong_field_of_a_new_tenant_is_named_at_once(auth: Served) 
     [
         ("bigquery_project", "gadgets-prod"),
         ("bigquery_location", "EU"),
-        ("service_account", "loader@gadgets-prod.iam.gserviceaccount.com"),
-        ("source_prefixes", ["gs://gadgets/bills/"]),
     ],
 )
 async def test_what_nothing_would_act_on_is_refused_and_no_tenant_is_made(
@@ -148,6 +146,27 @@ async def test_what_nothing_would_act_on_is_refused_and_no_tenant_is_made(
     assert refusal.fields == [f"tenant.{field}"]
     assert "allowed is nothing in this version" in str(refusal.error)
     assert "tenants/gadgets" not in await listed(auth)
+
+
+async def test_an_admin_says_as_whom_and_where_a_tenants_sources_read(auth: Served) -> None:
+    account, first, other = (
+        "loader@gadgets-prod.iam.gserviceaccount.com", "gs://gadgets/bills/", "s3://gadgets/",
+    )  # fmt: skip
+    made = await create(auth, "gadgets", service_account=account, source_prefixes=[other, first])
+    assert (made.service_account, list(made.source_prefixes)) == (account, [first, other])
+    less = await update(auth, "tenants/gadgets", "source_prefixes", source_prefixes=[other])
+    assert (less.service_account, list(less.source_prefixes)) == (account, [other])
+    none = await update(auth, "tenants/gadgets", "source_prefixes", "service_account")
+    assert (none.service_account, list(none.source_prefixes)) == ("", [])
+    with refused("INVALID_ARGUMENT", "INVALID_REQUEST") as refusal:
+        await update(auth, "tenants/gadgets", "source_prefixes", source_prefixes=["gs://gadgets"])
+    assert refusal.fields == ["tenant.source_prefixes"]
+    with refused("PERMISSION_DENIED", "SCOPE_MISSING"):
+        request = pb.UpdateTenantRequest(
+            tenant=tenant_pb2.Tenant(name="tenants/acme", source_prefixes=[first]),
+            update_mask=FieldMask(paths=["source_prefixes"]),
+        )
+        await ask(auth, "UpdateTenant", request, secret=ADMIN)
 
 
 async def test_a_tenants_own_admin_sees_it(auth: Served) -> None:

@@ -62,6 +62,33 @@ async def test_creating_again_without_options_keeps_what_the_tenant_has(
     assert tenants.created["acme_corp"].display_name == "Acme Corp"
 
 
+async def test_what_a_tenant_may_read_is_said_when_it_is_made_and_changed_later(
+    command: Command, tmp_path: Path
+) -> None:
+    tenants = FakeTenants()
+    made = ("tenants", "create", "acme_corp", "--no-files", "--may-read", "s3://b/", "--may-read",
+            "gs://a/", "--service-account", "x@p.iam.gserviceaccount.com")  # fmt: skip
+    for _ in range(2):
+        assert (await against(command, *made, tenants=tenants)).status == 0
+    acme = tenants.created["acme_corp"]
+    assert (list(acme.source_prefixes), acme.service_account) == (
+        ["gs://a/", "s3://b/"], "x@p.iam.gserviceaccount.com",
+    )  # fmt: skip
+    update = ("tenants", "update", "acme_corp")
+    said = await against(command, *update, "--may-read", "gs://c/", tenants=tenants)
+    assert (said.status, list(acme.source_prefixes)) == (0, ["gs://c/"])
+    assert "gs://c/" in said.out
+    assert acme.service_account
+    said = await against(
+        command, *update, "--read-nothing", "--service-account", "", tenants=tenants
+    )
+    assert (said.status, list(acme.source_prefixes), acme.service_account) == (0, [], "")
+    both = await against(command, *update, "--read-nothing", "--may-read", "gs://c/")
+    nothing = await against(command, *update)
+    assert (both.status, nothing.status) == (2, 2)
+    assert "nothing to change" in nothing.err
+
+
 async def test_tenants_are_listed_by_the_ids_that_other_commands_take(command: Command) -> None:
     tenants = FakeTenants()
     await _acme(tenants, display_name="Acme Corp")

@@ -297,6 +297,17 @@ async def test_a_run_token_is_bound_to_its_run() -> None:
     )
 
 
+async def test_a_run_token_says_as_whom_and_where_the_tenants_sources_may_read() -> None:
+    auth = await ready()
+    account, prefixes = "loader@p-1.iam.gserviceaccount.com", ("gs://acme/", "s3://acme/x/")
+    before = auth.directory.current().tenants["acme"]
+    after = dataclasses.replace(before, service_account=account, source_prefixes=prefixes)
+    await auth.directory.swap_tenant(before, after)
+    token = await auth.it.run_token(RUN, frozenset({"ingest"}))
+    claims = jwt.decode(token.text, options={"verify_signature": False})
+    assert (claims["service_account"], claims["source_prefixes"]) == (account, list(prefixes))
+
+
 async def test_a_run_of_no_tenant_gets_no_token() -> None:
     auth = await ready()
     with pytest.raises(TenantNotFound):

@@ -101,11 +101,34 @@ def test_prefixes_of_object_stores_are_taken(text: str) -> None:
         "https://x/",
         "gs://b*/a/",
         "gs://bucket/../x/",
+        "gs://bucket/a/../",
+        "gs://bucket/./",
+        "gs://bucket//",
+        "gs://bucket/a//b/",
+        "gs://bucket/a b/",
+        "gs://bucket/[a]/",
+        "gs:///a/",
+        "gs://Bucket/a/",
+        "s3://bucket-/a/",
+        "s3://bucket/a\\b/",
     ],
 )
 def test_other_prefixes_are_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="allowed is a value such as gs://bucket/prefix/"):
         tenants.checked_prefixes(["gs://bucket/", text])
+
+
+def test_prefixes_are_few_and_none_lies_in_another() -> None:
+    with pytest.raises(ValueError, match=r"found 's3://abc/a/x/', which lies in 's3://abc/a/'"):
+        tenants.checked_prefixes(["s3://abc/a/x/", "s3://abc/b/", "s3://abc/a/"])
+    with pytest.raises(ValueError, match=r"'s3://abc/', which lies in 's3://abc/'"):
+        tenants.checked_prefixes(["s3://abc/", "s3://abc/"])
+    with pytest.raises(ValueError, match="found 21 of"):
+        tenants.checked_prefixes([f"gs://bucket/{n}/" for n in range(21)])
+    with pytest.raises(ValueError, match="allowed are 20 and 2000 characters together"):
+        tenants.checked_prefixes([f"gs://bucket/{'x' * 500}{n}/" for n in range(4)])
+    apart = ("gs://bucket/acme/", "gs://bucket/acme_corp/")
+    assert tenants.checked_prefixes(reversed(apart)) == apart
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,16 @@ async def test_a_token_stands_for_tenant_scopes_and_run(auth: Auth) -> None:
     )
 
 
+async def test_a_token_says_as_whom_and_where_sources_may_read(auth: Auth) -> None:
+    claims = {"service_account": "a@b", "source_prefixes": ["gs://a/", "s3://b/c/"]}
+    principal = await auth.verifier().verify(token(**claims))
+    assert (principal.service_account, principal.source_prefixes) == (
+        "a@b", ("gs://a/", "s3://b/c/"),
+    )  # fmt: skip
+
+
 REFUSED = {
+    "of more prefixes than were signed": altered(token(), 1, source_prefixes=["gs://widgets/"]),
     "over": token(exp=NOW),
     "long over": token(exp=NOW - 3600),
     "of another key": token(OTHER),
