@@ -32,29 +32,12 @@ def pipeline_spec(catalogue: Catalogue, name: PipelineName) -> PipelineSpec:
 
     Raises:
         PipelineNotFound: no such file.
-        ConfigInvalid: there never was a version without errors, or this version cannot do what it asks.
+        ConfigInvalid: there never was a version without errors.
     """
     entry = pipeline_entry(catalogue, name)
     if entry.spec is None:
         raise ConfigInvalid(str(name), entry.errors)
-    if lacking := not_built(entry.spec):
-        raise ConfigInvalid(str(name), lacking)
     return entry.spec
-
-
-def not_built(spec: PipelineSpec) -> list[FileError]:
-    """Return what a right pipeline asks for and this version cannot do: it is not run."""
-    if spec.write.mode != "merge":
-        return []
-    return [
-        FileError(
-            file=pipeline_file(spec),
-            field="write.mode",
-            found="merge",
-            allowed="append or replace in this version",
-            advice="replace a scope as a whole instead",
-        )
-    ]
 
 
 def not_acted_on(spec: PipelineSpec) -> list[FileError]:

@@ -8,7 +8,7 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.planning import ask_worker
 from services.orchestrator.configs.catalogue import Entry
 from services.orchestrator.configs.file_errors import FileError
-from services.orchestrator.pipelines import not_built, pipeline_file
+from services.orchestrator.pipelines import pipeline_file
 from services.orchestrator.runs.windows import window_of
 from services.orchestrator.specs import PipelineSpec
 
@@ -22,8 +22,7 @@ async def validate(mesh: Mesh, name: PipelineName, entry: Entry) -> list[FileErr
     if entry.errors or entry.spec is None:
         return list(entry.errors)
     spec = entry.spec
-    found = not_built(spec)
-    found += await _ask(_suite_file(spec), lambda: _compile(mesh, name, spec))
+    found = await _ask(_suite_file(spec), lambda: _compile(mesh, name, spec))
     found += await _ask(pipeline_file(spec), lambda: mesh.warehouse.check(spec))
     found += await _ask(_source_file(spec), lambda: _plan(mesh, name, spec))
     return found

@@ -71,6 +71,8 @@ class Bench:
     rows: Rows
     ledger: Ledger = dataclasses.field(default_factory=Ledger)
     numbers: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
+    ingest_time: datetime = NOON
+    """Of the next runs: it says which partition their rows are in."""
 
     def record(self, run: Run, detail: r.Detail) -> Run:
         """Apply a record and return the run after it."""
@@ -102,7 +104,9 @@ class Bench:
         plan = await self.worker.plan(name, of, None)
         inputs = tuple(chunk.input_id for chunk in plan.chunks)
         scope = (("_source", inputs),) if of.write.mode == "replace" else ()
-        planned = r.RunPlanned(chunks=plan.chunks, scope=scope, direct=direct, ingest_time=NOON)
+        planned = r.RunPlanned(
+            chunks=plan.chunks, scope=scope, direct=direct, ingest_time=self.ingest_time
+        )
         run = self._add(str(name), planned)
         await self.warehouse.prepare(run, staging=not direct, expire_time=LATER)
         return run
@@ -118,7 +122,7 @@ class Bench:
             chunk=chunk, scope=run.scope, suite="",
             table=self.warehouse.target(run.spec) if direct else self.warehouse.staging(run),
             quarantine_table=self.warehouse.quarantine(run.spec), staging=not direct,
-            snapshot=run.snapshot, ingest_time=NOON, deadline=LATER,
+            snapshot=run.snapshot, ingest_time=run.plan.ingest_time, deadline=LATER,
         )  # fmt: skip
         async for event in self.worker.ingest(assignment):
             if isinstance(event, r.Landed):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from libs.common.errors import FailedPrecondition, ServiceError
 from libs.common.money import total
 from services.orchestrator.conductor.mesh import Mesh
-from services.orchestrator.conductor.planning import renamed_in, twins_in
+from services.orchestrator.conductor.planning import counts_twice, renamed_in, twins_in
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.receipts import money_totals
@@ -207,6 +207,8 @@ def money_reasons(run: Run) -> list[str]:
 def renamed_inputs(ledger: Ledger, run: Run) -> Pairs:
     """Return pairs (new name, name under which the same content is published by now)."""
     assert run.plan is not None
+    if not counts_twice(run.spec):
+        return ()
     found = renamed_in(run.plan.chunks, ledger.inputs_of(run))
     return tuple({**dict(run.plan.renamed_inputs), **dict(found)}.items())
 
@@ -222,6 +224,8 @@ def renamed_reasons(ledger: Ledger, run: Run, renamed: Pairs) -> list[str]:
 def twin_reasons(run: Run) -> list[str]:
     """So is content that one run finds under two names, where there are rows to count twice."""
     assert run.plan is not None
+    if not counts_twice(run.spec):
+        return []
     read = {c.input_id for c in run.plan.chunks if run.landed[c.chunk_id].read_row_count}
     return [
         f"{name} has the same content as {other}, which this run reads too"

@@ -31,6 +31,7 @@ KINDS: Final[dict[str, Kind]] = {
     "SOURCE_RATE_LIMITED": "quota",
     "QUALITY_FAILED": "data",
     "HOLD_NOT_POSSIBLE": "data",
+    "KEY_NOT_UNIQUE": "data",
     "TRANSFORM_OUT_OF_SCOPE": "data",
 }
 

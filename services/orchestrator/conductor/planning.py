@@ -121,7 +121,12 @@ def sort_inputs(
             if before[name] != content:
                 raise source_changed(name)
             known.append(name)
-    return known, renamed_in(planned.chunks, before)
+    return known, renamed_in(planned.chunks, before) if counts_twice(spec) else ()
+
+
+def counts_twice(spec: PipelineSpec) -> bool:
+    """Return whether content that is read under two names is counted twice: not where keys decide."""
+    return spec.write.mode != "merge"
 
 
 def renamed_in(chunks: Iterable[r.Chunk], before: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -172,7 +172,21 @@ async def publish(mesh: Mesh, run: Run) -> Run:
         return await mesh.record(run, r.ChunksLost(chunk_ids=lost, cause=cause))
     if publishing.job_id:
         await mesh.warehouse.publish(run, publishing)
-    return await mesh.record(run, r.RunPublished(restatement=await _restated(mesh, run)))
+    won = await _won(mesh, run) if run.spec.write.mode == "merge" else None
+    published = r.RunPublished(restatement=await _restated(mesh, run), won=won)
+    return await mesh.record(run, published)
+
+
+async def _won(mesh: Mesh, run: Run) -> r.Visible:
+    """Count what a `merge` made visible: nobody publishes to the table before this is recorded."""
+    assert run.publishing is not None
+    columns = money_columns(run.spec.columns)
+    if not run.publishing.job_id:
+        return r.Visible(row_count=0, money=tuple((column, Decimal(0)) for column in columns))
+    counted = await mesh.warehouse.published_of(run)
+    return r.Visible(
+        row_count=counted.row_count, money=tuple(zip(columns, counted.money, strict=True))
+    )
 
 
 async def _restated(mesh: Mesh, run: Run) -> r.Restatement | None:

@@ -73,8 +73,10 @@ def _add(one: r.Money, other: r.Money) -> r.Money:
 
 
 def _visible(run: Run) -> tuple[int, dict[str, Decimal]]:
-    """Return rows and sums that were published: all that landed, but for what was left out."""
+    """Return rows and sums that were published: all that landed, but for what was left out or lost its key."""
     publishing, published = run.publishing, run.published
+    if published and published.won:
+        return published.won.row_count, dict(published.won.money)
     if publishing and publishing.left_out and published and published.restatement:
         new = published.restatement
         return new.new_row_count, {change.column: change.new for change in new.money}

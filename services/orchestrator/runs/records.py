@@ -129,6 +129,14 @@ class Restatement(Part):
     money: tuple[Change, ...] = ()
 
 
+class Visible(Part):
+    """What readers saw of a run when it was published."""
+
+    row_count: int
+    money: tuple[tuple[str, Decimal], ...] = ()
+    """Pairs (decimal column, sum)."""
+
+
 class EpochOpened(Part):
     """An orchestrator became active."""
 
@@ -238,6 +246,8 @@ class RunPublished(Part):
 
     type: Literal["run.published"] = "run.published"
     restatement: Restatement | None = None
+    won: Visible | None = None
+    """`merge`: the rows that won their keys; the others that landed are outdated."""
 
 
 class TransformStarted(Part):

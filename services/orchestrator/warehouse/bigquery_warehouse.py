@@ -22,12 +22,14 @@ from libs.common.lineage import PlatformColumn, quarantine_columns, staging_colu
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
+from services.orchestrator.warehouse import merge_statements as by_key
 from services.orchestrator.warehouse import statements as sql
 from services.orchestrator.warehouse.bigquery_columns import compare
 from services.orchestrator.warehouse.bigquery_settling import settle
 from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
 from services.orchestrator.warehouse.warehouse import (
     Counted,
+    KeyNotUnique,
     PublishFailed,
     StagedTransform,
 )
@@ -215,6 +217,8 @@ class BigQueryWarehouse:
         return {str(row["scope_value"]): _counted(row, money) for row in rows}
 
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
+        if run.spec.write.mode == "merge":
+            return await self._merge_by_key(run)
         reloaded = self._reloaded(run)
         return sql.publish(
             run.spec,
@@ -227,6 +231,19 @@ class BigQueryWarehouse:
                 partitions=await self._partitions(run, scope, reloaded),
             ),
         )
+
+    async def _merge_by_key(self, run: Run) -> str:
+        spec = run.spec
+        target, staging = self._target(spec), self._staging(run).sql
+        staged = _days(await self._partitions_of(run, self._staging(run), "TRUE"))
+        found = await self._read(
+            by_key.standing_keys(spec, target=target.sql, staging=staging, days=staged)
+        )
+        if twins := sum(int(str(row["twin_count"])) for row in found):
+            raise KeyNotUnique(str(target), ", ".join(spec.write.key), twins)
+        standing = {row["partition_day"] for row in found}
+        days = _days([*staged, *standing])
+        return by_key.publish_by_key(spec, target=target.sql, staging=staging, days=days)
 
     @staticmethod
     def _reloaded(run: Run) -> tuple[str, ...]:
@@ -241,8 +258,7 @@ class BigQueryWarehouse:
         column = run.spec.target.partition_by
         if scope and scope[0][0] == column:
             return scope[0][1]
-        type_ = sql.column_type(run.spec, column)
-        found = await self._read(sql.partitions(self._staging(run).sql, column, type_, "TRUE"))
+        found = await self._partitions_of(run, self._staging(run), "TRUE")
         replaced = ""
         if scope:
             replaced = sql.in_scope(run.spec, scope)
@@ -250,11 +266,24 @@ class BigQueryWarehouse:
             owned = f"_pipeline_id = {sql.text(run.name.pipeline)}"
             replaced = f"{owned} AND {sql.one_of('_source', reloaded, 'STRING')}"
         if replaced:
-            target = self._target(run.spec).sql
-            found += await self._read(sql.partitions(target, column, type_, replaced))
-        days = {row["partition_day"] for row in found}
-        texts = sorted(str(day) for day in days if day is not None)
-        return (*texts, None) if None in days else tuple(texts)
+            found += await self._partitions_of(run, self._target(run.spec), replaced)
+        return _days(found)
+
+    async def _partitions_of(self, run: Run, table: TableId, where: str) -> list[object]:
+        column = run.spec.target.partition_by
+        type_ = sql.column_type(run.spec, column)
+        found = await self._read(sql.partitions(table.sql, column, type_, where))
+        return [row["partition_day"] for row in found]
+
+    async def published_of(self, run: Run) -> Counted:
+        money = sql.money_columns(run.spec.columns)
+        days = _days(await self._partitions_of(run, self._staging(run), "TRUE"))
+        target = self._target(run.spec).sql
+        statement = by_key.run_counts(
+            run.spec, target=target, run=run.name.run, days=days, money=money
+        )
+        (row,) = await self._read(statement)
+        return _counted(row, money)
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         await self._job(run, publishing.statement, publishing.job_id)
@@ -330,6 +359,13 @@ def job_labels(run: Run) -> dict[str, str]:
         "pipeline": run.name.pipeline[:63],
         "run": run.name.run[:63],
     }
+
+
+def _days(found: Iterable[object]) -> tuple[str | None, ...]:
+    """Return days once and in order, the NULL partition last."""
+    days = set(found)
+    texts = sorted(str(day) for day in days if day is not None)
+    return (*texts, None) if None in days else tuple(texts)
 
 
 def _columns(columns: Iterable[PlatformColumn]) -> list[Column]:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,12 @@ from services.orchestrator.runs.records import Landed, RunPublishing, Scope, Tra
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
 from services.orchestrator.warehouse.statements import money_columns
-from services.orchestrator.warehouse.warehouse import Counted, PublishFailed, StagedTransform
+from services.orchestrator.warehouse.warehouse import (
+    Counted,
+    KeyNotUnique,
+    PublishFailed,
+    StagedTransform,
+)
 
 K = TypeVar("K", bound=Hashable)
 
@@ -32,6 +38,8 @@ class Row:
     source: str = ""
     snapshot: int = 0
     money: tuple[Decimal, ...] = ()
+    key: str = ""
+    version: int = 0
 
 
 class Lost(Unavailable):
@@ -170,6 +178,8 @@ class MemoryWarehouse:
 
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
         await self._before("merge_statement")
+        if run.spec.write.mode == "merge":
+            return self._merge_by_key(run)
         values = list(scope[0][1]) if scope else []
         reloaded = [c.input_id for c in run.plan.chunks] if run.plan and run.created.reload else []
         return json.dumps(
@@ -181,6 +191,17 @@ class MemoryWarehouse:
             }
         )
 
+    def _merge_by_key(self, run: Run) -> str:
+        keys = {row.key for row in self.tables[self.staging(run)]}
+        standing = Counter(
+            row.key
+            for row in self.tables[self.target(run.spec)]
+            if row.pipeline == run.name.pipeline and row.key in keys
+        )
+        if twins := sum(count for count in standing.values() if count > 1):
+            raise KeyNotUnique(self.target(run.spec), ", ".join(run.spec.write.key), twins)
+        return json.dumps({"staging": self.staging(run), "by_key": True})
+
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         await self._before("publish")
         if publishing.job_id in self.broken_jobs:
@@ -189,7 +210,8 @@ class MemoryWarehouse:
             raise PublishFailed(f"job {publishing.job_id} failed", job=publishing.job_id)
         if publishing.job_id not in self.jobs:
             self.jobs[publishing.job_id] = True
-            self._merge(run, json.loads(publishing.statement))
+            what = json.loads(publishing.statement)
+            (self._win if what.get("by_key") else self._merge)(run, what)
         self._after("publish")
 
     def _merge(self, run: Run, what: dict[str, Any]) -> None:
@@ -208,6 +230,31 @@ class MemoryWarehouse:
                 row.pipeline == run.name.pipeline and (row.scope in scope or row.source in reloaded)
             )
         ] + new
+
+    def _win(self, run: Run, what: dict[str, Any]) -> None:
+        rows = self.tables[self.target(run.spec)]
+        best: dict[str, Row] = {}
+        for row in sorted(
+            self.tables[what["staging"]], key=lambda row: (row.version, row.chunk, row.number)
+        ):
+            best[row.key] = row
+        for row in [row for row in rows if row.pipeline == run.name.pipeline]:
+            new = best.get(row.key)
+            if new is None:
+                continue
+            if (new.version, new.snapshot) > (row.version, row.snapshot):
+                rows.remove(row)
+            else:
+                del best[row.key]
+        rows.extend(best.values())
+
+    async def published_of(self, run: Run) -> Counted:
+        await self._before("published_of")
+        assert self.staging(run) in self.tables
+        rows = [row for row in self.tables[self.target(run.spec)] if row.run == run.name.run]
+        width = len(money_columns(run.spec.columns))
+        sums = tuple(total(row.money[i] for row in rows) for i in range(width))
+        return Counted(row_count=len(rows), money=sums)
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         await self._before("tidy_published")

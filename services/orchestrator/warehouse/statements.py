@@ -58,7 +58,8 @@ def column_type(spec: PipelineSpec, column: str) -> str:
     return declared.get(column) or LINEAGE_TYPES[column]
 
 
-def _sums(money: Sequence[str]) -> str:
+def sums(money: Sequence[str]) -> str:
+    """Return the columns m0, m1 and so on: exact sums, 0 for no rows; each begins with a comma."""
     return "".join(
         f", COALESCE(SUM(CAST({name(column)} AS BIGNUMERIC)), 0) AS m{i}"
         for i, column in enumerate(money)
@@ -69,7 +70,7 @@ def chunk_counts(staging: str, money: Sequence[str]) -> str:
     """Rows and sums per chunk and attempt: chunk_id, attempt, row_count, m0, m1 and so on."""
     return (
         "SELECT _chunk_id AS chunk_id, _attempt AS attempt, COUNT(*) AS row_count"
-        f"{_sums(money)} FROM {staging} GROUP BY _chunk_id, _attempt"
+        f"{sums(money)} FROM {staging} GROUP BY _chunk_id, _attempt"
     )
 
 
@@ -77,7 +78,7 @@ def scope_counts(table: str, where: str, column: str, money: Sequence[str]) -> s
     """Rows and sums per scope value: scope_value (text), row_count, m0 and so on."""
     return (
         f"SELECT CAST({name(column)} AS STRING) AS scope_value, COUNT(*) AS row_count"
-        f"{_sums(money)} FROM {table} WHERE {where} GROUP BY 1"
+        f"{sums(money)} FROM {table} WHERE {where} GROUP BY 1"
     )
 
 
@@ -96,9 +97,14 @@ def in_scope(spec: PipelineSpec, scope: Scope) -> str:
     return " AND ".join(parts)
 
 
+def partition_day(value: str, type_: str) -> str:
+    """Return the DATE of the daily partition that a value of the partition column is in."""
+    return value if base_type(type_) == "DATE" else f"DATE({value})"
+
+
 def partitions(table: str, column: str, type_: str, where: str) -> str:
     """Distinct daily partitions, as `YYYY-MM-DD`: partition_day. NULL stands for the NULL partition."""
-    day = name(column) if base_type(type_) == "DATE" else f"DATE({name(column)})"
+    day = partition_day(name(column), type_)
     return f"SELECT DISTINCT CAST({day} AS STRING) AS partition_day FROM {table} WHERE {where}"
 
 
@@ -121,18 +127,18 @@ class Publishing:
 def publish(spec: PipelineSpec, what: Publishing) -> str:
     """One MERGE that makes the staged rows visible and removes what they replace."""
     columns = [c.name for c in target_columns([c.platform() for c in spec.columns])]
-    source = f"SELECT {_list(columns)} FROM {what.staging}"
+    source = f"SELECT {column_list(columns)} FROM {what.staging}"
     wanted = [one_of(name(column), vals, column_type(spec, column)) for column, vals in what.scope]
     if what.without:
         wanted.append(f"NOT {one_of('_source', what.without, 'STRING')}")
     if wanted:
         source += " WHERE " + " AND ".join(wanted)
-    pruned = _pruned(spec, what.partitions)
+    pruned_ = pruned(spec, what.partitions)
     return _merge(
         target=what.target,
         source=source,
         keys=("_run_id", "_chunk_id", "_row_number"),
-        pruned=pruned,
+        pruned=pruned_,
         delete=_owned(spec, what),
         columns=columns,
     )
@@ -148,7 +154,7 @@ def _owned(spec: PipelineSpec, what: Publishing) -> str:
     return ""
 
 
-def _pruned(spec: PipelineSpec, days: Sequence[str | None]) -> str:
+def pruned(spec: PipelineSpec, days: Sequence[str | None]) -> str:
     """Condition on the target's partition column that holds in `days` only, for pruning."""
     column = f"t.{name(spec.target.partition_by)}"
     type_ = base_type(column_type(spec, spec.target.partition_by))
@@ -189,11 +195,12 @@ def _merge(
     values = ", ".join(f"s.{name(column)}" for column in columns)
     return (
         f"MERGE {target} t USING ({source}) s ON {on}{removal}"
-        f" WHEN NOT MATCHED BY TARGET THEN INSERT ({_list(columns)}) VALUES ({values})"
+        f" WHEN NOT MATCHED BY TARGET THEN INSERT ({column_list(columns)}) VALUES ({values})"
     )
 
 
-def _list(columns: Iterable[str]) -> str:
+def column_list(columns: Iterable[str]) -> str:
+    """Return names, quoted and in order."""
     return ", ".join(name(column) for column in columns)
 
 
@@ -284,7 +291,7 @@ def publish_transform(
     owned = " AND ".join(f"t.{key} = {text(value)}" for key, value in owner.items())
     return _merge(
         target=target,
-        source=f"SELECT {_list(columns)} FROM {staging}",
+        source=f"SELECT {column_list(columns)} FROM {staging}",
         keys=("_run_id", "_transform", "_attempt", "_row_number"),
         pruned="",
         delete=f"{owned} AND {inside}",

@@ -30,6 +30,21 @@ class PublishFailed(FailedPrecondition):
     reason = "PUBLISH_FAILED"
 
 
+class KeyNotUnique(FailedPrecondition):
+    """The table of a `merge` holds several rows of one key."""
+
+    reason = "KEY_NOT_UNIQUE"
+
+    def __init__(self, table: str, key: str, row_count: int) -> None:
+        super().__init__(
+            f"{table} holds {row_count} rows of this pipeline that share their {key} with another, "
+            "so there is no one row to merge into; delete the surplus rows, or publish to a new table",
+            table=table,
+            key=key,
+            rowCount=str(row_count),
+        )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
     """Rows and sums, by decimal column in schema order."""
@@ -104,11 +119,18 @@ class Warehouse(Protocol):
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
         """Return the publishing statement with the partitions of this moment as literals.
 
-        Staged rows of the inputs in `without` are left where they are.
+        Staged rows of the inputs in `without` are left where they are. Call it under the table's
+        lock: a `merge` asks where the staged keys stand now. Raises KeyNotUnique.
         """
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         """Run the publishing statement once under its job id. Raises PublishFailed."""
+
+    async def published_of(self, run: Run) -> Counted:
+        """Count and sum the rows in the target that the run has written and nobody has replaced.
+
+        Call it before the staging table is dropped, which says where they are.
+        """
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         """Delete quarantine of older looks at the published values, drop staging."""

@@ -24,11 +24,13 @@ from services.orchestrator.workers.workers import (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A row of a fake source: its scope value, its money, and whether it cannot be cast."""
+    """A row of a fake source: scope value, money, key and version; whether it cannot be cast."""
 
     scope: str
     money: tuple[str, ...] = ()
     bad: bool = False
+    key: str = "compute"
+    version: int = 0
 
 
 @dataclasses.dataclass(slots=True)
@@ -47,7 +49,15 @@ class MemorySource:
         return next((key for key, inputs in self.deliveries.items() if name in inputs), "")
 
     def hash_of(self, name: str) -> str:
-        return str(abs(hash(tuple((item.money, item.bad) for item in self.inputs[name]))))
+        return str(
+            abs(
+                hash(
+                    tuple(
+                        (item.money, item.bad, item.key, item.version) for item in self.inputs[name]
+                    )
+                )
+            )
+        )
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -146,6 +156,8 @@ def _row(a: Assignment, number: int, item: Item) -> Row:
         source=a.chunk.input_id,
         snapshot=a.snapshot,
         money=tuple(Decimal(text) for text in item.money),
+        key=item.key,
+        version=item.version,
     )
 
 

@@ -74,7 +74,12 @@ def _lineage(a: Assignment, number: int) -> dict[str, object]:
 
 
 def _row(a: Assignment, number: int, item: Item) -> dict[str, object]:
-    return {**_lineage(a, number), "service": "compute", "cost": Decimal(item.money[0])}
+    return {
+        **_lineage(a, number),
+        "service": item.key,
+        "cost": Decimal(item.money[0]),
+        "version": item.version,
+    }
 
 
 def _bad_row(a: Assignment, number: int, item: Item) -> dict[str, object]:

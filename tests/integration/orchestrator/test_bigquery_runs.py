@@ -328,3 +328,32 @@ async def test_projections_hold_every_run_and_can_be_rebuilt(
         await rows(bigquery, "DELETE FROM metadata.pipeline_runs WHERE TRUE")
         await projections.write(list(o.conductor.mesh.history.ledger.runs.values()))
         assert await rows(bigquery, states) == [(run.name.run, "SUCCEEDED", 3)]
+
+
+async def test_a_merge_publishes_the_winner_of_each_key_and_counts_the_others(
+    world: BigQueryWorld, bigquery: BigQuery
+) -> None:
+    merge = spec(mode="merge")
+    small = "0.000000000000000001"
+    world.source.inputs = {
+        "a.csv": [
+            Item(scope="a.csv", money=("1.5",), key="a", version=1),
+            Item(scope="a.csv", money=(small,), key="a", version=2),
+            Item(scope="a.csv", money=("7",), key="b", version=2),
+        ]
+    }
+    async with world.orchestrator() as o:
+        first = await rest(o, await o.start(merge))
+        world.source.inputs["a.csv"] = [
+            Item(scope="a.csv", money=("4",), key="a", version=2),
+            Item(scope="a.csv", money=("8",), key="b", version=1),
+        ]
+        second = await rest(o, await o.start(merge))
+    assert await published(bigquery) == [("a.csv", "4"), ("a.csv", "7")]
+    receipts = [receipt_of(run) for run in (first, second)]
+    assert [
+        (f"{line.landed:f}", f"{line.outdated:f}")
+        for receipt in receipts
+        if receipt
+        for line in receipt.money
+    ] == [(f"7{small[1:]}", "1.5"), ("4", "8")]

@@ -41,9 +41,7 @@ DAILY = spec(transforms=2).model_copy(
     }
 )
 APPEND = spec(mode="append", on_failure="fail").model_copy(update={"pipeline": "p_append"})
-MERGE = spec().model_copy(
-    update={"pipeline": "p_merge", "write": WriteSpec(mode="merge", key=("service",), version="x")}
-)
+MERGE = spec(mode="merge").model_copy(update={"pipeline": "p_merge"})
 BROKEN = FileError(
     file="acme_corp/pipelines/p_broken.yml", line=3, field="target.tabel", found="tabel",
     allowed="dataset, table", advice="did you mean table?",
@@ -280,19 +278,16 @@ async def test_a_plan_of_an_append_leaves_out_what_was_published(edge: Edge, wor
     assert answer.chunk_count == 1
 
 
-@pytest.mark.parametrize(
-    ("pipeline", "place"),
-    [
-        ("p_broken", "acme_corp/pipelines/p_broken.yml:3 target.tabel"),
-        ("p_merge", "acme_corp/pipelines/p_merge.yml write.mode"),
-    ],
-)
-async def test_a_pipeline_that_cannot_run_has_no_plan(
-    edge: Edge, pipeline: str, place: str
-) -> None:
+async def test_a_pipeline_that_cannot_run_has_no_plan(edge: Edge) -> None:
     with refused("FAILED_PRECONDITION", "CONFIG_INVALID") as refusal:
-        await plan(edge, pipeline)
-    assert refusal.fields == [place]
+        await plan(edge, "p_broken")
+    assert refusal.fields == ["acme_corp/pipelines/p_broken.yml:3 target.tabel"]
+
+
+async def test_a_plan_of_a_merge_reads_again_what_was_published(edge: Edge) -> None:
+    await edge.finish(parent=f"{TENANT}/pipelines/p_merge")
+    answer = await plan(edge, "p_merge")
+    assert (list(answer.inputs), list(answer.known_inputs)) == (["a.csv"], [])
 
 
 async def test_a_moment_for_a_pipeline_without_a_window_is_refused(edge: Edge) -> None:

@@ -213,3 +213,19 @@ async def test_a_held_run_is_published_or_thrown_away_and_asking_may_be_repeated
     again = await edge.ask(method, getattr(pb, f"{method}Request")(name=run.name))
     assert state_of(again.run) == end
     assert len(world.published()) == rows
+
+
+async def test_a_merge_into_a_table_that_has_a_key_twice_cannot_be_approved(
+    world: World, tmp_path: Path
+) -> None:
+    files = catalogue_of(spec(mode="append"))
+    async with edge_over(world, tmp_path, catalogue=files) as edge:
+        await edge.finish()
+        files.put(spec(mode="merge"), at=NOON)
+        world.source.inputs["a.csv"] = [*ONE, LOST]
+        held = await edge.finish()
+        with refused("FAILED_PRECONDITION", "KEY_NOT_UNIQUE") as refusal:
+            await edge.ask("ApproveRun", pb.ApproveRunRequest(name=held.name))
+        assert refusal.metadata["rowCount"] == "2"
+        assert state_of(await edge.get(held.name)) == "HELD"
+    assert len(world.published()) == 2

@@ -78,6 +78,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_TRANSFORM_INVALID: _ClassVar[ErrorReason]
     ERROR_REASON_TRANSFORM_OUT_OF_SCOPE: _ClassVar[ErrorReason]
     ERROR_REASON_PUBLISH_FAILED: _ClassVar[ErrorReason]
+    ERROR_REASON_KEY_NOT_UNIQUE: _ClassVar[ErrorReason]
     ERROR_REASON_WORKER_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_WORKER_DRAINING: _ClassVar[ErrorReason]
     ERROR_REASON_NO_WORKER: _ClassVar[ErrorReason]
@@ -154,6 +155,7 @@ ERROR_REASON_RUN_TIMED_OUT: ErrorReason
 ERROR_REASON_TRANSFORM_INVALID: ErrorReason
 ERROR_REASON_TRANSFORM_OUT_OF_SCOPE: ErrorReason
 ERROR_REASON_PUBLISH_FAILED: ErrorReason
+ERROR_REASON_KEY_NOT_UNIQUE: ErrorReason
 ERROR_REASON_WORKER_FULL: ErrorReason
 ERROR_REASON_WORKER_DRAINING: ErrorReason
 ERROR_REASON_NO_WORKER: ErrorReason

@@ -10,12 +10,15 @@ from services.orchestrator.workers.memory_workers import Item
 from tests.unit.orchestrator.conductor.world import World, spec
 
 ROWS = {
-    "a.csv": [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("2.25",))],
-    "b.csv": [Item(scope="b.csv", money=("7",))],
+    "a.csv": [
+        Item(scope="a.csv", money=("1.5",), key="a"),
+        Item(scope="a.csv", money=("2.25",), key="b"),
+    ],
+    "b.csv": [Item(scope="b.csv", money=("7",), key="c")],
 }
 
 
-@pytest.mark.parametrize("mode", ["replace", "append"])
+@pytest.mark.parametrize("mode", ["replace", "append", "merge"])
 @pytest.mark.parametrize("records", range(2, 14))
 async def test_a_run_killed_after_any_record_is_finished_by_the_next_orchestrator(
     mode: str, records: int

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 
 import pytest
 
@@ -132,6 +133,28 @@ async def lost_while_publishing(made: World, o: Orchestrator) -> Run:
     return await o.until(run, RunState.SUCCEEDED)
 
 
+MERGE = spec(mode="merge")
+MERGED = [
+    Item(scope="a.csv", money=("1.5",), key="a"),
+    Item(scope="a.csv", money=("9",), key="b", version=1),
+    Item(scope="a.csv", money=("2.25",), key="b", version=2),
+    HARMLESS,
+]
+
+
+async def merged_after_publishing_failed(made: World, o: Orchestrator) -> Run:
+    made.source.inputs["a.csv"] = MERGED
+    run = await o.start(MERGE, request=1)
+    made.warehouse.broken_jobs.add(f"cvg-acme_corp-{run.name.run}-publish-1")
+    run = await o.rest(run)
+    if run.state is RunState.FAILED:
+        await o.retry(run, failed_attempt=run.attempt)
+    done = await o.until(run, RunState.SUCCEEDED)
+    assert done.published is not None
+    assert done.published.won == r.Visible(row_count=2, money=(("cost", Decimal("3.75")),))
+    return done
+
+
 async def superseded(made: World, o: Orchestrator) -> Run:
     if len(o.conductor.mesh.history.ledger.runs) < 2:
         made.source.inputs["a.csv"] = HELD
@@ -151,6 +174,7 @@ WAYS: dict[str, tuple[Way, bool]] = {
     "retried": (retried("AUDIT_MISMATCH"), True),
     "planned-anew": (retried("SOURCE_CHANGED"), True),
     "publishing-failed": (retried_after_publishing_failed, True),
+    "merged": (merged_after_publishing_failed, True),
     "lost-staged": (lost("replace"), True),
     "lost-direct": (lost("append"), True),
     "lost-publishing": (lost_while_publishing, True),

@@ -43,8 +43,13 @@ PIPELINE = PipelineName("acme_corp", "p_bill")
 
 
 def spec(*, mode: str = "replace", on_failure: str = "hold", transforms: int = 0) -> PipelineSpec:
-    """A pipeline over deliveries with one money column."""
-    scope = ("_source",) if mode == "replace" else ()
+    """A pipeline over deliveries with one money column; `merge` is by `service`."""
+    modes: dict[str, dict[str, object]] = {
+        "replace": {"scope": ("_source",)},
+        "append": {},
+        "merge": {"key": ("service",), "version": "version"},
+    }
+    versions = (ColumnSpec(name="version", type="INT64"),) if mode == "merge" else ()
     return PipelineSpec(
         tenant="acme_corp",
         pipeline="p_bill",
@@ -53,9 +58,10 @@ def spec(*, mode: str = "replace", on_failure: str = "hold", transforms: int = 0
         columns=(
             ColumnSpec(name="service", type="STRING"),
             ColumnSpec(name="cost", type="BIGNUMERIC"),
+            *versions,
         ),
         target=TargetSpec(dataset="raw_bill", table="bills"),
-        write=WriteSpec.model_validate({"mode": mode, "scope": scope}),
+        write=WriteSpec.model_validate({"mode": mode, **modes[mode]}),
         quality=QualitySpec.model_validate({"on_failure": on_failure, "suite_document": "{}"}),
         transforms=tuple(
             TransformSpec(

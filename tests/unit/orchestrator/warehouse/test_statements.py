@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orchestrator.specs import ColumnSpec, PipelineSpec
+from services.orchestrator.warehouse.merge_statements import publish_by_key, standing_keys
 from services.orchestrator.warehouse.statements import Publishing, partitions, publish
 from tests.unit.orchestrator.conductor.world import spec
 
@@ -78,3 +79,33 @@ def test_partitions_are_asked_for_by_day(type_: str, day: str) -> None:
     assert partitions("`p.d.t`", "at", type_, "TRUE") == (
         f"SELECT DISTINCT CAST({day} AS STRING) AS partition_day FROM `p.d.t` WHERE TRUE"
     )
+
+
+def test_a_merge_names_key_version_partitions_and_every_column() -> None:
+    made = spec(mode="merge")
+    statement = publish_by_key(made, target="`p.d.t`", staging="`p.d.s`", days=("2026-11-20",))
+    lineage = "_tenant_id _pipeline_id _run_id _chunk_id _row_number _source _snapshot _ingested_at"
+    names = ["service", "cost", "version", *lineage.split(), "ingestion_date"]
+    columns = ", ".join(f"`{name}`" for name in names)
+    assert statement == (
+        f"MERGE `p.d.t` t USING (SELECT {columns} FROM `p.d.s` WHERE TRUE QUALIFY ROW_NUMBER() OVER"
+        " (PARTITION BY `service` ORDER BY `version` DESC, _chunk_id DESC, _row_number DESC) = 1) s"
+        " ON t._pipeline_id = s._pipeline_id AND t.`service` = s.`service`"
+        " AND t.`ingestion_date` IN (DATE '2026-11-20')"
+        " WHEN MATCHED AND (t.`version` IS NULL OR s.`version` > t.`version`"
+        " OR s.`version` = t.`version` AND s._snapshot > t._snapshot) THEN UPDATE SET "
+        + ", ".join(f"`{name}` = s.`{name}`" for name in names)
+        + f" WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ("
+        + ", ".join(f"s.`{name}`" for name in names)
+        + ")"
+    )
+
+
+@pytest.mark.parametrize(("key", "reads_all"), [(("service",), True), (("service", "at"), False)])
+def test_keys_are_looked_for_in_all_partitions_unless_they_name_theirs(
+    key: tuple[str, ...], reads_all: bool
+) -> None:
+    made = spec_by("DATE")
+    made = made.model_copy(update={"write": made.write.model_copy(update={"key": key})})
+    asked = standing_keys(made, target="`p.d.t`", staging="`p.d.s`", days=("2026-11-20",))
+    assert ("WHERE t.`at` IN (DATE '2026-11-20')" not in asked) == reads_all
