@@ -6,6 +6,7 @@ import dataclasses
 import json
 import uuid
 from collections.abc import AsyncGenerator, Iterator
+from decimal import Decimal
 from random import Random
 from typing import Literal
 
@@ -349,7 +350,8 @@ async def test_a_merge_publishes_the_winner_of_each_key_and_counts_the_others(
             Item(scope="a.csv", money=("8",), key="b", version=1),
         ]
         second = await rest(o, await o.start(merge))
-    assert await published(bigquery) == [("a.csv", "4"), ("a.csv", "7")]
+    found = await published(bigquery)
+    assert [Decimal(str(cost)) for _, cost in found] == [Decimal(4), Decimal(7)]
     receipts = [receipt_of(run) for run in (first, second)]
     assert [
         (f"{line.landed:f}", f"{line.outdated:f}")
