@@ -9,7 +9,7 @@ ENGINE := .venvs/engine
 GX := .venvs/gx
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc gx gx-check
+.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc fuzz gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -71,6 +71,10 @@ types: setup ## mypy, strict
 
 test: setup ## Every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+MINUTES ?= 10
+fuzz: setup ## Fuzz the readers and the config parser for MINUTES (10), from SEED or a new one
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 gx: $(GX)/.done ## Record anew what Great Expectations says
 	$(GX)/bin/python -m tests.gx.record
