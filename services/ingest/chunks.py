@@ -48,6 +48,11 @@ class RowGroups:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WholeFile:
+    """A file as a whole: its records have no boundaries among its bytes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ReportWindow:
     """A report over [start_time, end_time), UTC."""
 
@@ -56,7 +61,7 @@ class ReportWindow:
     end_time: datetime
 
 
-Part: TypeAlias = ByteRange | RowGroups | ReportWindow
+Part: TypeAlias = ByteRange | RowGroups | ReportWindow | WholeFile
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +132,9 @@ def fewer(chunks: Sequence[Chunk], most: int, spec_hash: str) -> list[Chunk]:
 
 def _joined(chunks: Sequence[Chunk], spec_hash: str) -> Chunk:
     first, last = chunks[0].part, chunks[-1].part
-    assert not isinstance(first, ReportWindow)
-    assert not isinstance(last, ReportWindow)
+    if isinstance(first, ReportWindow | WholeFile) or isinstance(last, ReportWindow | WholeFile):
+        (chunk,) = chunks
+        return chunk
     counts = [chunk.expected_row_count for chunk in chunks]
     return chunk_of(
         chunks[0].input,

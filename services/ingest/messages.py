@@ -8,7 +8,7 @@ from convergence.ingest.v1 import chunk_pb2, ingest_service_pb2, source_pb2
 from convergence.quality.v1 import suite_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
-from services.ingest.chunks import ByteRange, Chunk, ReportWindow, RowGroups
+from services.ingest.chunks import ByteRange, Chunk, ReportWindow, RowGroups, WholeFile
 from services.ingest.failures import Failed
 from services.ingest.ingestion import Tally
 
@@ -37,6 +37,8 @@ def chunk_message(chunk: Chunk) -> chunk_pb2.Chunk:
             message.row_groups.CopyFrom(
                 chunk_pb2.RowGroups(start=start, end=end, first_row_number=first)
             )
+        case WholeFile():
+            message.whole_file.SetInParent()
         case ReportWindow(report=report, start_time=begin, end_time=until):
             window = source_pb2.Interval(start_time=stamp(begin), end_time=stamp(until))
             message.report_window.CopyFrom(chunk_pb2.ReportWindow(report=report, window=window))

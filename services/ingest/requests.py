@@ -10,7 +10,7 @@ from convergence.quality.v1 import suite_pb2
 from libs.common.lineage import LINEAGE
 from libs.common.names import PipelineName, RunName
 from libs.common.parse import Reading, moment, required
-from services.ingest.chunks import ByteRange, Chunk, Input, Part, ReportWindow, RowGroups
+from services.ingest.chunks import ByteRange, Chunk, Input, Part, ReportWindow, RowGroups, WholeFile
 from services.ingest.columns import TargetColumn, lineage_column
 from services.ingest.ingestion import Task
 from services.ingest.rules import Ignore, Predicate, Rule, check
@@ -60,7 +60,7 @@ def splitting_of(
     """Read whose source is to be split, and how. Raises InvalidRequest naming every wrong field."""
     with Reading() as read:
         parent = read("parent", parent_of, request.parent)
-        read("source", part_of, request.source)
+        read("source", parts_of, request.source)
         columns = read("columns", columns_of, list(request.columns))
         given = request.HasField("window")
         window = read("window", interval_of, request.window) if given else None
@@ -109,6 +109,8 @@ def _part(message: chunk_pb2.Chunk) -> Part:
         case "row_groups":
             g = message.row_groups
             return RowGroups(start=g.start, end=g.end, first_row_number=g.first_row_number)
+        case "whole_file":
+            return WholeFile()
         case "report_window":
             w = interval_of(message.report_window.window)
             return ReportWindow(
@@ -157,23 +159,24 @@ def task_of(request: ingest_service_pb2.IngestChunkRequest) -> Task:
     )
 
 
-def part_of(source: source_pb2.Source) -> str:
-    """Return which part a source's chunks have; raise ValueError for a source of no kind."""
+def parts_of(source: source_pb2.Source) -> tuple[str, ...]:
+    """Return which parts a source's chunks have; raise ValueError for a source of no kind."""
     match source.WhichOneof("kind"):
         case "file":
             parquet = source.file.format == source_pb2.FILE_FORMAT_PARQUET
-            return "row_groups" if parquet else "byte_range"
+            return ("row_groups",) if parquet else ("byte_range", "whole_file")
         case "openai":
-            return "report_window"
+            return ("report_window",)
         case _:
             raise ValueError("found no kind; allowed are file and openai")
 
 
 def _source(request: ingest_service_pb2.IngestChunkRequest) -> None:
     """Raise ValueError for a chunk that cannot be one of the source's."""
-    wanted, part = part_of(request.source), request.chunk.WhichOneof("part")
-    if part is not None and part != wanted:
-        raise ValueError(f"found a chunk of {part}; allowed is {wanted} for this source")
+    wanted, part = parts_of(request.source), request.chunk.WhichOneof("part")
+    if part is not None and part not in wanted:
+        shown = " or ".join(wanted)
+        raise ValueError(f"found a chunk of {part}; allowed is {shown} for this source")
     report = request.chunk.report_window.report
     if part == "report_window" and report not in request.source.openai.reports:
         raise ValueError(f"found a chunk of {report!r}; allowed are the reports of the source")

@@ -33,6 +33,8 @@ class FileOptions(_Part):
     null_values: tuple[str, ...] = ()
     delimiter: str = ""
     quote: str = ""
+    compression: Literal["none", "gzip", "zstd"] | None = None
+    encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
 
 
 class OpenAiOptions(_Part):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from convergence.ingest.v1 import source_pb2
 from convergence.quality.v1 import suite_pb2
 
 from libs.common.errors import FailedPrecondition
@@ -175,7 +176,12 @@ async def test_everything_that_a_worker_needs_travels_with_the_chunk(bench: Benc
     ]  # fmt: skip
     assert [(s.column, list(s.values)) for s in request.scope] == [("_source", ["a.csv", "b.csv"])]
     assert list(request.row_rules) == [suite_pb2.RowRule(rule_id="r1")]
-    assert request.source.file.path == "bills/*.csv"
+    assert request.source.file == source_pb2.FileSource(
+        path="bills/*.csv",
+        format=source_pb2.FILE_FORMAT_CSV,
+        compression=source_pb2.COMPRESSION_GZIP,
+        encoding=source_pb2.TEXT_ENCODING_UTF_16,
+    )
     assert bench.callers == [f"Bearer {RUN}"]
 
 

@@ -4,14 +4,26 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from services.ingest.chunks import ByteRange, Chunk, Input, Plan, RowGroups, fewer
-from services.ingest.failures import Cancelled, SourceEmpty
+from services.ingest.chunks import (
+    ByteRange,
+    Chunk,
+    Input,
+    Plan,
+    RowGroups,
+    WholeFile,
+    chunk_of,
+    fewer,
+)
+from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.sources import json_file
 from services.ingest.sources.csv_file import CsvFile
-from services.ingest.sources.csv_reader import BLOCK, CsvReader
+from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
+from services.ingest.sources.headers import match
 from services.ingest.sources.json_file import JsonFile
 from services.ingest.sources.parquet_file import ParquetFile
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Splitting
+from services.ingest.sources.streams import Coding, Compression, Encoding, open_text
 from services.ingest.stores.store import Blob, Store
 
 MOST_CHUNKS: Final = 2000
@@ -27,6 +39,8 @@ class Files:
 
     store: Where they are.
     path: A glob in the store.
+    compression: Of every file; None means by the ending of its name.
+    encoding: Of every file's text.
     block_bytes: What is read at once.
     most_chunks: Of a plan, beside one for each file.
     """
@@ -36,6 +50,8 @@ class Files:
     format: Literal["csv", "ndjson", "parquet"]
     dialect: Dialect = dataclasses.field(default_factory=Dialect)
     null_values: tuple[str, ...] = ()
+    compression: Compression | None = None
+    encoding: Encoding = "utf-8"
     block_bytes: int = BLOCK
     most_chunks: int = MOST_CHUNKS
 
@@ -70,17 +86,43 @@ class Files:
     def _split(
         self, blob: Blob, input_: Input, splitting: Splitting
     ) -> tuple[list[Chunk], tuple[str, ...]]:
-        if self.format == "csv":
-            chunks, matched = self._csv(blob).plan(input_, splitting)
-            return chunks, matched.extra
         if self.format == "parquet":
             chunks, matched = ParquetFile(blob).plan(input_, splitting)
             return chunks, matched.extra
+        if not self._coding(input_).plain:
+            return self._whole(blob, input_, splitting)
+        if self.format == "csv":
+            chunks, matched = self._csv(blob).plan(input_, splitting)
+            return chunks, matched.extra
         return self._json(blob).plan(input_, splitting), ()
 
+    def _whole(
+        self, blob: Blob, input_: Input, splitting: Splitting
+    ) -> tuple[list[Chunk], tuple[str, ...]]:
+        """Return a file that cannot be cut as one chunk; only its beginning is looked at."""
+        name = input_.input_id
+        with open_text(blob, name, self._coding(input_)) as text:
+            head = text.read(HEAD)
+        last, extra = len(head) < HEAD, tuple[str, ...]()
+        records = head.strip()
+        if self.format == "csv":
+            header, begin = self._csv_reader().header_of(head, name, last=last)
+            extra = match(name, header, splitting.columns).extra
+            records = head[begin:].strip(b"\r\n")
+        if last and not records:
+            raise SourceEmpty(f"{name} has no row; remove or fill it", source=name)
+        size = input_.size_bytes
+        whole = chunk_of(input_, WholeFile(), splitting.spec_hash, estimated_bytes=size)
+        return [whole], extra
+
+    def _coding(self, input_: Input) -> Coding:
+        return Coding.of(input_.input_id, self.compression, self.encoding)
+
     def _csv(self, blob: Blob) -> CsvFile:
-        reader = CsvReader(self.dialect, self.null_values, block_bytes=self.block_bytes)
-        return CsvFile(blob, reader)
+        return CsvFile(blob, self._csv_reader())
+
+    def _csv_reader(self) -> CsvReader:
+        return CsvReader(self.dialect, self.null_values, block_bytes=self.block_bytes)
 
     def _json(self, blob: Blob) -> JsonFile:
         return JsonFile(blob, block_bytes=self.block_bytes)
@@ -88,10 +130,30 @@ class Files:
     def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
         """Yield the rows of a chunk. Raises SourceChanged if its file is not as it was planned."""
         blob = self.store.open(chunk.input)
+        try:
+            yield from self._read(blob, chunk, reading)
+        except SourceMalformed:
+            self.store.check(chunk.input)
+            raise
+        self.store.check(chunk.input)
+
+    def _read(self, blob: Blob, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
         if isinstance(chunk.part, RowGroups):
             yield from ParquetFile(blob).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, ByteRange) and self.format == "csv":
             yield from self._csv(blob).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, ByteRange):
             yield from self._json(blob).read(chunk, chunk.part, reading)
-        self.store.check(chunk.input)
+        elif isinstance(chunk.part, WholeFile):
+            yield from self._read_whole(blob, chunk, reading)
+
+    def _read_whole(self, blob: Blob, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
+        name, taken = chunk.input.input_id, 0
+        with open_text(blob, name, self._coding(chunk.input)) as text:
+            if self.format == "csv":
+                batches = self._csv_reader().read_stream(text, name, reading)
+            else:
+                batches = json_file.read_stream(text, name, reading, self.block_bytes)
+            for batch in batches:
+                before, taken = taken, text.taken_bytes
+                yield dataclasses.replace(batch, read_bytes=taken - before)

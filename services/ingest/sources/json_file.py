@@ -8,6 +8,7 @@ import polars as pl
 from services.ingest import exact_json
 from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.sources.csv_reader import Limited, Stream
 from services.ingest.sources.objects import Objects
 from services.ingest.sources.source import RawBatch, Reading, Reject, Splitting
 from services.ingest.stores.store import Blob
@@ -48,36 +49,54 @@ class JsonFile:
     def _blocks(
         self, start: int, end: int, name: str, step: int
     ) -> Iterator[tuple[list[bytes], int]]:
-        """Yield the lines of blocks, blank ones left out, and how many bytes each block has."""
         with self._blob.stream(start, end) as file:
-            left, rest = end - start, b""
-            while left > 0:
-                data = file.read(min(step, left))
-                left -= len(data)
-                if not data:
-                    break
-                block = rest + data
-                complete = block.rfind(b"\n") + 1 if left > 0 else len(block)
-                rest = block[complete:]
-                if len(rest) > LONGEST_LINE:
-                    raise SourceMalformed(
-                        f"{name}: a line of more than 64 MiB", source=name, file=name
-                    )
-                if complete:
-                    whole = block[:complete]
-                    yield _lines(whole.removeprefix(BOM) if start == 0 else whole), complete
-                    start += complete
+            yield from _blocks(Limited(file, end - start), name, step, start=start)
 
     def read(self, chunk: Chunk, part: ByteRange, reading: Reading) -> Iterator[RawBatch]:
         """Yield the objects of a chunk as texts."""
-        number = part.first_row_number
-        objects = Objects(reading.columns)
         name = chunk.input.input_id
-        for lines, size in self._blocks(part.start, part.end, name, self._block_bytes):
-            if reading.cancelled.is_set():
-                raise Cancelled
-            yield batch(lines, number, objects, size)
-            number += len(lines)
+        blocks = self._blocks(part.start, part.end, name, self._block_bytes)
+        yield from _batches(blocks, part.first_row_number, reading)
+
+
+def read_stream(
+    stream: Stream, name: str, reading: Reading, block_bytes: int
+) -> Iterator[RawBatch]:
+    """Yield the objects of a whole text in UTF-8 as texts. Raises as `JsonFile.read`."""
+    yield from _batches(_blocks(stream, name, block_bytes, start=0), 0, reading)
+
+
+def _blocks(
+    stream: Stream, name: str, step: int, *, start: int
+) -> Iterator[tuple[list[bytes], int]]:
+    """Yield the lines of blocks, blank ones left out, and how many bytes each block has.
+
+    `start` is where the stream begins in the text: a byte order mark at 0 is none of it.
+    """
+    rest, last = b"", False
+    while not last:
+        data = stream.read(step)
+        last = not data
+        block = rest + data
+        complete = len(block) if last else block.rfind(b"\n") + 1
+        rest = block[complete:]
+        if len(rest) > LONGEST_LINE:
+            raise SourceMalformed(f"{name}: a line of more than 64 MiB", source=name, file=name)
+        if complete:
+            whole = block[:complete]
+            yield _lines(whole.removeprefix(BOM) if start == 0 else whole), complete
+            start += complete
+
+
+def _batches(
+    blocks: Iterator[tuple[list[bytes], int]], number: int, reading: Reading
+) -> Iterator[RawBatch]:
+    objects = Objects(reading.columns)
+    for lines, size in blocks:
+        if reading.cancelled.is_set():
+            raise Cancelled
+        yield batch(lines, number, objects, size)
+        number += len(lines)
 
 
 def _lines(block: bytes) -> list[bytes]:

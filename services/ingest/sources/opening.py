@@ -15,6 +15,7 @@ from services.ingest.sources.files import Files
 from services.ingest.sources.openai import BUCKETS, OpenAi
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import Source
+from services.ingest.sources.streams import Compression, Encoding
 from services.ingest.stores.local_files import LocalFiles
 
 FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
@@ -22,7 +23,18 @@ FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
     source_pb2.FILE_FORMAT_NDJSON: "ndjson",
     source_pb2.FILE_FORMAT_PARQUET: "parquet",
 }
-
+COMPRESSIONS: Final[dict[int, Compression | None]] = {
+    source_pb2.COMPRESSION_UNSPECIFIED: None,
+    source_pb2.COMPRESSION_NONE: "none",
+    source_pb2.COMPRESSION_GZIP: "gzip",
+    source_pb2.COMPRESSION_ZSTD: "zstd",
+}
+ENCODINGS: Final[dict[int, Encoding]] = {
+    source_pb2.TEXT_ENCODING_UNSPECIFIED: "utf-8",
+    source_pb2.TEXT_ENCODING_UTF_8: "utf-8",
+    source_pb2.TEXT_ENCODING_UTF_16: "utf-16",
+    source_pb2.TEXT_ENCODING_LATIN_1: "latin-1",
+}
 
 Pause: TypeAlias = Callable[[threading.Event, float], bool]
 
@@ -64,6 +76,7 @@ class Sources:
             raise InvalidRequest(
                 {"source.file.format": "found none; allowed are csv, ndjson, parquet"}
             )
+        _refuse_unknown(options)
         try:
             dialect = Dialect.parse(options.delimiter, options.quote)
         except ValueError as error:
@@ -74,6 +87,8 @@ class Sources:
             format=FORMATS[options.format],
             dialect=dialect,
             null_values=tuple(options.null_values),
+            compression=COMPRESSIONS[options.compression],
+            encoding=ENCODINGS[options.encoding],
         )
 
     def _openai(self, tenant: str, source: source_pb2.Source, cancelled: threading.Event) -> OpenAi:
@@ -96,3 +111,20 @@ class Sources:
             now=lambda: dt.datetime.now(dt.UTC),
             allow_private_addresses=self._allow_private,
         )
+
+
+def _refuse_unknown(options: source_pb2.FileSource) -> None:
+    """Raise InvalidRequest for a coding that this worker does not know, or that Parquet has itself."""
+    wrong = {}
+    for name, known in (("compression", COMPRESSIONS), ("encoding", ENCODINGS)):
+        value = getattr(options, name)
+        if value not in known:
+            wrong[f"source.file.{name}"] = (
+                f"found {value}; allowed are {', '.join(map(str, known))}"
+            )
+        elif value and options.format == source_pb2.FILE_FORMAT_PARQUET:
+            wrong[f"source.file.{name}"] = (
+                f"found {name} with parquet, whose files say it themselves; leave it unset"
+            )
+    if wrong:
+        raise InvalidRequest(wrong)

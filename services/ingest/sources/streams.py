@@ -52,20 +52,15 @@ class Coding:
         return self == Coding()
 
 
-class TextStream:
-    """A text as UTF-8 bytes, without byte order mark."""
-
-    def __init__(self, taken: "_Taken", blocks: Iterator[bytes]) -> None:
-        self._taken = taken
-        self._blocks = blocks
-        self._rest = b""
+class Text(Protocol):
+    """A text as UTF-8 bytes, read once and in order."""
 
     @property
     def taken_bytes(self) -> int:
-        """Bytes of the object that were read so far."""
-        return self._taken.position
+        """Bytes of the object that were read so far, as they are stored."""
+        ...
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         """Return the next `size` bytes; fewer only at the text's end.
 
         Characters may be cut in two. Half of a surrogate pair comes as bytes that are no UTF-8.
@@ -75,24 +70,41 @@ class TextStream:
             MemoryExceeded: unpacking takes more memory than is allowed.
             ServiceError: as the blob raises.
         """
-        parts, found = [self._rest], len(self._rest)
-        while found < size:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            parts.append(block)
-            found += len(block)
-        text = b"".join(parts)
-        self._rest = text[size:]
-        return text[:size]
+        ...
 
 
 @contextlib.contextmanager
-def open_text(blob: Blob, name: str, coding: Coding) -> Generator[TextStream]:
-    """Open an object as a text, from its beginning. Memory does not grow with what it unpacks to."""
+def open_text(blob: Blob, name: str, coding: Coding) -> Generator[Text]:
+    """Open an object as a text, from its beginning; memory does not grow with what it unpacks to."""
     with blob.stream(0, blob.size_bytes) as file:
         taken = _Taken(file, blob.size_bytes, name)
-        yield TextStream(taken, _without_mark(_utf8(taken, _unpacked(taken, coding), coding)))
+        yield _Blocks(taken, _without_mark(_utf8(taken, _unpacked(taken, coding), coding)))
+
+
+@dataclasses.dataclass(slots=True)
+class _Blocks:
+    """Blocks as a stream: of the one at hand, `at` is where the next byte is."""
+
+    taken: "_Taken"
+    blocks: Iterator[bytes]
+    block: bytes = b""
+    at: int = 0
+
+    @property
+    def taken_bytes(self) -> int:
+        return self.taken.position
+
+    def read(self, size: int, /) -> bytes:
+        parts, left = [], size
+        while left > 0:
+            if self.at == len(self.block):
+                self.block, self.at = next(self.blocks, b""), 0
+                if not self.block:
+                    break
+            parts.append(self.block[self.at : self.at + left])
+            self.at += len(parts[-1])
+            left -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @dataclasses.dataclass(slots=True)
@@ -200,7 +212,7 @@ def _too_wide(name: str) -> MemoryExceeded:
 
 def _utf8(taken: _Taken, blocks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
     if coding.encoding == "utf-16":
-        return _from_utf16(taken, blocks)
+        return filter(None, _from_utf16(taken, blocks))
     if coding.encoding == "latin-1":
         return (b if b.isascii() else b.decode("latin-1").encode() for b in blocks)
     return blocks
@@ -231,5 +243,6 @@ def _without_mark(blocks: Iterator[bytes]) -> Iterator[bytes]:
         head += block
         if len(head) >= len(codecs.BOM_UTF8):
             break
-    yield head.removeprefix(codecs.BOM_UTF8)
+    if text := head.removeprefix(codecs.BOM_UTF8):
+        yield text
     yield from blocks

@@ -29,6 +29,7 @@ KINDS: Final[dict[str, Kind]] = {
     "SOURCE_CHANGED": "source",
     "SOURCE_EMPTY": "source",
     "SOURCE_RATE_LIMITED": "quota",
+    "MEMORY_EXCEEDED": "data",
     "QUALITY_FAILED": "data",
     "HOLD_NOT_POSSIBLE": "data",
     "KEY_NOT_UNIQUE": "data",

@@ -26,6 +26,13 @@ _BECOMES: Final = {"DATE": _TIMES, "STRING": ("STRING",)}
 def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
     """Yield what is wrong between the options of a source."""
     if isinstance(file, FileSourceFile):
+        for name in ("compression", "encoding"):
+            if getattr(file.options, name) and file.options.format == "parquet":
+                yield document.error(
+                    ("options", name), found=f"{name} with format parquet",
+                    allowed=f"{name} with formats of text; Parquet files say theirs themselves",
+                    advice="remove it",
+                )  # fmt: skip
         for name in ("delimiter", "quote", "null_values"):
             if getattr(file.options, name) and file.options.format != "csv":
                 yield document.error(

@@ -153,6 +153,8 @@ class FilePart(_Part):
     null_values: list[str] = []
     delimiter: str = ""
     quote: str = ""
+    compression: Literal["none", "gzip", "zstd"] | None = None
+    encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
 
     @pydantic.field_validator("path")
     @classmethod

@@ -43,6 +43,20 @@ FORMATS: Final = {
 }
 
 
+COMPRESSIONS: Final = {
+    None: source_pb2.COMPRESSION_UNSPECIFIED,
+    "none": source_pb2.COMPRESSION_NONE,
+    "gzip": source_pb2.COMPRESSION_GZIP,
+    "zstd": source_pb2.COMPRESSION_ZSTD,
+}
+ENCODINGS: Final = {
+    None: source_pb2.TEXT_ENCODING_UNSPECIFIED,
+    "utf-8": source_pb2.TEXT_ENCODING_UTF_8,
+    "utf-16": source_pb2.TEXT_ENCODING_UTF_16,
+    "latin-1": source_pb2.TEXT_ENCODING_LATIN_1,
+}
+
+
 class GrpcWorker:
     """One worker at one address."""
 
@@ -135,6 +149,8 @@ def _source(spec: PipelineSpec) -> source_pb2.Source:
                 null_values=options.null_values,
                 delimiter=options.delimiter,
                 quote=options.quote,
+                compression=COMPRESSIONS[options.compression],
+                encoding=ENCODINGS[options.encoding],
             )
         )
         return source

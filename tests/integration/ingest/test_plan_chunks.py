@@ -154,6 +154,14 @@ async def test_planning_twice_changes_nothing_and_gives_the_same(worker: Served)
         ({"source": file_source(format=0)}, ["source.file.format"]),
         ({"source": file_source(delimiter="ab")}, ["source.file"]),
         (
+            {"source": file_source(compression=99, encoding=99)},
+            ["source.file.compression", "source.file.encoding"],
+        ),
+        (
+            {"source": file_source(format=PARQUET, compression=1, encoding=1)},
+            ["source.file.compression", "source.file.encoding"],
+        ),
+        (
             {"source": source_pb2.Source(openai=source_pb2.OpenAiSource())},
             ["source.openai.reports"],
         ),
@@ -171,6 +179,8 @@ async def test_planning_twice_changes_nothing_and_gives_the_same(worker: Served)
         "no kind",
         "no format",
         "delimiter",
+        "unknown coding",
+        "coding of parquet",
         "no reports",
         "unknown report",
         "no window",

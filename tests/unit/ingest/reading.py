@@ -51,9 +51,14 @@ def splitting(wanted: Sequence[TargetColumn], chunk_bytes: int = BLOCK) -> Split
     return Splitting(columns=tuple(wanted), window=None, chunk_bytes=chunk_bytes, spec_hash="spec")
 
 
+def reading(wanted: Sequence[TargetColumn]) -> Reading:
+    """Return how a chunk is read that nobody cancels."""
+    return Reading(columns=tuple(wanted), cancelled=threading.Event())
+
+
 def read_chunk(source: Source, chunk: Chunk, wanted: Sequence[TargetColumn]) -> list[RawBatch]:
     """Return the batches of a chunk."""
-    return list(source.read(chunk, Reading(columns=tuple(wanted), cancelled=threading.Event())))
+    return list(source.read(chunk, reading(wanted)))
 
 
 def read_all(source: Source, wanted: Sequence[TargetColumn], chunk_bytes: int = BLOCK) -> Found:

@@ -20,6 +20,7 @@ from services.ingest.chunks import (
     Part,
     ReportWindow,
     RowGroups,
+    WholeFile,
     chunk_id,
     chunk_of,
     fewer,
@@ -35,6 +36,7 @@ DAY = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 PARTS: list[Part] = [
     BYTES,
     RowGroups(start=0, end=2, first_row_number=0),
+    WholeFile(),
     ReportWindow(report="costs", start_time=DAY, end_time=DAY + dt.timedelta(days=1)),
 ]
 
@@ -127,7 +129,7 @@ def test_a_large_source_has_larger_chunks_not_more_than_a_plan_may_have(
     assert 5 < len(plan.chunks) <= 20
     counts = [c.expected_row_count or 0 for c in plan.chunks]
     assert sum(counts) == rows
-    parts = [c.part for c in plan.chunks if not isinstance(c.part, ReportWindow)]
+    parts = [c.part for c in plan.chunks if isinstance(c.part, ByteRange | RowGroups)]
     assert all(one.end == other.start for one, other in itertools.pairwise(parts))
     assert [p.first_row_number for p in parts] == [0, *itertools.accumulate(counts)][:-1]
 

@@ -53,7 +53,12 @@ def spec(*, mode: str = "replace", on_failure: str = "hold", transforms: int = 0
     return PipelineSpec(
         tenant="acme_corp",
         pipeline="p_bill",
-        source=SourceSpec(source_id="bill", options=FileOptions(path="bills/*.csv", format="csv")),
+        source=SourceSpec(
+            source_id="bill",
+            options=FileOptions(
+                path="bills/*.csv", format="csv", compression="gzip", encoding="utf-16"
+            ),
+        ),
         schema_id="bill",
         columns=(
             ColumnSpec(name="service", type="STRING"),

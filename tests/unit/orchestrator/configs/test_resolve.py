@@ -279,6 +279,10 @@ def test_a_wrong_pipeline_file_still_has_its_references_checked() -> None:
         ("kind: file\noptions: {path: x.csv, format: csv, null_values: [NULL]}\n", "options.null_values.0", "a text"),
         ("kind: file\noptions: {path: x.csv, format: csv, delimiter: ';;'}\n", "options.delimiter", "one ASCII character"),
         ("kind: file\noptions: {path: x.json, format: ndjson, delimiter: ';'}\n", "options.delimiter", "csv"),
+        ("kind: file\noptions: {path: x.csv, format: csv, compression: zip}\n", "options.compression", "gzip, zstd"),
+        ("kind: file\noptions: {path: x.csv, format: csv, encoding: cp1252}\n", "options.encoding", "latin-1"),
+        ("kind: file\noptions: {path: x.parquet, format: parquet, compression: zstd}\n", "options.compression", "formats of text"),
+        ("kind: file\noptions: {path: x.parquet, format: parquet, encoding: utf-8}\n", "options.encoding", "formats of text"),
     ],
 )  # fmt: skip
 def test_a_wrong_source_is_named(text: str, field: str, allowed: str) -> None:
