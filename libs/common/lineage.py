@@ -59,7 +59,8 @@ def target_columns(declared: Sequence[PlatformColumn]) -> tuple[PlatformColumn, 
 def quarantine_columns(declared: Iterable[PlatformColumn]) -> tuple[PlatformColumn, ...]:
     """Return the columns of `{table}__quarantine`.
 
-    `_scope` is the row's scope values joined by `/`, NULL where one is unknown. `reasons` are
+    `_scope` is the row's value of the scope's first column, NULL where it is unknown, and the run's
+    one value of each further column, joined by `/`. `reasons` are
     sentences `{KIND} {column}: {what was found} {what is allowed}`. `raw_row` is the row as one JSON
     object of source texts. Each money column of the target stands twice: `{column}__text` as the
     source wrote it, and `{column}` as BIGNUMERIC, NULL where it is no number or does not fit.

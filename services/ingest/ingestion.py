@@ -138,7 +138,7 @@ class Ingestion:
         tally = self.tally
         tally.read_bytes += batch.read_bytes
         tally.read_row_count += batch.rows.height + len(batch.rejects)
-        asked = {value for _, values in self._task.scope for value in values}
+        asked = {value for _, values in self._task.scope[:1] for value in values}
         tally.scope_counts.update(dict.fromkeys(asked.intersection(batch.empty_days), 0))
         if batch.rows.height:
             self._rows(batch)
@@ -268,14 +268,20 @@ class Ingestion:
     def _scope_of(self, frame: pl.DataFrame) -> list[str | None]:
         if not self._task.scope:
             return [None] * frame.height
-        return scope_text(frame[self._task.scope[0][0]]).to_list()
+        texts = scope_text(frame[self._task.scope[0][0]]).to_list()
+        return [text if text is None else self._scope_name(text) for text in texts]
+
+    def _scope_name(self, value: str) -> str:
+        """Return a value of the scope's first column with the one value of each other column."""
+        return "/".join([value, *(values[0] for _, values in self._task.scope[1:])])
 
     def _reject(self, rejects: Sequence[Reject]) -> None:
         numbers = pl.Series([reject.row_number for reject in rejects], dtype=pl.Int64)
         rows = pl.DataFrame({"_row_number": numbers}).with_columns(self._lineage(numbers))
         rows = rows.select(column.name for column in LINEAGE)
         by_source = bool(self._task.scope) and self._task.scope[0][0] == "_source"
-        scope = [self._task.chunk.input.input_id if by_source else None] * len(rejects)
+        name = self._scope_name(self._task.chunk.input.input_id) if by_source else None
+        scope = [name] * len(rejects)
         for reject in rejects:
             self._blame(reject.kind, "", [0])
         absent = [None] * len(rejects)
@@ -317,9 +323,9 @@ def _as_amount(plain: pl.Series) -> pl.Series:
 
 
 def scope_text(values: pl.Series) -> pl.Series:
-    """Return scope values as the texts that scopes are written in."""
+    """Return scope values as the texts that scopes are written in: moments in UTC, to the microsecond."""
     if isinstance(values.dtype, pl.Datetime):
-        return values.dt.to_string("%Y-%m-%d %H:%M:%S")
+        return values.dt.to_string("%Y-%m-%d %H:%M:%S%.6f").str.strip_suffix(".000000")
     return values.cast(pl.String)
 
 

@@ -219,8 +219,14 @@ def _scope(
 ) -> Callable[[Sequence[ingest_service_pb2.ScopeColumn]], None]:
     def read(scope: Sequence[ingest_service_pb2.ScopeColumn]) -> None:
         _known(columns)(part.column for part in scope)
-        if len(scope) > 1:
-            raise ValueError(f"found {len(scope)} columns; allowed is one")
+        named = [part.column for part in scope]
+        if len(set(named)) < len(named):
+            raise ValueError(f"found {', '.join(named)}; allowed is each column once")
+        if several := [part.column for part in scope[1:] if len(part.values) != 1]:
+            raise ValueError(
+                f"found {', '.join(several)} with several values or none; allowed is one value for "
+                "each column after the first"
+            )
 
     return read
 

@@ -59,10 +59,12 @@ class SourceSpec(_Part):
 
 
 class WindowSpec(_Part):
-    """The time span of a run: day D reads and replaces D - lookback + 1 … D."""
+    """The time span of a run: day (or month) D reads and replaces D - lookback + 1 … D."""
 
-    grain: Literal["day"] = "day"
+    grain: Literal["day", "month"] = "day"
     lookback_days: int = 1
+    lookback_months: int = 1
+    """With grain `month`, of which `lookback_days` says nothing."""
     lag_days: int = 0
     timezone: str = "UTC"
 
@@ -81,10 +83,12 @@ class TargetSpec(_Part):
 
 
 class WriteSpec(_Part):
-    """How rows are published; `scope` names columns (lineage column `_source` included)."""
+    """How rows are published; `scope` names one column (lineage column `_source` included)."""
 
     mode: Literal["append", "replace", "merge"]
     scope: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, str], ...] = ()
+    """Further columns of the scope, with the one value that they have in every run, as text."""
     key: tuple[str, ...] = ()
     version: str | None = None
 
@@ -154,6 +158,18 @@ class PipelineSpec(_Part):
     def canonical(self) -> str:
         """Return the JSON that is journaled: fields in order of declaration."""
         return self.model_dump_json()
+
+    @property
+    def scope_columns(self) -> tuple[str, ...]:
+        """Columns of a `replace`'s scope: the one whose values a run fixes, then the fixed ones."""
+        return (*self.write.scope, *(column for column, _ in self.write.fixed))
+
+    def scope_over(self, values: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the scope of a `replace` over values of its first column; empty for none."""
+        if not values:
+            return ()
+        fixed = ((column, (value,)) for column, value in self.write.fixed)
+        return ((self.write.scope[0], values), *fixed)
 
     @property
     def direct(self) -> bool:

@@ -12,9 +12,17 @@ from libs.bigquery.client import BigQuery, Connection, connect
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import list_tables
 from services.orchestrator.runs import records as r
-from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
+from services.orchestrator.runs.run import Run
+from services.orchestrator.specs import (
+    ColumnSpec,
+    PipelineSpec,
+    TargetSpec,
+    TransformSpec,
+    WriteSpec,
+)
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from services.orchestrator.warehouse.warehouse import Counted, PublishFailed
+from services.orchestrator.workers.memory_workers import Item
 from tests.contracts.warehouse_bench import (
     LATER,
     Bench,
@@ -314,6 +322,70 @@ async def test_a_run_that_ends_without_publishing_takes_its_quarantine_along(ben
         await bench.warehouse.tidy_unpublished(ended)
     assert await bench.quarantined(ended) == []
     assert await bench.quarantined(other) == [("a.csv", 1)]
+
+
+def by_month(month_type: str, *, account: str = "A", partition_by: str = "") -> PipelineSpec:
+    """A bill's month of one account."""
+    made = spec()
+    columns = (
+        *made.columns,
+        ColumnSpec(name="month", type=month_type),
+        ColumnSpec(name="account", type="STRING"),
+        ColumnSpec(name="number", type="INT64"),
+    )
+    fixed = (("account", account), ("number", "7"))
+    target = made.target.model_copy(update={"partition_by": partition_by or "ingestion_date"})
+    write = WriteSpec(mode="replace", scope=("month",), fixed=fixed)
+    return made.model_copy(update={"columns": columns, "write": write, "target": target})
+
+
+@pytest.mark.parametrize(
+    ("month_type", "partition_by"), [("DATE", ""), ("TIMESTAMP", ""), ("TIMESTAMP", "month")]
+)
+async def test_a_scope_of_several_columns_is_replaced_where_all_of_them_say_so(
+    bench: Bench, month_type: str, partition_by: str
+) -> None:
+    after = " 00:00:00" if month_type == "TIMESTAMP" else ""
+    october, november = f"2026-10-01{after}", f"2026-11-01{after}"
+
+    async def bill(account: str, **months: str) -> Run:
+        named = {"october": october, "november": november}
+        bench.worker.source.inputs = {
+            "a.csv": [
+                Item(scope=named[month], money=(money,), fixed=(account, "7"))
+                for month, money in months.items()
+            ]
+        }
+        wanted = by_month(month_type, account=account, partition_by=partition_by)
+        run = await bench.staged(wanted, scope_values=(october, november))
+        await bench.publish(run)
+        return run
+
+    first = await bill("A", october="1", november="2")
+    other = await bill("B", october="4", november="8")
+    counted = {october: Counted(row_count=1, money=(Decimal(1),)),
+               november: Counted(row_count=1, money=(Decimal(2),))}  # fmt: skip
+    assert await bench.warehouse.staged_by_scope(first) == counted
+    assert await bench.warehouse.published_by_scope(first, first.scope) == counted
+    again = await bill("A", november="16")
+    assert sorted((run, cost) for run, _, cost in await bench.published()) == sorted(
+        [(other.name.run, "4"), (other.name.run, "8"), (again.name.run, "16")]
+    )
+
+
+async def test_quarantine_of_one_account_stays_when_another_is_published(bench: Bench) -> None:
+    def lost(account: str) -> list[Item]:
+        return [Item(scope="2026-10-01", money=("1",), fixed=(account, "7"), bad=True)]
+
+    runs = []
+    for account in ("A", "B", "A"):
+        bench.worker.source.inputs = {"a.csv": lost(account)}
+        of = by_month("DATE", account=account)
+        run = await bench.ingested(await bench.planned(of, scope_values=("2026-10-01",)))
+        await bench.warehouse.commit_quarantine(run, list(run.landed.values()))
+        runs.append(run)
+    await bench.warehouse.tidy_published(runs[2], r.RunPublishing(scope=runs[2].scope))
+    assert [len(await bench.quarantined(run)) for run in runs] == [0, 1, 1]
 
 
 TRANSFORM = TransformSpec(

@@ -90,7 +90,12 @@ class Bench:
         return after
 
     async def planned(
-        self, wanted: PipelineSpec | None = None, *, direct: bool = False, reload: bool = False
+        self,
+        wanted: PipelineSpec | None = None,
+        *,
+        direct: bool = False,
+        reload: bool = False,
+        scope_values: tuple[str, ...] = (),
     ) -> Run:
         """Return a new run that is INGESTING, its tables made, over all inputs of the source."""
         of = wanted or spec()
@@ -103,7 +108,7 @@ class Bench:
         self._add(str(name), r.RunPlanning())
         plan = await self.worker.plan(name, of, None)
         inputs = tuple(chunk.input_id for chunk in plan.chunks)
-        scope = (("_source", inputs),) if of.write.mode == "replace" else ()
+        scope = of.scope_over(scope_values or inputs) if of.write.mode == "replace" else ()
         planned = r.RunPlanned(
             chunks=plan.chunks, scope=scope, direct=direct, ingest_time=self.ingest_time
         )
@@ -140,9 +145,17 @@ class Bench:
             await self.warehouse.commit_staged(run, list(run.landed.values()))
         return run
 
-    async def staged(self, wanted: PipelineSpec | None = None, *, reload: bool = False) -> Run:
+    async def staged(
+        self,
+        wanted: PipelineSpec | None = None,
+        *,
+        reload: bool = False,
+        scope_values: tuple[str, ...] = (),
+    ) -> Run:
         """Return a run whose rows all wait in staging."""
-        return await self.ingested(await self.planned(wanted, reload=reload))
+        return await self.ingested(
+            await self.planned(wanted, reload=reload, scope_values=scope_values)
+        )
 
     async def intent(
         self, run: Run, *, without: tuple[str, ...] = (), job_id: str = ""

@@ -90,7 +90,7 @@ def _pipeline(name: PipelineName, entry: Entry) -> pipeline_pb2.Pipeline:
         message.source_kind = "file" if isinstance(spec.source.options, FileOptions) else "openai"
         message.target_table = spec.target.table_id(name.tenant)
         message.MergeFrom(pipeline_pb2.Pipeline(write_mode=f"WRITE_MODE_{spec.write.mode.upper()}"))
-        message.scope_columns.extend(spec.write.scope)
+        message.scope_columns.extend(spec.scope_columns)
         message.suite = spec.quality.suite_id or ""
         message.transforms.extend(t.transform_id for t in spec.transforms)
         message.spec_hash = spec.spec_hash

@@ -250,7 +250,7 @@ async def _shrink_reasons(mesh: Mesh, run: Run) -> list[str]:
     before = await mesh.warehouse.published_by_scope(run, run.scope)
     now = await mesh.warehouse.staged_by_scope(run)
     empty = said_empty(run)
-    unseen = [v for _, column in run.scope for v in column if v not in {*before, *now, *empty}]
+    unseen = [value for value in run.scope[0][1] if value not in {*before, *now, *empty}]
     return [
         *(f"{v}: no rows, and the source does not say that it is empty" for v in unseen),
         *shrink_reasons(before, now, empty, money_columns(run.spec.columns)),

@@ -97,9 +97,9 @@ def window_of_run(run: Run) -> Window | None:
 
 def scope_of_plan(spec: PipelineSpec, fixed: r.Scope, inputs: tuple[str, ...]) -> r.Scope:
     """Return the scope as literals: from the window, or the objects that the plan reads."""
-    if fixed or spec.write.mode != "replace" or not inputs:
+    if fixed or spec.write.mode != "replace":
         return fixed
-    return ((spec.write.scope[0], inputs),)
+    return spec.scope_over(inputs)
 
 
 def sort_inputs(

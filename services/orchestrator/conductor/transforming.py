@@ -99,9 +99,14 @@ def transform_job_id(run: Run, spec: TransformSpec) -> str:
 
 
 def wanted_scope(mesh: Mesh, run: Run, spec: TransformSpec) -> r.Scope:
-    """Return the run's published values and those that earlier runs left untransformed."""
+    """Return the run's published values and those that earlier runs left untransformed.
+
+    Values of a scope with fewer or more columns, from before the pipeline was changed, stay marked.
+    """
     pending = mesh.history.ledger.untransformed.get((run.name.parent, spec.transform_id), {})
-    return scope([column for column, _ in spec.scope], sorted({*pending, *published(run)}))
+    columns = [column for column, _ in spec.scope]
+    left = [value for value in pending if len(value) == len(columns)]
+    return scope(columns, sorted({*left, *published(run)}))
 
 
 async def fail(mesh: Mesh, run: Run, error: BaseException) -> None:

@@ -9,18 +9,21 @@ from services.orchestrator.configs.file_errors import FileError, listed, nearest
 from services.orchestrator.configs.files import FileSourceFile, SourceFile
 from services.orchestrator.configs.folder import Folder
 from services.orchestrator.configs.parsing import Wrong
+from services.orchestrator.configs.quantities import Misread
+from services.orchestrator.configs.scope_values import scope_literal
 from services.orchestrator.specs import ColumnSpec, PipelineSpec, TargetSpec, TransformSpec
 from services.orchestrator.transforms.guard import Guarded, check_transform, scope_parameter
 from services.orchestrator.transforms.refusals import TransformRefused
 
 SOURCE_COLUMN: Final = "_source"
-DAY: Final = "DATE"
 _MAX_CLUSTER: Final = 4
 _TIMES: Final = ("DATE", "DATETIME", "TIMESTAMP")
 _UNORDERED: Final = ("JSON", "FLOAT64")
 _NOT_IN_SILVER: Final = ("_chunk_id", "_source", "_snapshot")
-_BECOMES: Final = {"DATE": _TIMES, "STRING": ("STRING",)}
-"""Types that a target column of a transform's scope may have, by the raw column's type."""
+GRAINS: Final = {"day": ("DATE",), "month": ("DATE", "TIMESTAMP")}
+"""Types of the scope's column by the window's grain: a TIMESTAMP is midnight UTC of a month's first day."""
+_BECOMES: Final = {"DATE": _TIMES}
+"""Types that a target column of a transform's scope may have, by the raw column's type; else its own."""
 
 
 def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
@@ -66,6 +69,12 @@ def _window(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
             advice="add window: {grain: day, lookback: 7d}",
         )  # fmt: skip
         return
+    if spec.window.grain != "day":
+        yield document.error(
+            ("window", "grain"), found=f"{spec.window.grain} with a source of kind openai",
+            allowed="day with sources of kind openai, which report by the day",
+            advice="write grain: day, and a lookback of as many days",
+        )  # fmt: skip
     if spec.window.timezone != "UTC":
         yield document.error(
             ("window", "timezone"), found=f"{spec.window.timezone} with a source of kind openai",
@@ -82,7 +91,7 @@ def _window(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
 
 def _write(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
     write = spec.write
-    stated = {"scope": write.scope, "key": write.key, "version": write.version}
+    stated = {"scope": write.scope or write.fixed, "key": write.key, "version": write.version}
     needed = {"append": set[str](), "replace": {"scope"}, "merge": {"key", "version"}}[write.mode]
     for name, value in stated.items():
         field: Path = ("write", name)
@@ -96,7 +105,7 @@ def _write(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
             yield document.error(
                 field, found=f"no {name}", allowed=f"{name} with mode {write.mode}", advice="add it"
             )
-    if write.mode == "replace" and write.scope:
+    if write.mode == "replace" and (write.scope or write.fixed):
         yield from _scope(spec, document)
     if write.mode == "merge":
         yield from _key(spec, document)
@@ -105,29 +114,70 @@ def _write(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
 def _scope(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
     """The scope's values are known before a row is read: days of the window, or objects."""
     field: Path = ("write", "scope")
-    if len(spec.write.scope) > 1:
+    if len(spec.write.scope) != 1:
         yield document.error(
-            field, found=f"columns {listed(spec.write.scope)}", allowed="one column",
-            advice="name the column whose values are known before a row is read",
+            field, found=f"{listed(spec.write.scope, empty='no column')} without a value",
+            allowed="one column without a value, and any number as {column: value}",
+            advice="name the column whose values are known before a row is read, fix the others",
         )  # fmt: skip
         return
+    yield from _fixed(spec, document)
     name = spec.write.scope[0]
+    at = _place(document, name)
     if spec.window is None:
         if name != SOURCE_COLUMN:
             yield document.error(
-                (*field, 0), found=name, allowed=f"{SOURCE_COLUMN} for pipelines without a window",
+                (*field, at), found=name, allowed=f"{SOURCE_COLUMN} for pipelines without a window",
                 advice=f"replace by {SOURCE_COLUMN}, or give the pipeline a window",
             )  # fmt: skip
         return
+    types = GRAINS[spec.window.grain]
     column = _find(spec.columns, name)
-    if column is None or column.type != DAY or column.mode == "REPEATED":
-        days = [c.name for c in spec.columns if c.type == DAY and c.mode != "REPEATED"]
+    if column is None or column.type not in types or column.mode == "REPEATED":
+        days = [c.name for c in spec.columns if c.type in types and c.mode != "REPEATED"]
         found = f"{name} ({column.type} {column.mode})" if column else name
         yield document.error(
-            (*field, 0), found=found,
-            allowed=f"a DATE column of schema {spec.schema_id}: {listed(days)}",
-            advice=nearest(name, days) or "name the column of the window's day",
+            (*field, at), found=found,
+            allowed=f"a {' or '.join(types)} column of schema {spec.schema_id}: {listed(days)}",
+            advice=nearest(name, days) or f"name the column of the window's {spec.window.grain}",
         )  # fmt: skip
+
+
+def _fixed(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    """Fixed columns are declared ones whose value can be told apart exactly, each once."""
+    named = [name.casefold() for name in spec.scope_columns]
+    for name, value in spec.write.fixed:
+        field: Path = ("write", "scope", _place(document, name))
+        column = _find(spec.columns, name)
+        if column is None:
+            yield _no_column(document, field, name, [c.name for c in spec.columns])
+        elif column.mode == "REPEATED":
+            yield document.error(
+                field, found=f"{name} ({column.type} {column.mode})",
+                allowed="a column with one value in a row", advice="name another column",
+            )  # fmt: skip
+        elif named.count(name.casefold()) > 1:
+            yield document.error(
+                field, found=f"{name} twice", allowed="each column once", advice="remove one"
+            )
+        else:
+            try:
+                scope_literal(value, column.type)
+            except Misread as misread:
+                yield document.error(
+                    field, found=f"{value!r} for {name} ({column.type})",
+                    allowed=misread.allowed, advice=misread.advice,
+                )  # fmt: skip
+
+
+def _place(document: Document, name: str) -> int:
+    """Return the place in `write.scope` of a column."""
+    write = document.value.get("write") if isinstance(document.value, dict) else None
+    entries = write.get("scope") if isinstance(write, dict) else None
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if entry == name or (isinstance(entry, dict) and name in entry):
+            return index
+    return 0
 
 
 def _key(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
@@ -226,7 +276,7 @@ def _index_of(document: Document, transform: str) -> int:
 
 def raw_scope(spec: PipelineSpec) -> tuple[str, ...]:
     """Return the raw columns that a transform's scope is made of; empty if there are none."""
-    return {"replace": spec.write.scope, "append": (SOURCE_COLUMN,), "merge": ()}[spec.write.mode]
+    return {"replace": spec.scope_columns, "append": (SOURCE_COLUMN,), "merge": ()}[spec.write.mode]
 
 
 def _transform_scope(
@@ -253,11 +303,15 @@ def _transform_scope(
         if column is None:
             names = [c.name for c in transform.columns]
             yield _no_column(document, (*field, "scope", name), target, names)
-        elif column.type not in (allowed := _BECOMES.get(_raw_type(spec, name), (column.type,))):
+        elif column.type not in (allowed := _becomes(_raw_type(spec, name))):
             yield document.error(
                 (*field, "scope", name), found=f"{target} ({column.type})",
                 allowed=f"a column of type {' or '.join(allowed)}", advice="name another column",
             )  # fmt: skip
+
+
+def _becomes(raw_type: str) -> tuple[str, ...]:
+    return _BECOMES.get(raw_type, (raw_type,))
 
 
 def _raw_type(spec: PipelineSpec, name: str) -> str:

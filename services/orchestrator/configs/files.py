@@ -8,6 +8,7 @@ import pydantic
 from libs.common.names import ID
 from services.orchestrator.configs import quantities
 from services.orchestrator.configs.quantities import Misread
+from services.orchestrator.configs.scope_values import ScopeColumn, scope_column
 
 TABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*_?")
 COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
@@ -43,6 +44,7 @@ Dataset: TypeAlias = Annotated[str, pydantic.AfterValidator(_dataset)]
 TableId: TypeAlias = Annotated[str, pydantic.AfterValidator(_table)]
 ColumnName: TypeAlias = Annotated[str, pydantic.AfterValidator(_column)]
 Seconds: TypeAlias = Annotated[int, pydantic.BeforeValidator(quantities.seconds)]
+Lookback: TypeAlias = Annotated[tuple[int, str], pydantic.PlainValidator(quantities.lookback)]
 Days: TypeAlias = Annotated[int, pydantic.BeforeValidator(quantities.days)]
 SizeBytes: TypeAlias = Annotated[int, pydantic.BeforeValidator(quantities.size_bytes)]
 Timezone: TypeAlias = Annotated[str, pydantic.AfterValidator(quantities.timezone)]
@@ -53,16 +55,16 @@ class _Part(pydantic.BaseModel):
 
 
 class WindowPart(_Part):
-    grain: Literal["day"]
-    lookback: Days = 1
+    grain: Literal["day", "month"]
+    lookback: Lookback | None = None
     lag: Days = 0
     timezone: Timezone = "UTC"
 
     @pydantic.field_validator("lookback")
     @classmethod
-    def _one_day_at_least(cls, value: int) -> int:
-        if not 1 <= value <= 366:
-            raise Misread("1d to 366d: 1d reads the run's own day")
+    def _its_own_at_least(cls, value: tuple[int, str] | None) -> tuple[int, str] | None:
+        if value is not None and not 1 <= value[0] <= {"d": 366, "mo": 36}[value[1]]:
+            raise Misread("1d to 366d, or 1mo to 36mo: 1 reads the run's own day or month")
         return value
 
 
@@ -75,7 +77,7 @@ class TargetPart(_Part):
 
 class WritePart(_Part):
     mode: Literal["append", "replace", "merge"]
-    scope: list[ColumnName] = []
+    scope: list[Annotated[ScopeColumn, pydantic.PlainValidator(scope_column)]] = []
     key: list[ColumnName] = []
     version: ColumnName | None = None
 

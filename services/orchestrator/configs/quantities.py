@@ -40,6 +40,14 @@ def days(value: object) -> int:
     return int(match[1])
 
 
+def lookback(value: object) -> tuple[int, str]:
+    """Return number and unit, `d` or `mo`, of `7d` or `3mo`; raise Misread."""
+    match = re.fullmatch(r"([0-9]{1,4})(d|mo)", value) if isinstance(value, str) else None
+    if match is None:
+        raise Misread("whole days, as in 7d, or with grain month whole months, as in 3mo")
+    return int(match[1]), match[2]
+
+
 def size_bytes(value: object) -> int:
     """Return the bytes of `64MiB`, `512KiB`, `1GiB`; raise Misread."""
     match = re.fullmatch(r"([0-9]{1,9})(B|KiB|MiB|GiB)", value) if isinstance(value, str) else None

@@ -22,6 +22,8 @@ from services.orchestrator.configs.files import (
 )
 from services.orchestrator.configs.folder import SUFFIXES, Folder
 from services.orchestrator.configs.parsing import Wrong, described, parse
+from services.orchestrator.configs.quantities import Misread
+from services.orchestrator.configs.scope_values import scope_literal, split
 from services.orchestrator.configs.table_schema import read_columns
 from services.orchestrator.specs import (
     ColumnSpec,
@@ -81,9 +83,9 @@ class _Work:
             source=source,
             schema_id=file.table_schema,
             columns=columns,
-            window=_window(file),
+            window=self._window(document, file),
             target=_target(file.target, TargetSpec(dataset="", table="")),
-            write=_write(file),
+            write=_write(file, columns),
             quality=quality,
             transforms=transforms,
             schedule=_schedule(file),
@@ -92,6 +94,27 @@ class _Work:
         self.errors.extend(checks.check(spec, document))
         self.errors.extend(checks.check_transforms(spec, document))
         return self._judged(spec)
+
+    def _window(self, document: Document, file: PipelineFile) -> WindowSpec | None:
+        window = file.window
+        if window is None:
+            return None
+        unit = {"day": "d", "month": "mo"}[window.grain]
+        count, given = window.lookback or (1, unit)
+        if given != unit:
+            error = document.error(
+                ("window", "lookback"), found=f"{count}{given} with grain {window.grain}",
+                allowed=f"{window.grain}s with grain {window.grain}, as in 3{unit}",
+                advice=f"write {count}{unit}, or change the grain",
+            )  # fmt: skip
+            self.errors.append(error)
+        return WindowSpec(
+            grain=window.grain,
+            lookback_days=count if given == "d" else 1,
+            lookback_months=count if given == "mo" else 1,
+            lag_days=window.lag,
+            timezone=window.timezone,
+        )
 
     def _judged(self, spec: PipelineSpec) -> PipelineSpec:
         """Return the spec with the SQL that was judged in the place of what was written."""
@@ -275,23 +298,25 @@ def _target(part: TargetPart, default: TargetSpec) -> TargetSpec:
     )
 
 
-def _window(file: PipelineFile) -> WindowSpec | None:
-    if file.window is None:
-        return None
-    window = file.window
-    return WindowSpec(
-        grain=window.grain,
-        lookback_days=window.lookback,
-        lag_days=window.lag,
-        timezone=window.timezone,
-    )
-
-
-def _write(file: PipelineFile) -> WriteSpec:
+def _write(file: PipelineFile, columns: tuple[ColumnSpec, ...]) -> WriteSpec:
     write = file.write
+    said, fixed = split(write.scope)
+    types = {column.name: column.type for column in columns}
     return WriteSpec(
-        mode=write.mode, scope=tuple(write.scope), key=tuple(write.key), version=write.version
+        mode=write.mode,
+        scope=said,
+        fixed=tuple((column, _literal(value, types.get(column, ""))) for column, value in fixed),
+        key=tuple(write.key),
+        version=write.version,
     )
+
+
+def _literal(value: str, type_: str) -> str:
+    """Return a fixed value as scopes write it; one that is wrong stays, to be refused by a check."""
+    try:
+        return scope_literal(value, type_)
+    except Misread:
+        return value
 
 
 def _schedule(file: PipelineFile) -> ScheduleSpec | None:

@@ -1,6 +1,7 @@
 """Everything that the journal says: runs, request ids, published scopes and inputs. A fold, no I/O."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 
 from libs.common.names import PipelineName, RunName
@@ -25,10 +26,10 @@ class Ledger:
     runs: dict[RunName, Run] = dataclasses.field(default_factory=dict)
     requests: dict[tuple[str, str], RunName] = dataclasses.field(default_factory=dict)
     """Runs by (tenant, request id)."""
-    looks: dict[tuple[PipelineName, str], dict[tuple[str, ...], Look]] = dataclasses.field(
-        default_factory=dict
+    looks: dict[tuple[PipelineName, str], dict[tuple[str, ...], dict[tuple[str, ...], Look]]] = (
+        dataclasses.field(default_factory=dict)
     )
-    """Newest published look by (pipeline, table) and scope value."""
+    """Newest published look by (pipeline, table), columns of the scope and combination of their values."""
     inputs: dict[tuple[PipelineName, str], dict[str, str]] = dataclasses.field(default_factory=dict)
     """Content hash of published inputs by (pipeline, table) and input id."""
     untransformed: dict[tuple[PipelineName, str], dict[tuple[str, ...], int]] = dataclasses.field(
@@ -73,8 +74,9 @@ class Ledger:
         assert run.snapshot is not None
         key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
         look = Look(snapshot=run.snapshot, run=run.name.run)
-        replaced = values(run.publishing.scope)
-        self.looks.setdefault(key, {}).update(dict.fromkeys(replaced, look))
+        if replaced := run.publishing.scope:
+            looks = self.looks.setdefault(key, {}).setdefault(columns_of(replaced), {})
+            looks.update(dict.fromkeys(values(replaced), look))
         self.inputs.setdefault(key, {}).update(run.publishing.inputs)
         for transform in run.spec.transforms:
             pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
@@ -109,32 +111,54 @@ class Ledger:
         """Return the run that made `run` old: newer looks at ALL its scope values are published."""
         if run.snapshot is None or run.spec.write.mode != "replace" or not run.scope:
             return None
-        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
-        looks = self.looks.get(key, {})
-        newest = [looks.get(value) for value in values(run.scope)]
+        newest = [self._look(run, value) for value in values(run.scope)]
         if all(look is not None and look.snapshot > run.snapshot for look in newest):
             return next(look.run for look in newest if look is not None)
         return None
 
+    def _look(self, run: Run, value: tuple[str, ...]) -> Look | None:
+        """Return the newest published look at rows that a value of the run's scope owns.
+
+        Looks through other columns count where one row may lie in both: a pipeline's scope may have
+        been changed between two of its runs.
+        """
+        columns = columns_of(run.scope)
+        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+        found: list[Look] = []
+        for others, looks in self.looks.get(key, {}).items():
+            if others == columns:
+                found += [looks[value]] if value in looks else []
+                continue
+            mine = dict(zip(columns, value, strict=True))
+            found += [
+                look
+                for other, look in looks.items()
+                if all(mine.get(c, v) == v for c, v in zip(others, other, strict=True))
+            ]
+        return max(found, key=lambda look: look.snapshot, default=None)
+
     def newest(self, run: Run) -> tuple[r.Scope, r.Scope]:
         """Split the run's scope into the values of which it is the newest look, and the others."""
         assert run.snapshot is not None
-        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
-        looks = self.looks.get(key, {})
-        columns = [column for column, _ in run.scope]
+        columns = columns_of(run.scope)
         mine: list[tuple[str, ...]] = []
         older: list[tuple[str, ...]] = []
         for value in values(run.scope):
-            look = looks.get(value)
+            look = self._look(run, value)
             newer_is_there = look is not None and look.snapshot > run.snapshot
             (older if newer_is_there else mine).append(value)
         return scope(columns, mine), scope(columns, older)
 
 
 def values(scope_: r.Scope) -> Iterator[tuple[str, ...]]:
-    """Yield the combinations that a scope stands for. Scopes have one column today."""
-    for _, column_values in scope_[:1]:
-        yield from ((value,) for value in column_values)
+    """Yield the combinations that a scope stands for, in order of its first column."""
+    if scope_:
+        yield from itertools.product(*(column_values for _, column_values in scope_))
+
+
+def columns_of(scope_: r.Scope) -> tuple[str, ...]:
+    """Return the columns of a scope, in its order."""
+    return tuple(column for column, _ in scope_)
 
 
 def published(run: Run) -> list[tuple[str, ...]]:
@@ -146,7 +170,7 @@ def published(run: Run) -> list[tuple[str, ...]]:
 
 
 def scope(columns: Iterable[str], combinations: Iterable[tuple[str, ...]]) -> r.Scope:
-    """Return the scope that stands for `combinations`; empty if there are none."""
+    """Return the smallest scope that has all `combinations`; empty if there are none."""
     combined = list(combinations)
     if not combined:
         return ()

@@ -12,7 +12,10 @@ from typing import Annotated, Literal
 import pydantic
 
 Scope = tuple[tuple[str, tuple[str, ...]], ...]
-"""Pairs (column, literal values as text of the column's type)."""
+"""Pairs (column, literal values as text of the column's type): every combination of the values.
+
+Each column but the first has one value, so that a part of the combinations is a scope too.
+"""
 
 
 def scope_of_inputs(names: Sequence[str]) -> Scope:

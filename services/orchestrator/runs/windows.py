@@ -1,7 +1,7 @@
 """From a moment to the window of a run and the literal values of its scope."""
 
 import dataclasses
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from libs.common.errors import InvalidRequest
@@ -28,54 +28,73 @@ def window_of(spec: PipelineSpec, moment: datetime | None, *, now: datetime) -> 
 
     Args:
         spec: The pipeline.
-        moment: Any moment of the day D that the run is for; None means the day of `now` - lag.
+        moment: Any moment of the day (or month) D that the run is for; None means that of `now` - lag.
         now: The present, UTC.
 
     Raises:
         InvalidRequest: a moment for a pipeline without a window.
-        WindowInFuture: day D has not begun.
+        WindowInFuture: D has not begun.
     """
     if spec.window is None:
         if moment is not None:
             why = f"pipeline {spec.pipeline} has no window; leave window_time unset"
             raise InvalidRequest({"window_time": why})
         return None
-    return _day(spec.window, moment, now)
-
-
-def _day(window: WindowSpec, moment: datetime | None, now: datetime) -> Window:
     try:
-        return _days_until(window, moment, now)
-    except OverflowError as error:
+        return _until(spec.window, moment, now)
+    except (OverflowError, ValueError) as error:
         why = f"found {moment}; with its zone and lookback it leaves the years 1 to 9999"
         raise InvalidRequest({"window_time": why}) from error
 
 
-def _days_until(window: WindowSpec, moment: datetime | None, now: datetime) -> Window:
+def _until(window: WindowSpec, moment: datetime | None, now: datetime) -> Window:
     zone = ZoneInfo(window.timezone)
     latest = (now.astimezone(zone) - timedelta(days=window.lag_days)).date()
     day = latest if moment is None else moment.astimezone(zone).date()
+    if window.grain == "month":
+        latest, day = latest.replace(day=1), day.replace(day=1)
     if day > latest:
         text = (
-            f"found the day {day} in {window.timezone}; allowed is {latest} or earlier "
-            f"(today minus a lag of {window.lag_days} d); ask for an earlier day"
+            f"found the {window.grain} {_shown(window, day)} in {window.timezone}; allowed is "
+            f"{_shown(window, latest)} or earlier (today minus a lag of {window.lag_days} d); "
+            f"ask for an earlier {window.grain}"
         )
         raise WindowInFuture(
             {"window_time": text}, windowTime=day.isoformat(), latest=latest.isoformat()
         )
-    first = day - timedelta(days=window.lookback_days - 1)
+    if window.grain == "month":
+        first, after = _month(day, 1 - window.lookback_months), _month(day, 1)
+    else:
+        first, after = day - timedelta(days=window.lookback_days - 1), day + timedelta(days=1)
     return Window(
         start=datetime.combine(first, time.min, zone).astimezone(UTC),
-        end=datetime.combine(day + timedelta(days=1), time.min, zone).astimezone(UTC),
+        end=datetime.combine(after, time.min, zone).astimezone(UTC),
     )
 
 
+def _shown(window: WindowSpec, day: date) -> str:
+    return f"{day:%Y-%m}" if window.grain == "month" else day.isoformat()
+
+
+def _month(first: date, later: int) -> date:
+    """Return the first day of the month that is `later` months after that of `first`."""
+    years, month = divmod(first.month - 1 + later, 12)
+    return date(first.year + years, month + 1, 1)
+
+
 def scope_of(spec: PipelineSpec, window: Window | None) -> Scope:
-    """Return the scope that a window fixes: its days; empty where inputs fix it instead."""
+    """Return the scope that a window fixes: its days, or the first days of its months.
+
+    Empty where inputs fix it instead. A TIMESTAMP is written as midnight UTC.
+    """
     if window is None or spec.window is None or spec.write.mode != "replace":
         return ()
     zone = ZoneInfo(spec.window.timezone)
     first = window.start.astimezone(zone).date()
     last = (window.end - timedelta(microseconds=1)).astimezone(zone).date()
-    days = tuple((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
-    return ((spec.write.scope[0], days),)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    if spec.window.grain == "month":
+        days = [day for day in days if day.day == 1]
+    types = {column.name: column.type for column in spec.columns}
+    midnight = " 00:00:00" if types.get(spec.write.scope[0]) == "TIMESTAMP" else ""
+    return spec.scope_over(tuple(f"{day.isoformat()}{midnight}" for day in days))

@@ -226,6 +226,10 @@ def _transform(run: Run, started: TransformStarted) -> TransformSpec:
     return next(t for t in run.spec.transforms if t.transform_id == started.transform_id)
 
 
+def _utc(value: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC)
+
+
 def scope_parameters(scope: Scope, types: dict[str, str]) -> dict[str, list[object]]:
     """Return the ARRAY parameters of a transform: `@scope`, then `@scope_{column}` for further ones."""
     return {
@@ -238,7 +242,8 @@ def typed(value: str, type_: str) -> object:
     """Return the text of a scope value as the Python value that stands for its type."""
     parse: dict[str, Callable[[str], object]] = {
         "DATE": dt.date.fromisoformat,
-        "TIMESTAMP": dt.datetime.fromisoformat,
+        "TIMESTAMP": _utc,
+        "DATETIME": dt.datetime.fromisoformat,
         "INT64": int,
     }
     return parse.get(base_type(type_), str)(value)

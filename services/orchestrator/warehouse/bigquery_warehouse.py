@@ -213,7 +213,9 @@ class BigQueryWarehouse:
     async def _by_scope(self, run: Run, table: TableId, scope: Scope) -> dict[str, Counted]:
         money = sql.money_columns(run.spec.columns)
         where = sql.in_scope(run.spec, scope)
-        rows = await self._read(sql.scope_counts(table.sql, where, scope[0][0], money))
+        column = scope[0][0]
+        type_ = sql.column_type(run.spec, column)
+        rows = await self._read(sql.scope_counts(table.sql, where, column, type_, money))
         return {str(row["scope_value"]): _counted(row, money) for row in rows}
 
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
@@ -257,7 +259,7 @@ class BigQueryWarehouse:
         """Days of the partitions of staged rows and of the rows that they replace."""
         column = run.spec.target.partition_by
         if scope and scope[0][0] == column:
-            return scope[0][1]
+            return tuple(value[:10] for value in scope[0][1])
         found = await self._partitions_of(run, self._staging(run), "TRUE")
         replaced = ""
         if scope:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from libs.common.errors import Unavailable
 from libs.common.money import total
+from services.orchestrator.runs.ledger import values
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
@@ -40,6 +41,8 @@ class Row:
     money: tuple[Decimal, ...] = ()
     key: str = ""
     version: int = 0
+    fixed: tuple[str, ...] = ()
+    """Its values of the scope's further columns."""
 
 
 class Lost(Unavailable):
@@ -172,7 +175,7 @@ class MemoryWarehouse:
         rows = [
             row
             for row in self.tables.get(self.target(run.spec), [])
-            if row.pipeline == run.name.pipeline and row.scope in scope[0][1]
+            if row.pipeline == run.name.pipeline and (row.scope, *row.fixed) in set(values(scope))
         ]
         return _counted(run, rows, lambda row: row.scope)
 
@@ -180,12 +183,11 @@ class MemoryWarehouse:
         await self._before("merge_statement")
         if run.spec.write.mode == "merge":
             return self._merge_by_key(run)
-        values = list(scope[0][1]) if scope else []
         reloaded = [c.input_id for c in run.plan.chunks] if run.plan and run.created.reload else []
         return json.dumps(
             {
                 "staging": self.staging(run),
-                "scope": values,
+                "scope": list(values(scope)),
                 "reloaded": reloaded,
                 "without": list(without),
             }
@@ -215,11 +217,11 @@ class MemoryWarehouse:
         self._after("publish")
 
     def _merge(self, run: Run, what: dict[str, Any]) -> None:
-        scope, reloaded = set(what["scope"]), set(what["reloaded"])
+        scope, reloaded = set(map(tuple, what["scope"])), set(what["reloaded"])
         new = [
             row
             for row in self.tables[what["staging"]]
-            if (not scope or row.scope in scope) and row.source not in what["without"]
+            if (not scope or (row.scope, *row.fixed) in scope) and row.source not in what["without"]
         ]
         rows = self.tables[self.target(run.spec)]
         rows[:] = [
@@ -227,7 +229,8 @@ class MemoryWarehouse:
             for row in rows
             if row.run != run.name.run
             and not (
-                row.pipeline == run.name.pipeline and (row.scope in scope or row.source in reloaded)
+                row.pipeline == run.name.pipeline
+                and ((row.scope, *row.fixed) in scope or row.source in reloaded)
             )
         ] + new
 
@@ -259,9 +262,11 @@ class MemoryWarehouse:
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         await self._before("tidy_published")
         self.tables.pop(self.staging(run), None)
-        values = {value for _, column_values in publishing.scope for value in column_values}
+        published = set(values(publishing.scope))
         rows = self.tables.get(self.quarantine(run.spec), [])
-        rows[:] = [row for row in rows if not (_older(row, run) and row.scope in values)]
+        rows[:] = [
+            row for row in rows if not (_older(row, run) and (row.scope, *row.fixed) in published)
+        ]
 
     async def tidy_unpublished(self, run: Run) -> None:
         await self._before("tidy_unpublished")
@@ -313,7 +318,7 @@ class MemoryWarehouse:
 
 
 def _in_scope(row: Row, scope: Scope) -> bool:
-    return all((row.source if c == "_source" else row.scope) in values for c, values in scope)
+    return not scope or (row.source if scope[0][0] == "_source" else row.scope) in scope[0][1]
 
 
 def _older(row: Row, run: Run) -> bool:

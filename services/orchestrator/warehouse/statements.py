@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from libs.common.lineage import LINEAGE, MONEY_TYPES, PlatformColumn, base_type, target_columns
+from services.orchestrator.runs.ledger import values
 from services.orchestrator.runs.records import Scope
 from services.orchestrator.specs import ColumnSpec, PipelineSpec
 
@@ -74,10 +75,16 @@ def chunk_counts(staging: str, money: Sequence[str]) -> str:
     )
 
 
-def scope_counts(table: str, where: str, column: str, money: Sequence[str]) -> str:
-    """Rows and sums per scope value: scope_value (text), row_count, m0 and so on."""
+def scope_counts(table: str, where: str, column: str, type_: str, money: Sequence[str]) -> str:
+    """Rows and sums per value of a scope's first column: scope_value (text), row_count, m0 and so on.
+
+    A TIMESTAMP, which is midnight UTC there, is written as scopes write it.
+    """
+    value = f"CAST({name(column)} AS STRING)"
+    if base_type(type_) == "TIMESTAMP":
+        value = f"CONCAT(CAST(DATE({name(column)}) AS STRING), ' 00:00:00')"
     return (
-        f"SELECT CAST({name(column)} AS STRING) AS scope_value, COUNT(*) AS row_count"
+        f"SELECT {value} AS scope_value, COUNT(*) AS row_count"
         f"{sums(money)} FROM {table} WHERE {where} GROUP BY 1"
     )
 
@@ -92,9 +99,14 @@ def delete_strays(table: str, named: Iterable[tuple[str, int]], *, run: str = ""
 
 def in_scope(spec: PipelineSpec, scope: Scope) -> str:
     """Condition on the target's rows that a `replace` of `scope` owns."""
-    parts = [f"_pipeline_id = {text(spec.pipeline)}"]
-    parts += [one_of(name(column), vals, column_type(spec, column)) for column, vals in scope]
-    return " AND ".join(parts)
+    return " AND ".join([f"_pipeline_id = {text(spec.pipeline)}", *inside(spec, scope)])
+
+
+def inside(spec: PipelineSpec, scope: Scope, alias: str = "") -> list[str]:
+    """Return one condition for each column of a scope."""
+    return [
+        one_of(f"{alias}{name(column)}", vals, column_type(spec, column)) for column, vals in scope
+    ]
 
 
 def partition_day(value: str, type_: str) -> str:
@@ -128,7 +140,7 @@ def publish(spec: PipelineSpec, what: Publishing) -> str:
     """One MERGE that makes the staged rows visible and removes what they replace."""
     columns = [c.name for c in target_columns([c.platform() for c in spec.columns])]
     source = f"SELECT {column_list(columns)} FROM {what.staging}"
-    wanted = [one_of(name(column), vals, column_type(spec, column)) for column, vals in what.scope]
+    wanted = inside(spec, what.scope)
     if what.without:
         wanted.append(f"NOT {one_of('_source', what.without, 'STRING')}")
     if wanted:
@@ -147,8 +159,7 @@ def publish(spec: PipelineSpec, what: Publishing) -> str:
 def _owned(spec: PipelineSpec, what: Publishing) -> str:
     owned = f"t._pipeline_id = {text(spec.pipeline)}"
     if what.scope:
-        column, vals = what.scope[0]
-        return f"{owned} AND {one_of(f't.{name(column)}', vals, column_type(spec, column))}"
+        return " AND ".join([owned, *inside(spec, what.scope, "t.")])
     if what.reloaded:
         return f"{owned} AND {one_of('t._source', what.reloaded, 'STRING')}"
     return ""
@@ -206,7 +217,7 @@ def column_list(columns: Iterable[str]) -> str:
 
 def delete_quarantine(table: str, spec: PipelineSpec, snapshot: int, scope: Scope) -> str:
     """Delete quarantined rows of looks older than `snapshot` at scope values now published."""
-    vals = [value for _, column_values in scope[:1] for value in column_values]
+    vals = ["/".join(combination) for combination in values(scope)]
     return (
         f"DELETE FROM {table} WHERE _pipeline_id = {text(spec.pipeline)} AND _snapshot < {snapshot}"
         f" AND {one_of('_scope', vals, 'STRING')}"

@@ -31,6 +31,7 @@ class Item:
     bad: bool = False
     key: str = "compute"
     version: int = 0
+    fixed: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,7 +54,8 @@ class MemorySource:
             abs(
                 hash(
                     tuple(
-                        (item.money, item.bad, item.key, item.version) for item in self.inputs[name]
+                        (item.money, item.bad, item.key, item.version, item.fixed)
+                        for item in self.inputs[name]
                     )
                 )
             )
@@ -158,6 +160,7 @@ def _row(a: Assignment, number: int, item: Item) -> Row:
         money=tuple(Decimal(text) for text in item.money),
         key=item.key,
         version=item.version,
+        fixed=item.fixed,
     )
 
 

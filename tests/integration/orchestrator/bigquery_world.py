@@ -79,13 +79,28 @@ def _row(a: Assignment, number: int, item: Item) -> dict[str, object]:
         "service": item.key,
         "cost": Decimal(item.money[0]),
         "version": item.version,
+        **dict(zip(a.spec.scope_columns, _scope(a, item), strict=False)),
     }
+
+
+def _scope(a: Assignment, item: Item) -> list[object]:
+    """Return a row's values of declared scope columns, in their types."""
+    types = {column.name: column.type for column in a.spec.columns}
+    read = {"DATE": dt.date.fromisoformat, "TIMESTAMP": _utc, "INT64": int, "STRING": str}
+    texts = zip(a.spec.scope_columns, (item.scope, *item.fixed), strict=False)
+    return [
+        read[types[column]](text) if column in types else a.chunk.input_id for column, text in texts
+    ]
+
+
+def _utc(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
 
 
 def _bad_row(a: Assignment, number: int, item: Item) -> dict[str, object]:
     return {
         **_lineage(a, number),
-        "_scope": item.scope,
+        "_scope": "/".join((item.scope, *item.fixed)),
         "reasons": ["CAST service: found x"],
         "raw_row": "{}",
         "cost": Decimal(item.money[0]),

@@ -354,8 +354,5 @@ async def test_a_merge_publishes_the_winner_of_each_key_and_counts_the_others(
     assert [Decimal(str(cost)) for _, cost in found] == [Decimal(4), Decimal(7)]
     receipts = [receipt_of(run) for run in (first, second)]
     assert [
-        (f"{line.landed:f}", f"{line.outdated:f}")
-        for receipt in receipts
-        if receipt
-        for line in receipt.money
-    ] == [(f"7{small[1:]}", "1.5"), ("4", "8")]
+        (line.landed, line.outdated) for receipt in receipts if receipt for line in receipt.money
+    ] == [(Decimal(f"7{small[1:]}"), Decimal("1.5")), (Decimal(4), Decimal(8))]

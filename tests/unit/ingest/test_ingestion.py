@@ -145,6 +145,33 @@ def test_landed_rows_are_counted_by_value_of_the_scope_and_empty_days_are_named(
     assert done.tally.scope_counts == {"2026-11-01": 2, "2026-11-02": 1, "2026-11-03": 0}
 
 
+def test_a_row_lies_in_a_scope_of_several_columns_where_every_column_does() -> None:
+    wanted = columns("month TIMESTAMP", "account STRING", "number INT64", "cost BIGNUMERIC")
+    scope = (
+        ("month", ("2026-10-01 00:00:00", "2026-11-01 00:00:00")),
+        ("account", ("A/1",)),
+        ("number", ("7",)),
+    )
+    reject = Reject(row_number=9, kind="RAGGED", detail="1 cell", raw="x")
+    rows = [
+        ("2026-11-01T00:00:00Z", "A/1", "7", "1"),
+        ("2026-11-01T00:00:00.000001Z", "A/1", "7", "2"),
+        ("2026-10-01 02:00:00+02:00", "B", "7", "4"),
+        ("2026-10-01", "A/1", "8", "8"),
+    ]
+    done = work(task(wanted, scope=scope), batch(wanted, *rows, rejects=[reject]))
+    assert [row["cost"] for row in done.landed] == [1]
+    assert done.tally.scope_counts == {"2026-11-01 00:00:00": 1}
+    reasons = ["month", "account", "number", "RAGGED"]
+    assert len(done.quarantined) == 4
+    for why, row in zip(reasons, done.quarantined, strict=True):
+        assert why in row["reasons"][0]
+    assert [row["_scope"] for row in done.quarantined] == [
+        "2026-11-01 00:00:00.000001/A/1/7", "2026-10-01 00:00:00/A/1/7",
+        "2026-10-01 00:00:00/A/1/7", None,
+    ]  # fmt: skip
+
+
 def test_without_a_scope_nothing_is_counted_by_it() -> None:
     done = work(task(COLUMNS), batch(COLUMNS, GOOD, empty_days=("2026-11-03",)))
     assert done.tally.scope_counts == {}

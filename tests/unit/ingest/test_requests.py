@@ -67,7 +67,12 @@ def test_a_request_is_read_as_a_task() -> None:
         ("columns", columns("a STRING", "A INT64"), "found a twice"),
         ("columns", columns("a STRING", "_row_number INT64"), "found _row_number twice"),
         ("scope", [ScopeColumn(column="z", values=["x"])], "found z; allowed are the table's columns"),
-        ("scope", [ScopeColumn(column="a"), ScopeColumn(column="_source")], "allowed is one"),
+        (
+            "scope",
+            [ScopeColumn(column="a"), ScopeColumn(column="_source", values=["x", "y"])],
+            "found _source with several values or none; allowed is one value for each",
+        ),
+        ("scope", [ScopeColumn(column="a"), ScopeColumn(column="a", values=["x"])], "each column once"),
         ("key_columns", ["a", "z"], "found z"),
         ("row_rules", [rule()], "rule 7 has no predicate that this worker knows"),
         ("row_rules", [rule(not_be_null=suite_pb2.NotBeNull(column="z"))], "rule 7: no column z"),

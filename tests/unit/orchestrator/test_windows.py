@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from libs.common.errors import InvalidRequest
 from services.orchestrator.runs.windows import WindowInFuture, scope_of, window_of
-from services.orchestrator.specs import PipelineSpec, WindowSpec, WriteSpec
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, WindowSpec, WriteSpec
 from tests.unit.orchestrator.conductor.world import spec
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -101,3 +101,54 @@ def test_a_window_is_exactly_its_days_and_holds_the_moment(
     found = [date.fromisoformat(day) for day in days(of, moment)]
     assert len(found) == lookback
     assert all(b - a == timedelta(days=1) for a, b in itertools.pairwise(found))
+
+
+def monthly(
+    lookback: int = 1, lag: int = 0, timezone: str = "UTC", type_: str = "DATE"
+) -> PipelineSpec:
+    window = WindowSpec(grain="month", lookback_months=lookback, lag_days=lag, timezone=timezone)
+    write = WriteSpec(mode="replace", scope=("month",), fixed=(("account", "A"),))
+    columns = (ColumnSpec(name="month", type=type_), ColumnSpec(name="account", type="STRING"))
+    changes = {"window": window, "write": write, "columns": columns}
+    return spec().model_copy(update=changes)
+
+
+def months(of: PipelineSpec, moment: datetime | None, now: datetime = NOON) -> tuple[str, ...]:
+    (_, values), fixed = scope_of(of, window_of(of, moment, now=now))
+    assert fixed == ("account", ("A",))
+    return values
+
+
+@pytest.mark.parametrize(
+    ("lookback", "lag", "moment", "expected"),
+    [
+        (1, 0, None, ("2026-11-01",)),
+        (1, 20, None, ("2026-10-01",)),
+        (3, 0, datetime(2026, 2, 28, 5, tzinfo=UTC), ("2025-12-01", "2026-01-01", "2026-02-01")),
+        (14, 0, None, (*(f"2025-{n:02}-01" for n in (10, 11, 12)),
+                       *(f"2026-{n:02}-01" for n in range(1, 12)))),
+    ],
+)  # fmt: skip
+def test_a_run_of_a_month_is_about_it_and_the_months_before(
+    lookback: int, lag: int, moment: datetime | None, expected: tuple[str, ...]
+) -> None:
+    assert months(monthly(lookback, lag), moment) == expected
+
+
+def test_a_month_is_that_of_the_pipelines_zone_and_a_timestamp_its_midnight_in_utc() -> None:
+    late = datetime(2026, 10, 31, 23, 30, tzinfo=UTC)
+    of = monthly(timezone="Asia/Tokyo", type_="TIMESTAMP")
+    assert months(of, late) == ("2026-11-01 00:00:00",)
+    window = window_of(of, late, now=NOON)
+    assert window is not None
+    assert window.start == datetime(2026, 10, 31, 15, tzinfo=UTC)
+    assert window.end == datetime(2026, 11, 30, 15, tzinfo=UTC)
+
+
+def test_a_month_that_has_not_begun_is_refused_by_name() -> None:
+    with pytest.raises(WindowInFuture) as refused:
+        window_of(monthly(), datetime(2026, 12, 1, tzinfo=UTC), now=NOON)
+    assert refused.value.metadata == {"windowTime": "2026-12-01", "latest": "2026-11-01"}
+    assert "found the month 2026-12 in UTC; allowed is 2026-11 or earlier" in str(
+        refused.value.violations
+    )

@@ -9,6 +9,7 @@ from services.orchestrator.conductor.planning import SourceChanged
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, WriteSpec
 from services.orchestrator.workers.memory_workers import Item
 from tests.unit.orchestrator.conductor.world import World, spec
 
@@ -236,3 +237,40 @@ async def test_a_scope_value_that_had_rows_and_has_none_is_held_and_stays_as_it_
     assert second.held is not None
     assert second.held.reasons == ("a.csv: had 2 rows, has none now",)
     assert len(made.published()) == 2
+
+
+def of_account(account: str | None) -> PipelineSpec:
+    fixed = (("account", account),) if account else ()
+    write = WriteSpec(mode="replace", scope=("_source",), fixed=fixed)
+    columns = (*spec().columns, ColumnSpec(name="account", type="STRING"))
+    return spec().model_copy(update={"write": write, "columns": columns})
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "end"),
+    [
+        ("A", "A", RunState.SUPERSEDED),
+        ("A", "B", RunState.SUCCEEDED),
+        (None, "A", RunState.SUPERSEDED),
+        ("A", None, RunState.SUPERSEDED),
+    ],
+)
+async def test_looks_are_told_apart_by_all_columns_of_the_scope(
+    older: str | None, newer: str | None, end: RunState
+) -> None:
+    def rows(account: str | None, money: str, *more: Item) -> list[Item]:
+        fixed = (account,) if account else ()
+        return [Item(scope="a.csv", money=(money,), fixed=fixed), *more]
+
+    made = World.of(a_csv=rows(older, "1", LOST))
+    async with made.orchestrator() as o:
+        held = await o.finish(of_account(older))
+        assert held.state is RunState.HELD
+        made.source.inputs["a.csv"] = rows(newer, "2")
+        done = await o.finish(of_account(newer))
+        assert done.state is RunState.SUCCEEDED
+        if end is RunState.SUCCEEDED:
+            await o.approve(held)
+        await o.until(held, end)
+    expected = [("a.csv", "2")] if end is RunState.SUPERSEDED else [("a.csv", "1"), ("a.csv", "2")]
+    assert made.published() == expected

@@ -99,6 +99,93 @@ def test_merge_is_read_with_key_and_version() -> None:
     assert (write.mode, write.key, write.version) == ("merge", ("model", "usage_date"), "seen_at")
 
 
+MONTHLY = DELIVERIES + "window: {grain: month, lookback: 3mo, lag: 5d}\n"
+
+
+def scoped(scope: str, text: str = DELIVERIES) -> str:
+    return changed("scope: [_source]", f"scope: {scope}", text)
+
+
+def test_a_scope_may_have_further_columns_whose_values_are_written_as_workers_compare_them() -> (
+    None
+):
+    text = scoped(
+        '[{model: "0123"}, {seen_at: "2026-11-01T02:00:00+02:00"}, _source, {tokens: 007}]'
+    )
+    write = good("d", pipelines__d=text).write
+    assert write.scope == ("_source",)
+    assert write.fixed == (("model", "0123"), ("seen_at", "2026-11-01 00:00:00"), ("tokens", "7"))
+
+
+@pytest.mark.parametrize("column", ["usage_date", "seen_at"])
+def test_a_window_of_months_replaces_by_a_column_of_their_first_days(column: str) -> None:
+    found = good("d", pipelines__d=scoped(f"[{column}]", MONTHLY))
+    assert found.window is not None
+    assert (found.window.grain, found.window.lookback_months, found.window.lag_days) == (
+        "month",
+        3,
+        5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("scope", "field", "allowed"),
+    [
+        ("[_source, model]", "write.scope", "one column without a value"),
+        ("[{model: x}]", "write.scope", "one column without a value"),
+        ("[_source, {modl: x}]", "write.scope.1", "a column of the table"),
+        ("[_source, {model: x}, {model: y}]", "write.scope.1", "each column once"),
+        ("[_source, {tokens: many}]", "write.scope.1", "INT64, as in 42"),
+        ("[_source, {usage_date: 20261101}]", "write.scope.1", "DATE, as in 2026-11-01"),
+        ("[_source, {cost: 1}]", "write.scope.1", "a column of type DATE, DATETIME, INT64, STRING"),
+        ("[_source, {labels: x}]", "write.scope.1", "one value in a row"),
+        ("[_source, {model: true}]", "write.scope.1", "a text or a whole number"),
+        ("[_source, {model: x, tokens: 1}]", "write.scope.1", "a column, or {column: value}"),
+    ],
+)
+def test_a_scope_is_one_column_and_values_that_can_be_told_apart(
+    scope: str, field: str, allowed: str
+) -> None:
+    errors = errors_of("d", pipelines__d=scoped(scope))
+    assert {error.field for error in errors} <= {field, "write.scope.2"}
+    assert any(error.field == field and allowed in error.allowed for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "allowed"),
+    [
+        ("lookback: 3mo", "lookback: 30d", "window.lookback", "months with grain month, as in 3mo"),
+        ("grain: month", "grain: day", "window.lookback", "days with grain day, as in 3d"),
+        ("lookback: 3mo", "lookback: 37mo", "window.lookback", "1mo to 36mo"),
+        ("lookback: 3mo", "lookback: 3w", "window.lookback", "whole months, as in 3mo"),
+        ("[usage_date]", "[model]", "write.scope.0", "a DATE or TIMESTAMP column"),
+    ],
+)
+def test_a_window_of_months_counts_months(old: str, new: str, field: str, allowed: str) -> None:
+    text = changed(old, new, scoped("[usage_date]", MONTHLY))
+    error = only_error("d", pipelines__d=text)
+    assert error.field == field
+    assert allowed in error.allowed
+
+
+def test_reports_come_by_the_day() -> None:
+    error = only_error(pipelines__p=changed("grain: day, lookback: 7d", "grain: month"))
+    assert error.field == "window.grain"
+
+
+def test_a_transform_names_every_column_of_the_scope() -> None:
+    fixed = changed("scope: [usage_date]", "scope: [usage_date, {model: x}]")
+    error = errors_of(pipelines__p=fixed)[0]
+    assert error.field == "transforms.0.scope"
+    assert error.allowed == "{usage_date: target column, model: target column}"
+    both = changed("ChargePeriodStart}}", "ChargePeriodStart, model: ServiceName}}", fixed)
+    sql = SQL.replace("AS ChargePeriodStart", "AS ChargePeriodStart, model AS ServiceName")
+    (transform,) = good(
+        pipelines__p=both, transforms__cost=f"{sql}AND model IN UNNEST(@scope_model)"
+    ).transforms
+    assert transform.scope == (("usage_date", "ChargePeriodStart"), ("model", "ServiceName"))
+
+
 def test_the_hash_changes_with_any_file_and_with_nothing_else() -> None:
     assert good().spec_hash == good().spec_hash
     assert good().spec_hash == good(pipelines__p=f"# a comment\n{PIPELINE}").spec_hash
