@@ -1,27 +1,29 @@
 """Delimited text from any stream: read as texts, record by record where they are odd."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+import numpy as np
 import polars as pl
 
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
 from services.ingest.sources.cells import split
+from services.ingest.sources.csv_frame import BOM, Mask, frame_of, texts_of, undecodable
 from services.ingest.sources.headers import Matched, match
+from services.ingest.sources.marks import Positions
 from services.ingest.sources.records import Dialect, Records, find_records
 from services.ingest.sources.source import RawBatch, Reading, Reject
 
-BLOCK: Final = 4 * 1024 * 1024
+BLOCK: Final = 8 * 1024 * 1024
 HEAD: Final = 4 * 1024 * 1024
 """In which a header must end."""
 LONGEST_RECORD: Final = 64 * 1024 * 1024
-BOM: Final = b"\xef\xbb\xbf"
 BROKEN: Final = (
     "a quote or carriage return where RFC 4180 allows none; allowed are quotes around a whole cell, "
     "doubled inside of it"
 )
+NO_UTF8: Final = "bytes that are no UTF-8; allowed is UTF-8"
 
 
 class Stream(Protocol):
@@ -91,7 +93,7 @@ class CsvReader:
         if not head.strip():
             raise SourceEmpty(f"{name} has no bytes; remove it or fill it", source=name)
         found = find_records(head, self._dialect, last=last)
-        first = next(iter(found.blank.not_().arg_true().to_list()), None)
+        first = int(np.argmin(found.blank)) if found.count else None
         if first is None:
             text = f"{name}: no record in its first {HEAD >> 20} MiB; allowed is a header"
             raise SourceMalformed(text, source=name, file=name)
@@ -167,35 +169,26 @@ class CsvReader:
         matched: Matched,
         reading: Reading,
     ) -> RawBatch:
-        kept = found.blank.not_().arg_true()
-        numbers = pl.int_range(first, first + len(kept), dtype=pl.Int64, eager=True)
-        bad = found.bad.gather(kept)
-        ragged = (found.cells.gather(kept) != len(header)) & ~bad
-        rejects = [
-            *_broken(numbers.filter(bad), _texts(block, found, kept.filter(bad))),
-            *_ragged(
-                numbers.filter(ragged),
-                found.cells.gather(kept.filter(ragged)),
-                len(header),
-                _texts(block, found, kept.filter(ragged)),
-            ),
-        ]
-        whole = ~(bad | ragged)
-        frame, undecodable = self._frame(block, found, kept.filter(whole), header)
-        rows = numbers.filter(whole)
-        if undecodable:
-            rejects += [_no_utf8(rows[i], text) for i, text in undecodable]
-            lost = [i for i, _ in undecodable]
-            rows = rows.filter(~pl.int_range(len(rows), eager=True).is_in(lost))
+        kept = ~found.blank
+        numbers = first - 1 + np.cumsum(kept, dtype=np.int64)
+        bad = found.bad
+        ragged = kept & ~bad & (found.cells != len(header))
+        no_utf8 = undecodable(block, found) & ~(bad | ragged)
+        whole = kept & ~(bad | ragged | no_utf8)
+        frame = frame_of(block, found, whole, header, self._dialect)
 
         def raw_rows(indexes: Sequence[int]) -> list[str]:
             return [json.dumps(frame.row(i, named=True), ensure_ascii=False) for i in indexes]
 
         return RawBatch(
             rows=matched.rows(self._nulled(frame), reading.columns),
-            row_numbers=rows,
+            row_numbers=pl.Series(numbers[whole]),
             raw_rows=raw_rows,
-            rejects=tuple(rejects),
+            rejects=(
+                *_malformed(numbers[bad], BROKEN, texts_of(block, found, bad)),
+                *_ragged(numbers, found, ragged, len(header), block),
+                *_malformed(numbers[no_utf8], NO_UTF8, texts_of(block, found, no_utf8)),
+            ),
             read_bytes=found.complete_bytes,
         )
 
@@ -205,66 +198,20 @@ class CsvReader:
         null = pl.all().is_in(pl.lit(pl.Series(self._nulls, dtype=pl.String)).implode())
         return frame.select(pl.when(~null).then(pl.all()))
 
-    def _frame(
-        self, block: bytes, found: Records, whole: pl.Series, header: list[str]
-    ) -> tuple[pl.DataFrame, list[tuple[int, bytes]]]:
-        """Parse the records named; return the frame, and the records that are no UTF-8 by index."""
-        schema = dict.fromkeys(header, pl.String)
-        if not len(whole):
-            return pl.DataFrame(schema=schema), []
-        plain = len(whole) == len(found.starts) and b"\r" not in block
-        data = block if plain else b"\n".join(_texts(block, found, whole))
-        try:
-            frame = pl.read_csv(
-                io.BytesIO(data),
-                has_header=False,
-                new_columns=header,
-                infer_schema=False,
-                separator=self._dialect.delimiter,
-                quote_char=self._dialect.quote,
-            )
-        except pl.exceptions.PolarsError:
-            frame = pl.DataFrame(schema=schema)
-        as_found = frame.height == len(whole) and frame.width == len(header)
-        if as_found and not data.startswith(BOM):
-            return frame, []
-        return self._one_by_one(_texts(block, found, whole), schema)
 
-    def _one_by_one(
-        self, texts: Sequence[bytes], schema: dict[str, type[pl.String]]
-    ) -> tuple[pl.DataFrame, list[tuple[int, bytes]]]:
-        rows: list[list[str | None]] = []
-        undecodable = []
-        for i, text in enumerate(texts):
-            try:
-                rows.append(split(text.decode(), self._dialect))
-            except UnicodeDecodeError:
-                undecodable.append((i, text))
-        return pl.DataFrame(rows, schema=schema, orient="row"), undecodable
-
-
-def _texts(block: bytes, found: Records, which: pl.Series) -> list[bytes]:
-    starts, ends = found.starts.gather(which).to_list(), found.ends.gather(which).to_list()
-    return [block[start:end] for start, end in zip(starts, ends, strict=True)]
-
-
-def _broken(numbers: pl.Series, texts: Sequence[bytes]) -> Iterator[Reject]:
-    for number, text in zip(numbers, texts, strict=True):
-        detail = f"found {BROKEN}"
-        yield Reject(row_number=number, kind="MALFORMED", detail=detail, raw=_shown(text))
+def _malformed(numbers: Positions, what: str, texts: Sequence[bytes]) -> Iterator[Reject]:
+    for number, text in zip(numbers.tolist(), texts, strict=True):
+        yield Reject(row_number=number, kind="MALFORMED", detail=f"found {what}", raw=_shown(text))
 
 
 def _ragged(
-    numbers: pl.Series, cells: pl.Series, wanted: int, texts: Sequence[bytes]
+    numbers: Positions, found: Records, which: Mask, wanted: int, block: bytes
 ) -> Iterator[Reject]:
-    for number, count, text in zip(numbers, cells, texts, strict=True):
+    texts = texts_of(block, found, which)
+    counts = found.cells[which].tolist()
+    for number, count, text in zip(numbers[which].tolist(), counts, texts, strict=True):
         detail = f"found {count} cells; allowed are {wanted}, as the header has"
         yield Reject(row_number=number, kind="RAGGED", detail=detail, raw=_shown(text))
-
-
-def _no_utf8(number: int, text: bytes) -> Reject:
-    detail = "found bytes that are no UTF-8; allowed is UTF-8"
-    return Reject(row_number=number, kind="MALFORMED", detail=detail, raw=_shown(text))
 
 
 def _shown(text: bytes) -> str:

@@ -1,21 +1,22 @@
 """Where records of delimited text begin and end, exactly, however quotes and newlines mix.
 
-RFC 4180 doubles a quote inside a field, so a byte is outside quotes exactly when the number of
-quote characters before it is even. Everything here works on positions of single bytes, all at
-once; a block in which a quote or carriage return breaks RFC 4180 is scanned instead.
+A byte is outside of quotes exactly when the number of quotes before it is even, as long as no quote
+or carriage return stands where RFC 4180 allows none. All such places of a block are found at once;
+a record that has one is scanned, and behind it the parity of quotes is counted anew.
 """
 
 import dataclasses
 from typing import Final, Self
 
-import polars as pl
-import pyarrow as pa
+import numpy as np
+import numpy.typing as npt
 
-from services.ingest.sources.scanning import scan
+from services.ingest.sources import marks
+from services.ingest.sources.marks import Positions, Words
+from services.ingest.sources.scanning import Scanned, Scanner
 
-NEWLINE: Final = 10
+_NEWLINE: Final = 10
 _RETURN: Final = 13
-_NONE: Final = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +50,17 @@ class Records:
     complete_bytes: Bytes up to and with the last line break outside quotes.
     """
 
-    starts: pl.Series
-    ends: pl.Series
-    cells: pl.Series
-    blank: pl.Series
-    bad: pl.Series
+    starts: Positions
+    ends: Positions
+    cells: Positions
+    blank: npt.NDArray[np.bool_]
+    bad: npt.NDArray[np.bool_]
     complete_bytes: int
 
     @property
     def count(self) -> int:
         """How many records there are, blank lines left out."""
-        return len(self.blank) - int(self.blank.sum())
-
-
-def bytes_series(block: bytes | memoryview) -> pl.Series:
-    """Return a block as UInt8 without copying it."""
-    array = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
-    return pl.Series(values=array)
+        return len(self.blank) - int(np.count_nonzero(self.blank))
 
 
 def find_records(block: bytes, dialect: Dialect, *, last: bool) -> Records:
@@ -77,71 +72,137 @@ def find_records(block: bytes, dialect: Dialect, *, last: bool) -> Records:
         last: Whether the file ends with the block: then bytes after the last line break are a
             record too, a bad one if a quote is open.
     """
-    data = bytes_series(block)
-    quotes = (data == ord(dialect.quote)).arg_true()
-    if _breaks_rules(data, dialect, quotes, last=last):
-        scanned = scan(block, dialect.delimiter, dialect.quote, last=last)
-        breaks = pl.Series(scanned.breaks, dtype=pl.UInt32)
-        cells = pl.Series(scanned.cells, dtype=pl.UInt32)
-        return _records(data, breaks, cells, pl.Series(scanned.bad, dtype=pl.Boolean))
-    breaks = _outside((data == NEWLINE).arg_true(), quotes)
-    complete = int(breaks[-1]) + 1 if len(breaks) else 0
-    if last and complete < len(block):
-        breaks = breaks.append(pl.Series([len(block)], dtype=breaks.dtype))
-    delimiters = _outside((data == ord(dialect.delimiter)).arg_true(), quotes)
-    until = delimiters.search_sorted(breaks, side="left")
-    cells = until - until.shift(1, fill_value=0) + 1
-    return _records(data, breaks, cells, pl.repeat(value=False, n=len(breaks), eager=True))
+    if not block:
+        return _records(block, [])
+    structure = _Structure(block, dialect)
+    scanner = Scanner(dialect.delimiter, dialect.quote)
+    found: list[_Run] = []
+    views = {0: _View(structure, 0)}
+    start, view = 0, views[0]
+    while True:
+        odd = view.first_odd(start, last=last)
+        run, start = view.run(start, odd)
+        found.append(run)
+        if odd is None:
+            if last and start < len(block):
+                found.append(view.rest(start))
+            break
+        record = scanner.record(block, start, last=last)
+        if record is None:
+            break
+        found.append(_scanned(record))
+        start = record.end + 1
+        if start >= len(block):
+            break
+        parity = structure.parity_after(record.end)
+        if parity not in views:
+            views[parity] = _View(structure, parity)
+        view = views[parity]
+    return _records(block, found)
 
 
-def _records(data: pl.Series, breaks: pl.Series, cells: pl.Series, bad: pl.Series) -> Records:
-    starts = (breaks + 1).shift(1, fill_value=0)
-    ends = breaks - _ends_in_return(data, breaks, starts)
-    complete = min(int(breaks[-1]) + 1, len(data)) if len(breaks) else 0
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Run:
+    """Records that follow one another: where their line breaks are, and how many cells they have."""
+
+    breaks: Positions
+    cells: Positions
+    bad: bool = False
+
+
+def _scanned(record: Scanned) -> _Run:
+    return _Run(np.array([record.end]), np.array([record.cells]), bad=record.bad)
+
+
+class _Structure:
+    """The marks of a block."""
+
+    def __init__(self, block: bytes, dialect: Dialect) -> None:
+        data = marks.bytes_of(block)
+        self.size = len(block)
+        self.quotes = marks.where(data, ord(dialect.quote))
+        self.delimiters = marks.where(data, ord(dialect.delimiter))
+        self.newlines = marks.where(data, _NEWLINE)
+        self.newlines_at = marks.positions(data, _NEWLINE)
+        self.inside = marks.odd_before(self.quotes)
+        self.newlines_inside = marks.holds(self.inside, self.newlines_at)
+        self.open_odd, self.close_odd, self.return_odd = self._odd(data)
+
+    def _odd(self, data: npt.NDArray[np.uint8]) -> tuple[Words, Words, Words]:
+        """Return quotes that can open no cell, quotes that can close none, returns that end no line.
+
+        Beyond the block anything may follow.
+        """
+        beside = self.delimiters | self.newlines | self.quotes
+        opens = marks.after(beside)
+        marks.put(opens, 0)
+        returns = marks.where(data, _RETURN)
+        ends = marks.before(self.newlines)
+        marks.put(ends, self.size - 1)
+        closes = marks.before(beside | (returns & ends))
+        marks.put(closes, self.size - 1)
+        return self.quotes & ~opens, self.quotes & ~closes, returns & ~ends
+
+    def parity_after(self, position: int) -> int:
+        """Return 1 if the number of quotes up to and with a position is odd, else 0."""
+        return int(marks.holds(self.inside, np.array([position]))[0])
+
+
+class _View:
+    """A block, where bytes are inside quotes if the number of quotes before them is not `parity`."""
+
+    def __init__(self, structure: _Structure, parity: int) -> None:
+        s = structure
+        inside = ~s.inside if parity else s.inside
+        self._structure, self._inside = s, inside
+        self._odd = (s.open_odd & inside) | ((s.close_odd | s.return_odd) & ~inside)
+        self._odd_words = np.flatnonzero(self._odd)
+        self._breaks = s.newlines_at[s.newlines_inside == bool(parity)]
+        self._separators = marks.Ranks((s.delimiters | s.newlines) & ~inside)
+        self._ranks = self._separators.at(self._breaks)
+
+    def first_odd(self, start: int, *, last: bool) -> int | None:
+        """Return where the first quote or return from a position on is that breaks RFC 4180."""
+        odd = marks.first_from(self._odd, start, self._odd_words)
+        end = self._structure.size - 1
+        if odd is None and last and marks.holds(self._inside, np.array([end]))[0]:
+            return end
+        return odd
+
+    def run(self, start: int, end: int | None) -> tuple[_Run, int]:
+        """Return the records that begin at `start` and end before `end`, and where the next begins."""
+        first = int(np.searchsorted(self._breaks, start)) if start else 0
+        after = len(self._breaks) if end is None else int(np.searchsorted(self._breaks, end))
+        breaks = self._breaks[first:after]
+        if not len(breaks):
+            return _Run(breaks, breaks), start
+        ranks = self._ranks[first:after]
+        cells = np.diff(ranks, prepend=self._rank_before(start))
+        return _Run(breaks, cells), int(breaks[-1]) + 1
+
+    def rest(self, start: int) -> _Run:
+        """Return what is behind the last line break of a file as a record."""
+        size = self._structure.size
+        cells = self._rank_before(size) - self._rank_before(start) + 1
+        return _Run(np.array([size]), np.array([cells]))
+
+    def _rank_before(self, position: int) -> int:
+        return int(self._separators.at(np.array([position - 1]))[0]) if position else 0
+
+
+def _records(block: bytes, found: list[_Run]) -> Records:
+    breaks = np.concatenate([run.breaks for run in found] or [np.empty(0, np.int64)])
+    cells = np.concatenate([run.cells for run in found] or [np.empty(0, np.int64)])
+    bad = np.repeat([run.bad for run in found], [len(run.breaks) for run in found])
+    starts = np.zeros_like(breaks)
+    starts[1:] = breaks[:-1] + 1
+    returned = marks.bytes_of(block)[breaks - 1] == _RETURN if len(block) else starts == 0
+    ends = breaks - (returned & (breaks > starts))
     return Records(
         starts=starts,
         ends=ends,
         cells=cells,
-        blank=(ends == starts),
-        bad=bad,
-        complete_bytes=complete,
+        blank=ends == starts,
+        bad=bad.astype(np.bool_),
+        complete_bytes=min(int(breaks[-1]) + 1, len(block)) if len(breaks) else 0,
     )
-
-
-def _breaks_rules(data: pl.Series, dialect: Dialect, quotes: pl.Series, *, last: bool) -> bool:
-    """Return whether a quote or carriage return of a block stands where RFC 4180 allows none."""
-    if last and len(quotes) % 2:
-        return True
-    opening, closing = quotes.gather_every(2), quotes.gather_every(2, offset=1)
-    around = [ord(dialect.delimiter), ord(dialect.quote), NEWLINE, _NONE]
-    after = _byte(data, closing, 1)
-    returned = (after == _RETURN) & _byte(data, closing, 2).is_in([NEWLINE, _NONE])
-    returns = _outside((data == _RETURN).arg_true(), quotes)
-    return not (
-        _byte(data, opening, -1).is_in(around).all()
-        and (after.is_in(around) | returned).all()
-        and _byte(data, returns, 1).is_in([NEWLINE, _NONE]).all()
-    )
-
-
-def _byte(data: pl.Series, positions: pl.Series, offset: int) -> pl.Series:
-    """Return the bytes at some positions, _NONE beyond the block."""
-    at = positions.cast(pl.Int64) + offset
-    inside = at.is_between(0, len(data) - 1)
-    found = data.gather(at.clip(0, max(len(data) - 1, 0))).cast(pl.Int16)
-    return pl.select(pl.when(inside).then(found).otherwise(_NONE)).to_series()
-
-
-def _outside(positions: pl.Series, quotes: pl.Series) -> pl.Series:
-    if not len(quotes) or not len(positions):
-        return positions
-    return positions.filter(quotes.search_sorted(positions, side="left") % 2 == 0)
-
-
-def _ends_in_return(data: pl.Series, breaks: pl.Series, starts: pl.Series) -> pl.Series:
-    """Return 1 for each record whose line break is CR LF, else 0."""
-    if not len(breaks):
-        return breaks
-    before = (breaks.cast(pl.Int64) - 1).clip(0)
-    longer = breaks > starts
-    return ((data.gather(before) == _RETURN) & longer).cast(breaks.dtype)

@@ -1,0 +1,121 @@
+"""Where single bytes of a block are, as bits: 64 positions are looked at at once.
+
+RFC 4180 doubles a quote inside a quoted cell, so a byte is outside of quotes exactly when the number
+of quotes before it is even. That number's parity, and what stands beside a quote, are a few
+operations on words of 64 bits.
+"""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Words: TypeAlias = npt.NDArray[np.uint64]
+"""Bits of a block: position p is bit p % 64 of word p // 64; those beyond the block are 0."""
+
+Positions: TypeAlias = npt.NDArray[np.int64]
+"""Positions in a block, ascending."""
+
+_ONE: Final = np.uint64(1)
+_TOP: Final = np.uint64(63)
+
+AT_ONCE: Final = 1 << 20
+"""Bytes that are compared at once: few enough to stay in a processor's cache."""
+
+
+def bytes_of(block: bytes) -> npt.NDArray[np.uint8]:
+    """Return a block as an array, without copying it."""
+    return np.frombuffer(block, np.uint8)
+
+
+def where(data: npt.NDArray[np.uint8], byte: int) -> Words:
+    """Return where a byte is."""
+    packed = np.zeros(-(-len(data) // 64) * 8, np.uint8)
+    same = np.empty(min(len(data), AT_ONCE), np.bool_)
+    for start in range(0, len(data), AT_ONCE):
+        part = data[start : start + AT_ONCE]
+        found = np.equal(part, byte, out=same[: len(part)])
+        bits = np.packbits(found, bitorder="little")
+        packed[start // 8 : start // 8 + len(bits)] = bits
+    return packed.view(np.uint64)
+
+
+def positions(data: npt.NDArray[np.uint8], byte: int) -> Positions:
+    """Return the positions of a byte, as `where` without the bits."""
+    same = np.empty(min(len(data), AT_ONCE), np.bool_)
+    parts = []
+    for start in range(0, len(data), AT_ONCE):
+        part = data[start : start + AT_ONCE]
+        parts.append(np.flatnonzero(np.equal(part, byte, out=same[: len(part)])) + start)
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def odd_before(bits: Words) -> Words:
+    """Return where the number of set bits up to and with a position is odd."""
+    odd = bits.copy()
+    for shift in (1, 2, 4, 8, 16, 32):
+        odd ^= odd << shift
+    word_is_odd = odd >> 63
+    until = np.bitwise_xor.accumulate(word_is_odd)
+    odd[1:] ^= -until[:-1]
+    return odd
+
+
+def after(bits: Words) -> Words:
+    """Return the positions after those that are set."""
+    moved = bits << _ONE
+    moved[1:] |= bits[:-1] >> _TOP
+    return moved
+
+
+def before(bits: Words) -> Words:
+    """Return the positions before those that are set."""
+    moved = bits >> _ONE
+    moved[:-1] |= bits[1:] << _TOP
+    return moved
+
+
+def put(bits: Words, position: int) -> None:
+    """Set a bit."""
+    bits[position >> 6] |= np.uint64(1 << (position & 63))
+
+
+def holds(bits: Words, at: Positions) -> npt.NDArray[np.bool_]:
+    """Return whether the bits at some positions are set."""
+    shift = (at & 63).astype(np.uint64)
+    held: npt.NDArray[np.bool_] = (bits[at >> 6] >> shift & _ONE) == _ONE
+    return held
+
+
+def first_from(bits: Words, position: int, nonzero: Positions) -> int | None:
+    """Return the first set bit from a position on, if there is one.
+
+    `nonzero` are the words that have any.
+    """
+    word = position >> 6
+    at = int(np.searchsorted(nonzero, word))
+    while at < len(nonzero):
+        found = int(nonzero[at])
+        left = int(bits[found])
+        if found == word:
+            left &= -1 << (position & 63)
+        if left:
+            return found * 64 + (left & -left).bit_length() - 1
+        at += 1
+    return None
+
+
+class Ranks:
+    """How many set bits there are up to and with a position."""
+
+    def __init__(self, bits: Words) -> None:
+        self._bits = bits
+        self._until = np.cumsum(np.bitwise_count(bits), dtype=np.int64)
+
+    def at(self, positions: Positions) -> Positions:
+        """Return the numbers of bits up to and with some positions."""
+        words = positions >> 6
+        shift = (positions & 63).astype(np.uint64)
+        beyond = np.bitwise_count(self._bits[words] >> shift >> _ONE)
+        ranks: Positions = self._until[words] - beyond
+        return ranks
