@@ -1,7 +1,7 @@
 """What can go wrong with a source, as kinds; and the words that a failed chunk says it in."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from libs.common.errors import (
@@ -57,6 +57,26 @@ class SourceNotAllowed(InvalidRequest):
 
     def __init__(self, field: str, why: str, *, found: str) -> None:
         super().__init__({field: why}, why, source=field, found=found)
+
+
+class PrefixNotAllowed(FailedPrecondition):
+    """The tenant may not read this bucket or prefix."""
+
+    reason = "PREFIX_NOT_ALLOWED"
+
+    def __init__(self, found: str, allowed: Sequence[str]) -> None:
+        prefixes = ", ".join(allowed) or "nothing of object stores"
+        text = (
+            f"found {found!r}; the tenant may read {prefixes}; have a platform admin allow the "
+            "prefix (`convergence tenants update ID --may-read URI`), or correct `path`"
+        )
+        super().__init__(text, source=found, found=found, allowed=prefixes)
+
+
+class ManifestInvalid(FailedPrecondition):
+    """A manifest is none of its kind, or names files that are not there or differ."""
+
+    reason = "MANIFEST_INVALID"
 
 
 class ColumnMissing(FailedPrecondition):
@@ -115,6 +135,7 @@ CONFIG: Final = frozenset(
     {
         "INVALID_REQUEST",
         "COLUMN_MISSING",
+        "PREFIX_NOT_ALLOWED",
         "SECRET_NOT_FOUND",
         "SECRET_NOT_PRIVATE",
         "SOURCE_NOT_ALLOWED",
@@ -132,6 +153,7 @@ SOURCE: Final = frozenset(
         "SOURCE_PROTOCOL_BROKEN",
         "SOURCE_CHANGED",
         "SOURCE_EMPTY",
+        "MANIFEST_INVALID",
     }
 )
 DATA: Final = frozenset({"MEMORY_EXCEEDED", "ROW_TOO_LARGE", "ROWS_REJECTED"})

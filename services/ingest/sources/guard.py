@@ -15,6 +15,10 @@ from services.ingest.failures import SourceNotAllowed
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16"))
+)
+"""Servers of clouds that give credentials to whoever asks, beside those that are link-local."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -29,6 +33,15 @@ def public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address) and found.is_site_local:
         return False
     return found.is_global and not found.is_multicast and not found.is_reserved
+
+
+def inside(address: str) -> bool:
+    """Return whether an address may be reached where the operator allows private ones.
+
+    What is link-local, where metadata servers are, never may.
+    """
+    found = _inner(ipaddress.ip_address(address))
+    return not found.is_link_local and found not in METADATA
 
 
 def _inner(address: Address) -> Address:
@@ -78,14 +91,23 @@ class GuardedBackend(httpcore.SyncBackend):
                 continue
         return super().connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
+    def check(self, host: str, port: int) -> None:
+        """Raise AddressRefused or ConnectError if the name may or can not be connected to."""
+        self._checked(host, port)
+
     def _checked(self, host: str, port: int) -> Sequence[str]:
         try:
             addresses = self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} cannot be resolved") from error
         if not addresses or not all(self._allows(address) for address in addresses):
-            raise AddressRefused(f"{host} stands for an address that is not public")
+            raise AddressRefused(f"{host} stands for an address that may not be reached")
         return addresses
+
+
+def guarded_backend(allow_private_addresses: bool) -> GuardedBackend:
+    """Return what connects to the addresses that sources may reach."""
+    return GuardedBackend(inside if allow_private_addresses else public)
 
 
 def open_http(
@@ -94,10 +116,10 @@ def open_http(
     """Return a client for sources. It follows no redirect, keeps no cookie and uses no proxy."""
     refuses_all = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
     transport = httpx.HTTPTransport(trust_env=False)
-    if not allow_private_addresses:
-        transport._pool = httpcore.ConnectionPool(  # noqa: SLF001 httpx has no option for a backend
-            ssl_context=ssl.create_default_context(), network_backend=backend or GuardedBackend()
-        )
+    transport._pool = httpcore.ConnectionPool(  # noqa: SLF001 httpx has no option for a backend
+        ssl_context=ssl.create_default_context(),
+        network_backend=backend or guarded_backend(allow_private_addresses),
+    )
     return httpx.Client(
         timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         transport=transport,
@@ -107,21 +129,29 @@ def open_http(
     )
 
 
-def check_url(url: str, *, allow_private_addresses: bool) -> None:
+def check_url(
+    url: str,
+    *,
+    allow_private_addresses: bool,
+    field: str = "base_url",
+    example: str = "https://api.openai.com/v1",
+) -> httpx.URL:
     """Refuse a base address that is no HTTPS address of the internet, before anything is sent."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise _refused("no address", "allowed is one like https://api.openai.com/v1") from error
+        raise _refused(field, "no address", f"allowed is one like {example}") from error
     if parsed.userinfo or parsed.query or parsed.fragment:
         where = f"{parsed.scheme}://{parsed.host}"
-        raise _refused(where, "allowed is no user, password, query or fragment in it")
+        raise _refused(field, where, "allowed is no user, password, query or fragment in it")
     if parsed.scheme != "https" and not allow_private_addresses:
-        raise _refused(url, "allowed is https://")
+        raise _refused(field, url, "allowed is https://")
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise _refused(url, "allowed is one like https://api.openai.com/v1")
+        raise _refused(field, url, f"allowed is one like {example}")
     if not allow_private_addresses and _literal(parsed.host) is False:
-        raise _refused(url, "allowed is a public address; the operator may allow private ones")
+        allowed = "allowed is a public address; the operator may allow private ones"
+        raise _refused(field, url, allowed)
+    return parsed
 
 
 def _literal(host: str) -> bool | None:
@@ -132,5 +162,5 @@ def _literal(host: str) -> bool | None:
         return None
 
 
-def _refused(found: str, allowed: str) -> SourceNotAllowed:
-    return SourceNotAllowed("base_url", f"found {found!r}; {allowed}", found=found)
+def _refused(field: str, found: str, allowed: str) -> SourceNotAllowed:
+    return SourceNotAllowed(field, f"found {found!r}; {allowed}", found=found)

@@ -142,7 +142,7 @@ def test_a_name_that_stands_for_this_machine_is_refused_before_a_connection(
         found = reader(f"https://{host}:{port}/v1", guarded, allow_private_addresses=False)
         with pytest.raises(SourceNotAllowed) as refusal:
             found.read(WEEK)
-    assert "stands for an address that is not public" in str(refusal.value)
+    assert "stands for an address that may not be reached" in str(refusal.value)
     assert (provider.asked, found.waits) == ([], [])
 
 
