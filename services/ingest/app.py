@@ -24,8 +24,10 @@ from services.ingest.ingestion import Ingestion, Task
 from services.ingest.metrics import IngestMetrics
 from services.ingest.servicer import IngestServicer
 from services.ingest.sink import Sink
-from services.ingest.sources.guard import open_http
+from services.ingest.sources.guard import guarded_backend, open_http
 from services.ingest.sources.opening import Pause, Sources
+from services.ingest.stores.buckets import Buckets
+from services.ingest.stores.tunnel import open_tunnel
 
 INGEST: Final = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"]
 MIB: Final = 1024 * 1024
@@ -46,6 +48,8 @@ class Settings(ServiceSettings):
     """Size of an append to BigQuery; 2 to 8 MiB."""
     allow_private_addresses: bool = False
     """Whether sources may reach loopback and private addresses, and plain HTTP."""
+    local_files: bool = True
+    """Whether `file` sources may read below the tenants' folders; off on a cluster."""
     secret_manager_project: str = ""
     """Project of Secret Manager; empty asks only secret files."""
     secret_manager_address: str = ""
@@ -68,12 +72,18 @@ async def attach_sink(
 ) -> AsyncGenerator[None]:
     """Register the worker over a place where rows go; `pause` is how its sources wait."""
     private = settings.allow_private_addresses
-    with open_http(allow_private_addresses=private) as http:
+    backend = guarded_backend(private)
+    with open_http(allow_private_addresses=private) as http, open_tunnel(backend) as tunnel:
+        buckets = Buckets(
+            proxy=tunnel.url, backend=backend, http=http, allow_private_addresses=private
+        )
         async with guarded(host, INGEST, audience="ingest", auth=settings.auth):
             sources = Sources(
                 settings.configs,
                 secrets_of(settings),
                 http,
+                buckets,
+                local_files=settings.local_files,
                 allow_private_addresses=private,
                 pause=pause,
             )

@@ -10,6 +10,7 @@ from convergence.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
 from polars.exceptions import PanicException
 
 from libs.common.errors import InvalidRequest, Unavailable
+from libs.common.identity import caller
 from libs.common.rpc import Context
 from services.ingest.failures import Cancelled, SourceTooLarge, failed
 from services.ingest.ingestion import Ingestion, Tally, Task
@@ -18,6 +19,7 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.requests import splitting_of, task_of
 from services.ingest.sources.opening import Sources
 from services.ingest.sources.source import Source
+from services.ingest.stores.addresses import Reach
 
 log = structlog.get_logger()
 
@@ -71,7 +73,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         self._refuse_when_draining()
         cancelled = threading.Event()
         tenant, splitting = splitting_of(request, cancelled)
-        source = self._sources.open(tenant, request.source, cancelled)
+        source = self._sources.open(tenant, request.source, cancelled, _reach())
         try:
             plan = await asyncio.to_thread(source.plan, splitting)
         finally:
@@ -95,7 +97,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         self._refuse_when_draining()
         task = task_of(request)
         cancelled = threading.Event()
-        source = self._sources.open(task.tenant, request.source, cancelled)
+        source = self._sources.open(task.tenant, request.source, cancelled, _reach())
         self._refuse_stale(request.epoch)
         if self._busy >= self._slots:
             raise WorkerFull(f"all {self._slots} slots are busy; place the chunk elsewhere")
@@ -160,6 +162,12 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             quarantined=tally.quarantined_row_count,
         )
         return Response(result=result_message(tally))
+
+
+def _reach() -> Reach:
+    """Return what the caller's token says that its tenant's sources may read."""
+    principal = caller()
+    return Reach(prefixes=principal.source_prefixes, account=principal.service_account)
 
 
 def _refuse_too_large(source: str, plan: ingest_service_pb2.PlanChunksResponse) -> None:

@@ -25,7 +25,7 @@ class ColumnSpec(_Part):
 
 
 class FileOptions(_Part):
-    """Files below the tenant's folder."""
+    """Files below the tenant's folder, or objects of a bucket (`gs://…`, `s3://…`)."""
 
     kind: Literal["file"] = "file"
     path: str
@@ -35,6 +35,9 @@ class FileOptions(_Part):
     quote: str = ""
     compression: Literal["none", "gzip", "zstd"] | None = None
     encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
+    manifest: Literal["aws", "azure"] | None = None
+    region: str = ""
+    endpoint: str = ""
 
 
 class OpenAiOptions(_Part):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from libs.common.secrets import SecretText
 from services.ingest.sources.guard import guarded_backend, open_http
+from services.ingest.stores.addresses import Reach
 from services.ingest.stores.buckets import Buckets, Place
 from services.ingest.stores.local_files import LocalFiles
 from services.ingest.stores.object_store import ObjectStore
@@ -157,7 +158,7 @@ def opened(
     """Open a bucket with a secret."""
     place = Place(
         path=path, endpoint=endpoint, secret=lambda: SecretText(secret), secret_name="store_key",
-        prefixes=prefixes,
+        reach=Reach(prefixes=prefixes),
     )  # fmt: skip
     return made.open(place, threading.Event())
 

@@ -34,14 +34,7 @@ class S3:
     poor: dict[str, str]
 
     def client(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self.address,
-            aws_access_key_id=self.key["access_key_id"],
-            aws_secret_access_key=self.key["secret_access_key"],
-            region_name="us-east-1",
-            config=Config(proxies={}, retries={"max_attempts": 0}),
-        )
+        return _amazon("s3", self.address, *self.key.values())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,14 +72,25 @@ def s3(*options: str, verify: str = "") -> Generator[S3]:
     scheme = "https" if verify else "http"
     with _running(command, environment) as port:
         address = f"{scheme}://127.0.0.1:{port}"
-        iam = boto3.client(
-            "iam", endpoint_url=address, aws_access_key_id="x", aws_secret_access_key="x",
-            region_name="us-east-1", verify=verify or None, config=Config(proxies={}),
-        )  # fmt: skip
+        iam = _amazon("iam", address, "x", "x", verify)
         keys = [_user(iam, name) for name in ("rich", "poor")]
         iam.put_user_policy(UserName="rich", PolicyName="all", PolicyDocument=ALL)
         iam.list_users()
         yield S3(address, keys[0], keys[1])
+
+
+def _amazon(service: str, address: str, key_id: str, key: str, verify: str = "") -> Any:
+    made: Any = boto3.client
+    config: Any = Config
+    return made(
+        service,
+        endpoint_url=address,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=key,
+        region_name="us-east-1",
+        verify=verify or None,
+        config=config(proxies={}, retries={"max_attempts": 0}),
+    )
 
 
 ALL: Final = json.dumps(

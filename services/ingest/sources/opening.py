@@ -11,12 +11,16 @@ from convergence.ingest.v1 import source_pb2
 
 from libs.common.errors import InvalidRequest
 from libs.common.secrets import Secrets
+from services.ingest.failures import SourceNotAllowed
 from services.ingest.sources.files import Files
 from services.ingest.sources.openai import BUCKETS, OpenAi
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import Source
 from services.ingest.sources.streams import Compression, Encoding
+from services.ingest.stores.addresses import Reach, remote
+from services.ingest.stores.buckets import Buckets, Place
 from services.ingest.stores.local_files import LocalFiles
+from services.ingest.stores.store import Store
 
 FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
     source_pb2.FILE_FORMAT_CSV: "csv",
@@ -36,6 +40,7 @@ ENCODINGS: Final[dict[int, Encoding]] = {
     source_pb2.TEXT_ENCODING_LATIN_1: "latin-1",
 }
 
+NOWHERE: Final = Reach()
 Pause: TypeAlias = Callable[[threading.Event, float], bool]
 
 
@@ -46,6 +51,8 @@ class Sources:
         root: Directory of the tenants' folders.
         secrets: Where secrets are.
         http: For APIs.
+        buckets: Opens object stores.
+        local_files: Whether sources may read files below the tenants' folders.
         allow_private_addresses: Whether the operator lets sources reach private addresses.
         pause: Waits some seconds, or until the event is set; returns whether it is.
     """
@@ -55,23 +62,39 @@ class Sources:
         root: Path,
         secrets: Secrets,
         http: httpx.Client,
+        buckets: Buckets,
         *,
+        local_files: bool = True,
         allow_private_addresses: bool,
         pause: Pause = threading.Event.wait,
     ) -> None:
         self._root = root
         self._secrets = secrets
         self._http = http
+        self._buckets = buckets
+        self._local_files = local_files
         self._allow_private = allow_private_addresses
         self._pause = pause
 
-    def open(self, tenant: str, source: source_pb2.Source, cancelled: threading.Event) -> Source:
-        """Return a source of a tenant. Raises InvalidRequest for options that make no sense."""
+    def open(
+        self,
+        tenant: str,
+        source: source_pb2.Source,
+        cancelled: threading.Event,
+        reach: Reach = NOWHERE,
+    ) -> Source:
+        """Return a source of a tenant, who may read object stores within `reach`.
+
+        Raises InvalidRequest for options that make no sense.
+        """
         if source.WhichOneof("kind") == "file":
-            return self._files(tenant, source.file)
+            return self._files(tenant, source, reach, cancelled)
         return self._openai(tenant, source, cancelled)
 
-    def _files(self, tenant: str, options: source_pb2.FileSource) -> Files:
+    def _files(
+        self, tenant: str, source: source_pb2.Source, reach: Reach, cancelled: threading.Event
+    ) -> Files:
+        options = source.file
         if options.format not in FORMATS:
             raise InvalidRequest(
                 {"source.file.format": "found none; allowed are csv, ndjson, parquet"}
@@ -82,7 +105,7 @@ class Sources:
         except ValueError as error:
             raise InvalidRequest({"source.file": str(error)}) from error
         return Files(
-            store=LocalFiles(self._root, tenant),
+            store=self._store(tenant, source, reach, cancelled),
             path=options.path,
             format=FORMATS[options.format],
             dialect=dialect,
@@ -90,6 +113,27 @@ class Sources:
             compression=COMPRESSIONS[options.compression],
             encoding=ENCODINGS[options.encoding],
         )
+
+    def _store(
+        self, tenant: str, source: source_pb2.Source, reach: Reach, cancelled: threading.Event
+    ) -> Store:
+        options = source.file
+        if remote(options.path):
+            place = Place(
+                path=options.path,
+                region=options.region,
+                endpoint=options.endpoint,
+                secret=(lambda: self._secrets.get(tenant, source.secret))
+                if source.secret
+                else None,
+                secret_name=source.secret,
+                reach=reach,
+            )
+            return self._buckets.open(place, cancelled)
+        if not self._local_files:
+            why = f"found {options.path!r}; allowed here is gs://bucket/glob or s3://bucket/glob"
+            raise SourceNotAllowed("path", why, found=options.path)
+        return LocalFiles(self._root, tenant)
 
     def _openai(self, tenant: str, source: source_pb2.Source, cancelled: threading.Event) -> OpenAi:
         options = source.openai
@@ -126,5 +170,7 @@ def _refuse_unknown(options: source_pb2.FileSource) -> None:
             wrong[f"source.file.{name}"] = (
                 f"found {name} with parquet, whose files say it themselves; leave it unset"
             )
+    if options.manifest:
+        wrong["source.file.manifest"] = f"found {options.manifest}; allowed is nothing yet"
     if wrong:
         raise InvalidRequest(wrong)

@@ -42,6 +42,14 @@ class Address:
         return f"{self.scheme}://{self.bucket}/{key}"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What a tenant's sources may read of object stores, and whom they may act as; both may be empty."""
+
+    prefixes: tuple[str, ...] = ()
+    account: str = ""
+
+
 def below(address: str, prefixes: Iterable[str]) -> bool:
     """Return whether an address lies below a prefix; one that ends within a name is none."""
     return any(prefix.endswith("/") and address.startswith(prefix) for prefix in prefixes)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 import re
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from libs.common.errors import InvalidRequest
 from libs.common.secrets import SecretText
 from services.ingest.failures import SourceNotAllowed, SourceUnavailable
 from services.ingest.sources.guard import AddressRefused, GuardedBackend, check_url
-from services.ingest.stores.addresses import Address
+from services.ingest.stores.addresses import Address, Reach
 from services.ingest.stores.credentials import Tokens, acting_as, key_account, s3_credential
 from services.ingest.stores.object_store import ObjectStore
 
@@ -46,8 +47,7 @@ class Place:
     path: A glob in a bucket.
     region, endpoint: Options of the source; empty if not given.
     secret, secret_name: Gives the source's secret; None and empty without one.
-    account: The tenant's service account; empty if it has none.
-    prefixes: What the tenant may read.
+    reach: What the tenant may read, and whom it may act as.
     """
 
     path: str
@@ -55,8 +55,7 @@ class Place:
     endpoint: str = ""
     secret: Callable[[], SecretText] | None = None
     secret_name: str = ""
-    account: str = ""
-    prefixes: tuple[str, ...] = ()
+    reach: Reach = dataclasses.field(default_factory=Reach)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +79,11 @@ class Buckets:
     certificate: str = ""
 
     def open(self, place: Place, cancelled: threading.Event) -> ObjectStore:
-        """Return the bucket of a source.
+        """Return the bucket of a source; keys are looked for when it is first asked for something.
 
         Raises:
             SourceNotAllowed: path or endpoint are none that sources may have.
             InvalidRequest: it has no secret where it needs one, or a wrong region.
-            SourceUnauthenticated, SecretNotFound, SecretNotPrivate, Unavailable: no key can be had.
         """
         try:
             address = Address.parse(place.path)
@@ -94,25 +92,33 @@ class Buckets:
         if place.region and not REGION.fullmatch(place.region):
             why = f"found {place.region!r}; allowed is one such as eu-west-1"
             raise InvalidRequest({"source.file.region": why})
-        endpoint = self._endpoint(place.endpoint)
-        client = self._s3 if address.scheme == "s3" else self._google
+        self._checked(place.endpoint)
+        connect: Callable[[], GCSStore | S3Store] = (
+            self._s3(address, place) if address.scheme == "s3" else self._google(address, place)
+        )
         return ObjectStore(
             address=address,
-            client=client(address, place, endpoint),
-            prefixes=place.prefixes,
+            connected=functools.cache(connect),
+            prefixes=place.reach.prefixes,
             cancelled=cancelled,
         )
 
-    def _endpoint(self, endpoint: str) -> str:
-        """Return an endpoint without a slash at its end, once its name was looked up and allowed."""
+    def _checked(self, endpoint: str) -> httpx.URL:
+        """Return the address of an endpoint, empty for none. Raises SourceNotAllowed."""
         if not endpoint:
-            return ""
-        url = check_url(
+            return httpx.URL("")
+        return check_url(
             endpoint,
             allow_private_addresses=self.allow_private_addresses,
             field="endpoint",
             example="https://objects.example.com",
         )
+
+    def _endpoint(self, endpoint: str) -> str:
+        """Return an endpoint without a slash at its end, once its name was looked up and allowed."""
+        url = self._checked(endpoint)
+        if not endpoint:
+            return ""
         try:
             self.backend.check(url.host, url.port or (443 if url.scheme == "https" else 80))
         except AddressRefused as error:
@@ -122,52 +128,65 @@ class Buckets:
             raise SourceUnavailable(f"endpoint {endpoint}: {error}", source=endpoint) from error
         return endpoint.rstrip("/")
 
-    def _s3(self, address: Address, place: Place, endpoint: str) -> S3Store:
-        if place.secret is None:
+    def _s3(self, address: Address, place: Place) -> Callable[[], S3Store]:
+        secret = place.secret
+        if secret is None:
             why = (
                 "found none; a source on s3:// needs `secret`: a JSON object with access_key_id and "
                 "secret_access_key"
             )
             raise InvalidRequest({"source.secret": why})
-        credential = s3_credential(place.secret(), place.secret_name)
-        region = place.region or (FIRST_REGION if endpoint else self._region_of(address.bucket))
-        endpoint = endpoint or _amazon(region)
-        return S3Store(
-            address.bucket,
-            endpoint=endpoint,
-            aws_endpoint_url_s3=endpoint,
-            region=region,
-            default_region=region,
-            virtual_hosted_style_request=False,
-            skip_signature=False,
-            s3_express=False,
-            request_payer=False,
-            client_options=self._options(endpoint),
-            retry_config=RETRY,
-            credential_provider=credential,
-        )
 
-    def _google(self, address: Address, place: Place, endpoint: str) -> GCSStore:
-        if place.secret is not None:
-            tokens = Tokens(key_account(place.secret(), place.secret_name), place.secret_name)
-        elif place.account:
-            tokens = Tokens(acting_as(place.account, self.own), place.account)
-        else:
+        def connect() -> S3Store:
+            credential = s3_credential(secret(), place.secret_name)
+            given = self._endpoint(place.endpoint)
+            region = place.region or (FIRST_REGION if given else self._region_of(address.bucket))
+            endpoint = given or _amazon(region)
+            return S3Store(
+                address.bucket,
+                endpoint=endpoint,
+                aws_endpoint_url_s3=endpoint,
+                region=region,
+                default_region=region,
+                virtual_hosted_style_request=False,
+                skip_signature=False,
+                s3_express=False,
+                request_payer=False,
+                client_options=self._options(endpoint),
+                retry_config=RETRY,
+                credential_provider=credential,
+            )
+
+        return connect
+
+    def _google(self, address: Address, place: Place) -> Callable[[], GCSStore]:
+        if place.secret is None and not place.reach.account:
             why = (
                 "found none; a source on gs:// needs `secret` (the JSON key of a service account), or "
                 "its tenant a service account that a platform admin names"
             )
             raise InvalidRequest({"source.secret": why})
-        tokens()
-        endpoint = endpoint or GOOGLE
-        return GCSStore(
-            address.bucket,
-            base_url=endpoint,
-            skip_signature=False,
-            client_options=self._options(endpoint),
-            retry_config=RETRY,
-            credential_provider=tokens,
-        )
+
+        def connect() -> GCSStore:
+            endpoint = self._endpoint(place.endpoint) or GOOGLE
+            tokens = self._tokens(place)
+            tokens()
+            return GCSStore(
+                address.bucket,
+                base_url=endpoint,
+                skip_signature=False,
+                client_options=self._options(endpoint),
+                retry_config=RETRY,
+                credential_provider=tokens,
+            )
+
+        return connect
+
+    def _tokens(self, place: Place) -> Tokens:
+        if place.secret is not None:
+            return Tokens(key_account(place.secret(), place.secret_name), place.secret_name)
+        account = place.reach.account
+        return Tokens(acting_as(account, self.own), account)
 
     def _options(self, endpoint: str) -> "ClientConfig":
         """Return how the library connects: through the tunnel, or in plain text to a checked name."""

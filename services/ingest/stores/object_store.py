@@ -52,13 +52,15 @@ T = TypeVar("T")
 class ObjectStore:
     """The objects of one bucket that a tenant may read.
 
-    client: Asks the bucket of `address`. Its calls end within a limited time.
+    connected: Returns what asks the bucket of `address`, always the same; its calls end within a
+        limited time. Raises SourceNotAllowed, SourceUnauthenticated, SecretNotFound, SecretNotPrivate,
+        Unavailable where no key can be had or the address is none that may be reached.
     prefixes: What the tenant may read.
     cancelled: Ends every wait for the store.
     """
 
     address: Address
-    client: GCSStore | S3Store
+    connected: Callable[[], GCSStore | S3Store]
     prefixes: tuple[str, ...]
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
 
@@ -81,6 +83,7 @@ class ObjectStore:
     def open(self, planned: Input) -> "Object":
         """Return the planned version of an object; that it is there is found out when it is read."""
         self._allow(planned.input_id, planned.input_id)
+        self.connected()
         return Object(store=self, planned=planned, key=self._key(planned.input_id))
 
     def check(self, planned: Input) -> None:
@@ -113,7 +116,8 @@ class ObjectStore:
 
     def _pages(self, folder: str) -> "Iterator[list[ObjectMeta]]":
         name = self.address.of(folder)
-        pages = obstore.list(self.client, prefix=folder.rstrip("/") or None, chunk_size=PAGE)
+        client, prefix = self.connected(), folder.rstrip("/") or None
+        pages = obstore.list(client, prefix=prefix, chunk_size=PAGE)
         while True:
             page = called(lambda: next(pages, None), name)
             if page is None:
@@ -139,8 +143,9 @@ class ObjectStore:
 
     def _head(self, key: str) -> "ObjectMeta | None":
         """Return what the store says of an object, None if it is not there."""
+        client = self.connected()
         try:
-            return called(lambda: obstore.head(self.client, key), self.address.of(key))
+            return called(lambda: obstore.head(client, key), self.address.of(key))
         except SourceNotFound:
             return None
 
@@ -167,8 +172,10 @@ class ObjectStore:
         else:
             options["if_match"] = f'"{planned.version}"'
 
+        client = self.connected()
+
         def ask() -> "tuple[ObjectMeta, Any]":
-            answer = obstore.get(self.client, key, options=options)
+            answer = obstore.get(client, key, options=options)
             return answer.meta, answer.bytes()
 
         try:

@@ -42,6 +42,7 @@ def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
                     ("options", name), found=f"{name} with format {file.options.format}",
                     allowed=f"{name} with format csv", advice="remove it",
                 )  # fmt: skip
+        yield from _store(file, document)
         return
     groups = {"usage_group_by": "usage/completions", "costs_group_by": "costs"}
     for name, report in groups.items():
@@ -49,6 +50,27 @@ def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
             yield document.error(
                 ("options", name), found=f"{name} without the report {report}",
                 allowed=f"{name} beside reports: [{report}]", advice="add the report or remove it",
+            )  # fmt: skip
+
+
+def _store(file: FileSourceFile, document: Document) -> Iterator[FileError]:
+    options = file.options
+    if options.path.startswith("s3://") and file.secret is None:
+        yield document.error(
+            (), found="no secret", allowed="a secret for sources on s3://",
+            advice="put access_key_id and secret_access_key as JSON into a secret and name it: secret: NAME",
+        )  # fmt: skip
+    if not options.remote and file.secret is not None:
+        yield document.error(
+            ("secret",), found="a secret for files below the tenant's folder",
+            allowed="a secret for gs:// and s3://", advice="remove it",
+        )  # fmt: skip
+    stores = {"region": ("s3://",), "endpoint": ("gs://", "s3://")}
+    for name, schemes in stores.items():
+        if getattr(options, name) and not options.path.startswith(schemes):
+            yield document.error(
+                ("options", name), found=f"{name} with path {options.path}",
+                allowed=f"{name} with {' or '.join(schemes)}", advice="remove it",
             )  # fmt: skip
 
 

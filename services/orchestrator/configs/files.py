@@ -12,6 +12,7 @@ from services.orchestrator.configs.scope_values import ScopeColumn, scope_column
 
 TABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*_?")
 COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
+OBJECTS: Final = re.compile(r"(?:gs|s3)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/(.*)", re.DOTALL)
 OWN_FOLDERS: Final = ("pipelines", "schemas", "secrets", "sources", "suites", "transforms")
 
 
@@ -149,6 +150,22 @@ class SourceKind(pydantic.BaseModel):
     kind: Literal["file", "openai"]
 
 
+def _address(value: str) -> str:
+    pattern = r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[A-Za-z0-9._~/\-]*)?"
+    if value and not re.fullmatch(pattern, value):
+        allowed = "http(s)://host/path without user, query or fragment"
+        raise Misread(allowed, "leave it out to use the provider's own")
+    return value
+
+
+def _object_path(value: str) -> str:
+    matched = OBJECTS.fullmatch(value)
+    if matched is None or {"", ".", ".."} & set(matched[1].split("/")):
+        allowed = "gs://bucket/glob or s3://bucket/glob without empty parts, `.` and `..`"
+        raise Misread(allowed, "or a path relative to the tenant's folder")
+    return value
+
+
 class FilePart(_Part):
     path: str
     format: Literal["csv", "ndjson", "parquet"]
@@ -157,10 +174,20 @@ class FilePart(_Part):
     quote: str = ""
     compression: Literal["none", "gzip", "zstd"] | None = None
     encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
+    manifest: Literal["aws", "azure"] | None = None
+    region: str = ""
+    endpoint: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the path is an address of an object store."""
+        return "://" in self.path
 
     @pydantic.field_validator("path")
     @classmethod
     def _below_the_folder(cls, value: str) -> str:
+        if "://" in value:
+            return _object_path(value)
         parts = value.split("/")
         if value.startswith(("/", "~")) or "\\" in value or {"", ".", ".."} & set(parts):
             raise Misread("a path relative to the tenant's folder, that stays in it")
@@ -168,6 +195,18 @@ class FilePart(_Part):
             folders = ", ".join(OWN_FOLDERS)
             raise Misread(f"a first folder written out, none of {folders}", "as in bills/*.csv")
         return value
+
+    @pydantic.field_validator("region")
+    @classmethod
+    def _a_region(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[a-z]{2}[a-z0-9-]{1,30}", value):
+            raise Misread("a region such as eu-west-1", "leave it out to have the store find it")
+        return value
+
+    @pydantic.field_validator("endpoint")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        return _address(value)
 
     @pydantic.field_validator("delimiter", "quote")
     @classmethod
@@ -192,11 +231,7 @@ class OpenAiPart(_Part):
     @pydantic.field_validator("base_url")
     @classmethod
     def _an_address(cls, value: str) -> str:
-        pattern = r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[A-Za-z0-9._~/\-]*)?"
-        if value and not re.fullmatch(pattern, value):
-            allowed = "http(s)://host/path without user, query or fragment"
-            raise Misread(allowed, "leave it out to use the provider's own")
-        return value
+        return _address(value)
 
     @pydantic.field_validator("reports", "usage_group_by", "costs_group_by")
     @classmethod
@@ -210,6 +245,7 @@ class FileSourceFile(_Part):
     """`sources/{id}.yml` of kind `file`."""
 
     kind: Literal["file"]
+    secret: Id | None = None
     options: FilePart
 
 

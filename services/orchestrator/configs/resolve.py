@@ -188,8 +188,8 @@ class _Work:
         options: FileOptions | OpenAiOptions
         if isinstance(file, FileSourceFile):
             options = FileOptions.model_validate(stated)
-            return SourceSpec(source_id=source, options=options)
-        options = OpenAiOptions.model_validate(stated)
+        else:
+            options = OpenAiOptions.model_validate(stated)
         return SourceSpec(source_id=source, secret=file.secret, options=options)
 
     def _source_file(self, document: Document, source: str) -> SourceFile:

@@ -55,6 +55,11 @@ ENCODINGS: Final = {
     "utf-16": source_pb2.TEXT_ENCODING_UTF_16,
     "latin-1": source_pb2.TEXT_ENCODING_LATIN_1,
 }
+MANIFESTS: Final = {
+    None: source_pb2.MANIFEST_KIND_UNSPECIFIED,
+    "aws": source_pb2.MANIFEST_KIND_AWS,
+    "azure": source_pb2.MANIFEST_KIND_AZURE,
+}
 
 
 class GrpcWorker:
@@ -151,6 +156,9 @@ def _source(spec: PipelineSpec) -> source_pb2.Source:
                 quote=options.quote,
                 compression=COMPRESSIONS[options.compression],
                 encoding=ENCODINGS[options.encoding],
+                manifest=MANIFESTS[options.manifest],
+                region=options.region,
+                endpoint=options.endpoint,
             )
         )
         return source

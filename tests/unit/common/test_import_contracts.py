@@ -22,6 +22,11 @@ APART = {
     "services.ingest.sources.http_pages": "HTTP",
     "services.ingest.sources.openai": "HTTP",
     "services.ingest.sources.opening": "chooses the reader of a request's source",
+    "services.ingest.stores.buckets": "object stores",
+    "services.ingest.stores.credentials": "Google's accounts",
+    "services.ingest.stores.object_store": "object stores",
+    "services.ingest.stores.store_failures": "object stores",
+    "services.ingest.stores.tunnel": "sockets",
     "services.orchestrator.active": "puts a leader together",
     "services.orchestrator.api.watches": "hands out cursors as page tokens",
 }

@@ -26,7 +26,9 @@ from services.ingest.ingestion import Ingestion, Tally
 from services.ingest.messages import chunk_message
 from services.ingest.requests import splitting_of, task_of
 from services.ingest.sink import MemorySink
+from services.ingest.sources.guard import guarded_backend
 from services.ingest.sources.opening import Sources
+from services.ingest.stores.buckets import Buckets
 
 CORPUS = Path(__file__).resolve().parents[2] / "data" / "corpus"
 FILES = yaml.safe_load(CORPUS.with_suffix(".yml").read_text())
@@ -54,7 +56,13 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
     shutil.copytree(CORPUS, root / "acme" / "corpus")
     with contextlib.closing(httpx.Client()) as http:
         secrets = Secrets([FileSecrets(root)], monotonic=time.monotonic)
-        yield Sources(root, secrets, http, allow_private_addresses=False)
+        buckets = Buckets(
+            proxy="http://127.0.0.1:9",
+            backend=guarded_backend(False),
+            http=http,
+            allow_private_addresses=False,
+        )
+        yield Sources(root, secrets, http, buckets, allow_private_addresses=False)
 
 
 def _columns(case: dict[str, Any]) -> list[pb.Column]:
