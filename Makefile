@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ENGINE := .venvs/engine
 GX := .venvs/gx
+PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench errors-doc fuzz gx gx-check
+.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench bench-quick bench-clean errors-doc fuzz gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -34,6 +35,11 @@ $(ENGINE)/.done: libs/local/engine/requirements.lock | $(VENV)/bin/uv
 $(GX)/.done: tests/gx/requirements.lock | $(VENV)/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(GX)
 	$(UV) pip install --quiet --python $(GX)/bin/python --require-hashes -r $<
+	@touch $@
+
+.venvs/bench-%/.done: bench/peers/%.lock | $(VENV)/bin/uv
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venvs/bench-$*
+	$(UV) pip install --quiet --python .venvs/bench-$*/bin/python --require-hashes -r $<
 	@touch $@
 
 demo: setup ## Two tenants' data through the whole mesh; BILL=path takes another bill
@@ -91,6 +97,14 @@ lock: $(VENV)/bin/uv ## Resolve all lock files anew: names, versions, hashes
 	$(UV) pip compile --quiet --python-version 3.11 --extra dev --extra local --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o libs/local/engine/requirements.lock libs/local/engine/requirements.in
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o tests/gx/requirements.lock tests/gx/requirements.in
+	for peer in $(PEERS); do $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o bench/peers/$$peer.lock bench/peers/$$peer.in || exit 1; done
 
-bench: setup ## Measure what the README states; writes bench/results/
-	$(BIN)/python -m bench.first_contact
+bench: setup ## Measure all that README.md and docs/performance.md state, 25 minutes; ONLY=worker,… measures a part
+	$(if $(ONLY),,$(BIN)/python -m bench.first_contact)
+	$(BIN)/python -m bench.performance $(if $(ONLY),--only $(ONLY))
+
+bench-quick: setup ## The main ratios on small data, 5 minutes; the last line has them
+	$(BIN)/python -m bench.performance --quick $(if $(ONLY),--only $(ONLY))
+
+bench-clean: ## Delete the generated data, up to 40 GB
+	rm -rf .bench

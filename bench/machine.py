@@ -1,8 +1,11 @@
-"""Names the machine that figures come from."""
+"""Names the machine that figures come from, and reads what its kernel counts of a process."""
 
 import os
 import platform
 from pathlib import Path
+from typing import Final
+
+TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 def described() -> str:
@@ -28,9 +31,32 @@ def resident_bytes(pid: int) -> int:
     return _kibibytes(Path(f"/proc/{pid}/status"), "VmRSS:") * 1024
 
 
+def peak_bytes(pid: int) -> int:
+    """Return the most resident memory that a process has had since it became this program."""
+    return _kibibytes(Path(f"/proc/{pid}/status"), "VmHWM:") * 1024
+
+
 def proportional_bytes(pid: int) -> int:
     """Return the resident memory of a process, pages shared with others in equal parts."""
     return _kibibytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") * 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process so far, in user and kernel mode, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and all below it that run now."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += map(int, children.read_text().split())
+            except OSError:
+                continue
+    return found
 
 
 def _kibibytes(file: Path, name: str) -> int:
