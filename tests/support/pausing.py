@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.support.eventually import eventually
 
 REACH_SECONDS = 20
+LATER = "later.clock"
+"""A file in `pauses` with the seconds by which PENDING streams are older than they are."""
 
 
 class Pause:

@@ -3,8 +3,9 @@
 Runs in the engine's environment: `python -m tests.support.pausing_engine PAUSES [engine's options]`.
 When it finds `PAUSES/t`, a write to table `t` has stored its rows and not committed them, a
 statement or call has made or dropped `t` and not yet its entry in the catalog, and a job with the
-id `t` has run and is not recorded. It says `PAUSES/t.reached`, and goes on once `PAUSES/t` is gone. PAUSES is its home as well, where DuckDB
-finds no extension that this machine's user has installed.
+id `t` has run and is not recorded. It says `PAUSES/t.reached`, and goes on once `PAUSES/t` is gone.
+PENDING streams are older by the seconds in `PAUSES/later.clock`. PAUSES is its home as well, where
+DuckDB finds no extension that this machine's user has installed.
 """
 
 import functools
@@ -12,6 +13,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from typing import Any
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.catalog.models import JobMeta, TableMeta
 from bqemulator.domain.events import DomainEvent, EventBus, TableDataChanged
+
+from libs.local.engine import lifetimes
+from tests.support.pausing import LATER
 
 POLL_SECONDS = 0.005
 
@@ -47,6 +52,11 @@ def stop_where_told(pauses: Path) -> None:
     def ran(_: DuckDBCatalogRepository, job: JobMeta) -> None:
         wait(job.job_id)
 
+    def now() -> float:
+        clock = pauses / LATER
+        return time.monotonic() + (float(clock.read_text()) if clock.exists() else 0)
+
+    lifetimes.now = now
     EventBus.publish = _after(changed, EventBus.publish)
     DuckDBCatalogRepository.create_table = _after(made, DuckDBCatalogRepository.create_table)
     DuckDBCatalogRepository.delete_table = _after(dropped, DuckDBCatalogRepository.delete_table)

@@ -34,10 +34,10 @@ def failed_append_keeps_offset() -> None:
     def perform(
         self: BigQueryWriteHandler, stream: WriteStream, rows: pa.Table, *args: int | None
     ) -> bytes:
-        if stream.stream_type not in STORED_AT_ONCE:
-            return bytes(append(self, stream, rows, *args))
         with stream.lock:
             try:
+                if stream.stream_type not in STORED_AT_ONCE:
+                    return bytes(append(self, stream, rows, *args))
                 with all_or_nothing(self, [stream]):
                     return bytes(append(self, stream, rows, *args))
             except STORING as error:

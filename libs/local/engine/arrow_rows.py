@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pyarrow as pa
 from bqemulator.api.routes import tabledata
 from bqemulator.catalog.models import TableMeta
@@ -14,12 +16,29 @@ def strict_arrow_rows() -> None:
     Stock drops unknown columns, stores nulls anywhere, and reads a column spelt in another case
     as all null.
     """
+    write_servicer.deserialize_arrow_rows = _read
     write_servicer._table_arrow_schema = _table_schema
     write_servicer._align_to_target = _aligned
 
 
 def _table_schema(table: TableMeta) -> pa.Schema:
     return tabledata._build_arrow_schema(tabledata._fields_raw_from_schema(table.schema_.fields))
+
+
+def _read(schema: bytes, batch: bytes) -> pa.Table:
+    """Return the rows of a request without copying them; raise ValueError if they are none."""
+    try:
+        columns = _schema(schema)
+        if not batch:
+            return columns.empty_table()
+        return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(batch), columns)])
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"Failed to parse Arrow record batch: {error}") from error
+
+
+@functools.lru_cache(64)
+def _schema(serialized: bytes) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(serialized))
 
 
 def _aligned(rows: pa.Table, target: pa.Schema) -> pa.Table:
@@ -34,7 +53,8 @@ def _column(rows: pa.Table, name: str | None, field: pa.Field) -> pa.Array:
     if name is None:
         column = pa.nulls(rows.num_rows, field.type)
     else:
-        column = rows.column(name).combine_chunks()
+        column = rows.column(name)
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if not field.nullable and column.null_count:
         raise ValueError(f"Field {field.name} is REQUIRED and has null values")
     if column.type == field.type:

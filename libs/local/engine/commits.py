@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import duckdb
 import grpc
@@ -17,7 +19,7 @@ from bqemulator.streaming.write_stream import WriteStream, WriteStreamState
 from bqemulator.versioning.snapshots import SnapshotManager
 from google.cloud.bigquery_storage_v1 import types
 
-STORING = (duckdb.Error, pa.ArrowException, DomainError)
+STORING = (duckdb.Error, pa.ArrowException, DomainError, OSError)
 """What storing rows may raise."""
 
 
@@ -54,7 +56,7 @@ def atomic_batch_commit() -> None:
 
 def refusal(error: Exception) -> DomainError:
     """Return what a client is told of an exception of STORING: wrong rows, or a failing database."""
-    if isinstance(error, (duckdb.OperationalError, duckdb.InternalError, InternalError)):
+    if isinstance(error, (duckdb.OperationalError, duckdb.InternalError, InternalError, OSError)):
         return InternalError(f"the rows were not stored: {error}")
     return ValidationError(f"the rows were not stored: {error}")
 
@@ -84,7 +86,7 @@ class _Kept:
     state: WriteStreamState
     next_offset: int
     row_count: int
-    buffer: tuple[pa.Table, ...]
+    buffer: Any
     listed_rows: int
 
     @classmethod
@@ -95,7 +97,7 @@ class _Kept:
             state=stream.state,
             next_offset=stream.next_offset,
             row_count=stream.row_count,
-            buffer=tuple(stream.buffer),
+            buffer=copy.copy(stream.buffer),
             listed_rows=listed.num_rows if listed is not None else 0,
         )
 
@@ -103,7 +105,7 @@ class _Kept:
         self.stream.state = self.state
         self.stream.next_offset = self.next_offset
         self.stream.row_count = self.row_count
-        self.stream.buffer[:] = self.buffer
+        self.stream.buffer = self.buffer
         listed = _listed(self.stream, handler)
         if listed is not None and listed.num_rows != self.listed_rows:
             same = listed.model_copy(update={"num_rows": self.listed_rows})

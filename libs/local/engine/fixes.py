@@ -26,6 +26,7 @@ from libs.local.engine.limits import duckdb_bounded
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
 from libs.local.engine.parameters import typed_parameters
+from libs.local.engine.pending_rows import abandoned_streams_end, pending_rows_in_files
 from libs.local.engine.refusal import Refused
 from libs.local.engine.results import old_results_freed
 from libs.local.engine.schemas import schema_of_sql_tables
@@ -41,10 +42,12 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         one_writer,
         halves_mended,
         no_copy_per_write,
-        atomic_batch_commit,
         strict_arrow_rows,
         rows_by_column_name,
+        pending_rows_in_files,
+        atomic_batch_commit,
         seal_after_append,
+        abandoned_streams_end,
         numeric_nine_digits,
         bignumeric_eighteen_digits,
         bignumeric_casts_exact,

@@ -11,7 +11,8 @@ MEMORY_LIMIT = "1GB"
 def duckdb_bounded() -> None:
     """Give DuckDB THREADS and MEMORY_LIMIT; stock takes every processor and most of the memory.
 
-    Larger sorts and joins go through files. Rows of PENDING streams wait outside DuckDB.
+    Larger sorts and joins go through files. Rows come in no order unless a statement asks for one,
+    as in BigQuery: storing them costs a fifth less. Rows of PENDING streams wait outside DuckDB.
     """
     apply = DuckDBEngine._apply_session_pragmas
 
@@ -19,5 +20,7 @@ def duckdb_bounded() -> None:
         apply(self)
         self.connection.execute(f"SET threads = {THREADS}")
         self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        self.connection.execute("SET preserve_insertion_order = false")
+        self.connection.execute("SET write_buffer_row_group_count = 1")
 
     DuckDBEngine._apply_session_pragmas = apply_limits

@@ -79,6 +79,8 @@ CLAIMS: Final = (
     Claim(fix="strict_arrow_rows", check=claims_on_writes.wrong_rows_are_refused),
     Claim(fix="rows_by_column_name", check=claims_on_writes.a_stream_outlives_a_new_column),
     Claim(fix="seal_after_append", check=claims_on_writes.a_seal_waits_for_an_append),
+    Claim(fix="pending_rows_in_files", check=claims_on_writes.what_waits_takes_no_memory),
+    Claim(fix="abandoned_streams_end", check=claims_on_writes.an_abandoned_stream_ends),
     Claim(fix="numeric_nine_digits", check=claims_on_values.a_bare_numeric_keeps_nine_digits),
     Claim(
         fix="bignumeric_eighteen_digits",

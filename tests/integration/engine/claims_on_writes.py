@@ -7,17 +7,18 @@ import http.client
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Final, cast
 
 import grpc
 import pyarrow as pa
-from google.api_core.exceptions import InvalidArgument
+from google.api_core.exceptions import InvalidArgument, NotFound
 from google.cloud.bigquery_storage_v1 import types
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, record
 from tests.support.appending import COMMITTED, PENDING, append, append_request, open_stream
 from tests.support.eventually import eventually
-from tests.support.pausing import Pause, paused
+from tests.support.pausing import LATER, Pause, paused
 
 REFUSED: Final = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 MORE_THAN_STOCK_TAKES: Final = 40
@@ -159,6 +160,61 @@ def a_stream_outlives_a_new_column(warehouse: Warehouse) -> None:
     assert warehouse.commit(table, [stream]).commit_time
     found = warehouse.rows("SELECT i, a, b FROM `{d}.t` ORDER BY i")
     assert found == [(1, None, None), (2, None, None), (3, "a", "b")]
+
+
+def what_waits_takes_no_memory(warehouse: Warehouse) -> None:
+    """After one stream of 35 MiB four more take less memory than one; all are committed."""
+    table = warehouse.table("t", ("i", "INT64"), ("s", "STRING"))
+    batches = [
+        record(i=range(n, n + 1000), s=[f"{n}" * 1024] * 1000) for n in range(1000, 10000, 1000)
+    ]
+    streams = [open_stream(warehouse.writer, table, PENDING) for _ in range(5)]
+    taken = []
+    for stream in streams:
+        assert _messages(append(warehouse.writer, stream, *batches)) == [""] * len(batches)
+        taken.append(_anonymous_bytes(warehouse))
+    assert [warehouse.seal(stream) for stream in streams] == [9000] * 5
+    assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`") == [(0,)]
+    assert warehouse.commit(table, streams).commit_time
+    found = "SELECT COUNT(*) AS n, COUNT(DISTINCT i) AS d, SUM(LENGTH(s)) AS c FROM `{d}.t`"
+    assert warehouse.rows(found) == [(45000, 9000, 45000 * 4096)]
+    assert taken[-1] - taken[0] < sum(batch.nbytes for batch in batches)
+
+
+def an_abandoned_stream_ends(warehouse: Warehouse) -> None:
+    """A PENDING one a day after it was opened, four hours after its seal; a journal never."""
+    table = warehouse.table("t", ("i", "INT64"))
+    journal = open_stream(warehouse.writer, table, COMMITTED)
+    opened = open_stream(warehouse.writer, table, PENDING)
+    (sealed,) = warehouse.stage(table, record(i=[1]))
+    with later(warehouse, hours=5):
+        young = open_stream(warehouse.writer, table, PENDING)
+        assert isinstance(failure_of(lambda: warehouse.seal(sealed)), NotFound)
+        assert _messages(append(warehouse.writer, opened, record(i=[2]))) == [""]
+    with later(warehouse, hours=25):
+        open_stream(warehouse.writer, table, PENDING)
+        assert isinstance(failure_of(lambda: warehouse.seal(opened)), NotFound)
+        assert warehouse.seal(young) == 0
+        assert warehouse.seal(journal) == 0
+
+
+@contextlib.contextmanager
+def later(warehouse: Warehouse, *, hours: int) -> Iterator[None]:
+    """Let streams be so much older inside the block."""
+    assert warehouse.engine.pauses is not None
+    clock = warehouse.engine.pauses / LATER
+    clock.write_text(str(hours * 3600), encoding="utf-8")
+    try:
+        yield
+    finally:
+        clock.unlink()
+
+
+def _anonymous_bytes(warehouse: Warehouse) -> int:
+    """Return the engine's memory that is no file's."""
+    status = Path(f"/proc/{warehouse.engine.process.pid}/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
 
 
 def _messages(answers: list[types.AppendRowsResponse]) -> list[str]:

@@ -26,7 +26,14 @@ from google.api_core.exceptions import (
 from google.cloud import bigquery
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, opened, record
-from tests.support.appending import COMMITTED, ONCE, append, append_request, open_stream
+from tests.support.appending import (
+    COMMITTED,
+    ONCE,
+    PENDING,
+    append,
+    append_request,
+    open_stream,
+)
 from tests.support.engine import (
     ROOT,
     Engine,
@@ -40,6 +47,8 @@ from tests.support.pausing import paused
 
 REFUSED = 2
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
+WAIT_IN_A_FILE = 600_000
+"""Rows of one integer that are too many to wait in memory."""
 
 
 @pytest.fixture(scope="module")
@@ -206,8 +215,11 @@ def test_without_space_on_disk_a_write_fails_and_can_be_repeated(stored: Warehou
     table = stored.table("t", ("i", "INT64"))
     (staged,) = stored.stage(table, record(i=[1]))
     journal = open_stream(stored.writer, table, COMMITTED)
+    large = open_stream(stored.writer, table, PENDING)
     with no_space(stored.engine):
         (answer,) = append(stored.writer, journal, record(i=[2]), offset=0)
+        assert answer.error.code == INTERNAL
+        (answer,) = append(stored.writer, large, record(i=range(WAIT_IN_A_FILE)), offset=0)
         assert answer.error.code == INTERNAL
         uncommitted = failure_of(lambda: stored.commit(table, [staged]))
         assert isinstance(uncommitted, InternalServerError)
@@ -217,6 +229,9 @@ def test_without_space_on_disk_a_write_fails_and_can_be_repeated(stored: Warehou
         assert afterwards.rows("SELECT i FROM `{d}.t`") == []
     (answer,) = append(stored.writer, journal, record(i=[2]), offset=0)
     assert not answer.error.code
+    (answer,) = append(stored.writer, large, record(i=range(WAIT_IN_A_FILE)), offset=0)
+    assert not answer.error.code
+    assert stored.seal(large) == WAIT_IN_A_FILE
     assert stored.commit(table, [staged]).commit_time
     stored.engine.kill()
     stored.engine.restart()
