@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import random
 import threading
 from collections.abc import Generator, Iterator
@@ -16,13 +17,18 @@ from libs.common.errors import ServiceError
 from services.ingest.chunks import Input
 from services.ingest.failures import (
     Cancelled,
+    ManifestInvalid,
     SourceChanged,
     SourceNotAllowed,
     SourceNotFound,
 )
+from services.ingest.sources.files import Files
 from services.ingest.stores import object_store
 from tests.contracts.store_bench import RUNNING, Bench, folder, google_bucket, s3_bucket
 from tests.support import object_servers
+from tests.unit.ingest.reading import columns, read_all, reading, splitting
+
+MANIFESTS = Path(__file__).parents[1] / "data" / "manifests"
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +247,47 @@ def test_a_plan_survives_being_told(bench: Bench) -> None:
     planned = only(bench, b"a\n1\n")
     told = Input(**dataclasses.asdict(planned))
     assert read(bench, told, 2, 4) == b"1\n"
+
+
+PERIOD = "exports/my-focus/{}/BILLING_PERIOD=2026-11"
+
+
+def test_a_manifest_names_the_files_of_its_delivery_wherever_they_are(bench: Bench) -> None:
+    data, metadata = PERIOD.format("data"), PERIOD.format("metadata")
+    said = json.loads((MANIFESTS / "aws_overwrite.json").read_text())
+    for name in ("my-focus-00001.csv", "my-focus-00002.csv", "my-focus-00003.csv"):
+        bench.put(f"{data}/{name}", b"id,cost\n1,2\n")
+    bench.put(f"{metadata}/my-focus-Manifest.json", json.dumps(said).encode())
+    source = Files(
+        store=bench.store, path=bench.at("exports/**/*-Manifest.json"), format="csv", manifest="aws"
+    )
+    found = read_all(source, columns("id", "cost"))
+    assert found.texts == [("1", "2")] * 2
+    assert [chunk.input.input_id for chunk in found.plan.chunks] == [
+        bench.at(f"{data}/my-focus-0000{n}.csv") for n in (1, 2)
+    ]
+    delivery = bench.at("exports/my-focus/BILLING_PERIOD=2026-11")
+    assert found.plan.deliveries == (delivery,)
+    assert {chunk.input.delivery for chunk in found.plan.chunks} == {delivery}
+    bench.delete(f"{data}/my-focus-00002.csv")
+    with pytest.raises(ManifestInvalid, match=r"my-focus-00002\.csv, which is not there"):
+        source.plan(splitting(columns("id", "cost")))
+
+
+def test_a_chunk_of_a_file_that_changed_after_the_plan_fails_and_mixes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "BLOCK", 64)
+    bench.put("a.csv", b"id,cost\n" + b"1,2\n" * 1000)
+    source = Files(store=bench.store, path=bench.at("*.csv"), format="csv", block_bytes=64)
+    wanted = columns("id", "cost")
+    first, *_ = source.plan(splitting(wanted, 2000)).chunks
+    batches = source.read(first, reading(wanted))
+    rows = next(batches).rows.rows()
+    bench.put("a.csv", b"id,cost\n" + b"3,4\n" * 1000)
+    with pytest.raises(SourceChanged):
+        rows += [row for batch in batches for row in batch.rows.rows()]
+    if bench.at("x") != "x":
+        assert set(rows) == {("1", "2")}, (
+            "a file is checked when it was read, an object at each read"
+        )

@@ -15,11 +15,13 @@ from services.ingest.chunks import (
     fewer,
 )
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
-from services.ingest.sources import json_file
+from services.ingest.sources import deliveries, json_file
 from services.ingest.sources.csv_file import CsvFile
 from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
+from services.ingest.sources.deliveries import Deliveries, Listed, counted
 from services.ingest.sources.headers import match
 from services.ingest.sources.json_file import JsonFile
+from services.ingest.sources.manifests import Kind
 from services.ingest.sources.parquet_file import ParquetFile
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Splitting
@@ -39,6 +41,7 @@ class Files:
 
     store: Where they are.
     path: A glob in the store.
+    manifest: Whose manifests the glob matches; None: it matches the files themselves.
     compression: Of every file; None means by the ending of its name.
     encoding: Of every file's text.
     block_bytes: What is read at once.
@@ -50,18 +53,25 @@ class Files:
     format: Literal["csv", "ndjson", "parquet"]
     dialect: Dialect = dataclasses.field(default_factory=Dialect)
     null_values: tuple[str, ...] = ()
+    manifest: Kind | None = None
     compression: Compression | None = None
     encoding: Encoding = "utf-8"
     block_bytes: int = BLOCK
     most_chunks: int = MOST_CHUNKS
 
     def plan(self, splitting: Splitting) -> Plan:
-        """Split every file that the glob matches, in order of path.
+        """Split every file that the glob matches, or that the newest manifests name, in order of path.
 
         Chunks are as large as asked for, or larger so that they are not too many.
         """
         cancelled = splitting.cancelled
-        inputs = self.store.find(self.path, cancelled)
+        found = Deliveries()
+        if self.manifest is not None:
+            found = deliveries.find(self.store, self.path, self.manifest, cancelled)
+            inputs = [file.input for file in found.files]
+        else:
+            inputs = self.store.find(self.path, cancelled)
+        listed = {file.input.input_id: file for file in found.files}
         least = sum(input_.size_bytes for input_ in inputs) // self.most_chunks
         wanted = dataclasses.replace(splitting, chunk_bytes=max(splitting.chunk_bytes, least))
         chunks: list[Chunk] = []
@@ -69,19 +79,31 @@ class Files:
         for input_ in inputs:
             if cancelled.is_set():
                 raise Cancelled
-            found, unknown = self._split(self.store.open(input_), input_, wanted)
-            chunks += found
+            cut, unknown = self._split_listed(input_, listed.get(input_.input_id), wanted)
+            chunks += cut
             extra |= dict.fromkeys(unknown)
-        if not chunks:
+        if not chunks and not found.names:
             raise SourceEmpty(f"{self.path}: no row in any file", source=self.path)
         whole = fewer(chunks, self._most(chunks), splitting.spec_hash)
-        return Plan(chunks=tuple(whole), extra_columns=tuple(extra))
+        return Plan(chunks=tuple(whole), extra_columns=tuple(extra), deliveries=found.names)
 
     def _most(self, chunks: Sequence[Chunk]) -> int:
         """Return how many chunks a plan may have: fewer where their headers are long."""
         headers = {chunk.part.header for chunk in chunks if isinstance(chunk.part, ByteRange)}
         sizes = (sum(len(name.encode()) + 6 for name in header) for header in headers)
         return max(1, min(self.most_chunks, HEADERS_BYTES // max((1, *sizes))))
+
+    def _split_listed(
+        self, input_: Input, of: Listed | None, splitting: Splitting
+    ) -> tuple[list[Chunk], tuple[str, ...]]:
+        """Split a file, which may have no row and must have as many as its manifest says, if one names it."""
+        try:
+            chunks, extra = self._split(self.store.open(input_), input_, splitting)
+        except SourceEmpty:
+            if of is None:
+                raise
+            chunks, extra = [], ()
+        return chunks if of is None else counted(chunks, of), extra
 
     def _split(
         self, blob: Blob, input_: Input, splitting: Splitting

@@ -13,6 +13,7 @@ from libs.common.errors import InvalidRequest
 from libs.common.secrets import Secrets
 from services.ingest.failures import SourceNotAllowed
 from services.ingest.sources.files import Files
+from services.ingest.sources.manifests import Kind
 from services.ingest.sources.openai import BUCKETS, OpenAi
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import Source
@@ -40,6 +41,11 @@ ENCODINGS: Final[dict[int, Encoding]] = {
     source_pb2.TEXT_ENCODING_LATIN_1: "latin-1",
 }
 
+MANIFESTS: Final[dict[int, Kind | None]] = {
+    source_pb2.MANIFEST_KIND_UNSPECIFIED: None,
+    source_pb2.MANIFEST_KIND_AWS: "aws",
+    source_pb2.MANIFEST_KIND_AZURE: "azure",
+}
 NOWHERE: Final = Reach()
 Pause: TypeAlias = Callable[[threading.Event, float], bool]
 
@@ -110,6 +116,7 @@ class Sources:
             format=FORMATS[options.format],
             dialect=dialect,
             null_values=tuple(options.null_values),
+            manifest=MANIFESTS[options.manifest],
             compression=COMPRESSIONS[options.compression],
             encoding=ENCODINGS[options.encoding],
         )
@@ -170,7 +177,8 @@ def _refuse_unknown(options: source_pb2.FileSource) -> None:
             wrong[f"source.file.{name}"] = (
                 f"found {name} with parquet, whose files say it themselves; leave it unset"
             )
-    if options.manifest:
-        wrong["source.file.manifest"] = f"found {options.manifest}; allowed is nothing yet"
+    if options.manifest not in MANIFESTS:
+        kinds = ", ".join(map(str, MANIFESTS))
+        wrong["source.file.manifest"] = f"found {options.manifest}; allowed are {kinds}"
     if wrong:
         raise InvalidRequest(wrong)
