@@ -35,6 +35,8 @@ class TargetColumn:
     """A column that rows are held to. `type` has no parameters; unset ones are None.
 
     `whole_digits` and `fraction_digits` are set for decimals, `max_length` for STRING(n), BYTES(n).
+    `epoch_micros` is how many microseconds one is of what the column's numbers count from 1970, 0
+    where numbers are no times. `truncates` is whether digits of a second beyond the sixth are cut off.
     """
 
     name: str
@@ -44,6 +46,8 @@ class TargetColumn:
     whole_digits: int = 0
     fraction_digits: int = 0
     max_length: int | None = None
+    epoch_micros: int = 0
+    truncates: bool = False
 
     @classmethod
     def parse(cls, name: str, type_: str, mode: str = "NULLABLE") -> Self:

@@ -4,29 +4,33 @@ import dataclasses
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import polars as pl
 import pyarrow as pa
 
-from libs.common.lineage import (
-    LINEAGE,
-    PlatformColumn,
-    quarantine_columns,
-    staging_columns,
-    target_columns,
-)
+from libs.common.lineage import LINEAGE, quarantine_columns, staging_columns, target_columns
 from services.ingest.casting.cast import CastBatch, cast
+from services.ingest.casting.typed import texts_of
 from services.ingest.chunks import Chunk
 from services.ingest.columns import TargetColumn, lineage_column
 from services.ingest.failures import Cancelled, DeadlinePassed
-from services.ingest.money import MoneyTally, tallies
-from services.ingest.rules import MOST_SAMPLES, Rule, evaluate, samples
+from services.ingest.landing import Constants, assembled
+from services.ingest.money import MoneyCells, MoneyTally, tallies
+from services.ingest.rules import MOST_SAMPLES, RowRules, Rule, samples
 from services.ingest.sink import Sink, SinkStream
 from services.ingest.sources.source import RawBatch, Reading, Reject, Source
+from services.ingest.verdicts import Verdicts, scope_text
 
 LONGEST_RAW: Final = 1024 * 1024
+"""Bytes of a row's text that quarantine keeps."""
+
+LONGEST_SCOPE: Final = 4096
+"""Characters of a row's scope that quarantine keeps: no run's scope is longer."""
+
+LANDED: Final = "landed"
+QUARANTINED: Final = "quarantined"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +88,22 @@ class Ingestion:
         self._task = task
         self._sink = sink
         self._now = now
-        self._declared = [column.platform() for column in task.columns]
-        self._by_name = {c.name: c for c in task.columns} | {
-            c.name: lineage_column(c) for c in LINEAGE
+        declared = [column.platform() for column in task.columns]
+        self._columns = {
+            LANDED: (staging_columns if task.staging else target_columns)(declared),
+            QUARANTINED: quarantine_columns(declared),
         }
+        self._constants = Constants(_constants(task))
+        self._rules = RowRules(
+            task.rules,
+            {c.name: c for c in task.columns} | {c.name: lineage_column(c) for c in LINEAGE},
+        )
+        asked = {
+            *(column for column, _ in task.scope),
+            *task.key_columns,
+            *(name for rule in task.rules for name in rule.columns),
+        }
+        self._lineage_asked = [column.name for column in LINEAGE if column.name in asked]
         self._streams: dict[str, SinkStream] = {}
         self._cancelled = threading.Event()
         self.tally = Tally(
@@ -122,16 +138,18 @@ class Ingestion:
             raise DeadlinePassed("limits.timeout has passed while the chunk was read")
 
     def _finish(self) -> Tally:
-        for key, stream in self._streams.items():
-            name, count = stream.finish()
-            said = (
-                self.tally.landed_row_count if key == "landed" else self.tally.quarantined_row_count
+        said = {
+            LANDED: self.tally.landed_row_count,
+            QUARANTINED: self.tally.quarantined_row_count,
+        }
+        names = {}
+        for table, stream in self._streams.items():
+            names[table], count = stream.finish()
+            assert count == said[table], (
+                f"{names[table]} has {count} rows, {said[table]} were appended"
             )
-            assert count == said, f"{name} has {count} rows, {said} were appended"
-            if key == "landed":
-                self.tally.stream = name
-            else:
-                self.tally.quarantine_stream = name
+        self.tally.stream = names.get(LANDED, "")
+        self.tally.quarantine_stream = names.get(QUARANTINED, "")
         return self.tally
 
     def _batch(self, batch: RawBatch) -> None:
@@ -148,199 +166,160 @@ class Ingestion:
     def _rows(self, batch: RawBatch) -> None:
         found = cast(batch.rows, self._task.columns)
         self.tally.coerced.update(found.coerced)
-        frame = found.frame.with_columns(self._lineage(batch.row_numbers))
-        reasons = {index: list(texts) for index, texts in found.reasons.items()}
-        for index, column in found.blame.items():
-            self._blame("CAST", column, [index])
-        self._scope(frame, reasons)
-        self._keys(frame, reasons)
-        self._rules(frame, reasons)
-        bad = sorted(reasons)
-        lands = ~pl.int_range(frame.height, eager=True).is_in(bad)
         for name, money in self.tally.money.items():
-            money.add(found.plain[name], batch.rows[name], lands, found.frame[name])
-        self._land(frame.filter(lands))
-        if bad:
-            self._quarantine(batch, found, frame, bad, reasons)
+            odd = [m.text for m in found.misfits if m.column.name == name]
+            money.read_cells(found.frame[name], odd)
+        frame = self._with_lineage(found.frame, batch.row_numbers)
+        verdicts = self._judge(found, frame)
+        self.tally.quarantine_counts.update(verdicts.blamed)
+        if not verdicts.reasons:
+            self._land(frame, batch.row_numbers)
+            return
+        lands = verdicts.whole(frame.height)
+        self._land(frame.filter(lands), batch.row_numbers.filter(lands))
+        self._quarantine(batch, frame, verdicts.reasons)
 
-    def _lineage(self, numbers: pl.Series) -> list[pl.Series | pl.Expr]:
-        task = self._task
-        constants = {
-            "_tenant_id": task.tenant,
-            "_pipeline_id": task.pipeline,
-            "_run_id": task.run,
-            "_chunk_id": task.chunk.chunk_id,
-            "_source": task.chunk.input.input_id,
-        }
-        moment = task.ingest_time.astimezone(dt.UTC)
-        return [
-            *(pl.lit(value).alias(name) for name, value in constants.items()),
-            numbers.alias("_row_number"),
-            pl.lit(task.snapshot, dtype=pl.Int64).alias("_snapshot"),
-            pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
-            pl.lit(moment.date()).alias("ingestion_date"),
-        ]
+    def _with_lineage(self, frame: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
+        """Return rows with the columns of lineage that scope, keys or rules name."""
+        if not self._lineage_asked:
+            return frame
+        return frame.with_columns(
+            numbers.alias(name) if name == "_row_number" else self._constants.literal(name)
+            for name in self._lineage_asked
+        )
 
-    def _scope(self, frame: pl.DataFrame, reasons: dict[int, list[str]]) -> None:
-        """Rows outside the scope, or with NULL in it, do not land."""
+    def _judge(self, found: CastBatch, frame: pl.DataFrame) -> Verdicts:
+        """Decide which rows land. Rules look at those that are whole by then."""
+        verdicts = Verdicts()
+        verdicts.misfits(found.misfits)
+        verdicts.too_large(found.frame)
         for column, values in self._task.scope:
-            texts = scope_text(frame[column])
-            inside = texts.is_in(list(values)).fill_null(value=False)
-            outside = [i for i in (~inside).arg_true().to_list() if i not in reasons]
-            for index in outside:
-                shown = f"found {texts[index] or 'nothing'}; allowed is the run's scope"
-                reasons[index] = [f"SCOPE {column}: {shown} {', '.join(values[:10])}"]
-            self._blame("SCOPE", column, outside)
-
-    def _keys(self, frame: pl.DataFrame, reasons: dict[int, list[str]]) -> None:
+            verdicts.scope(frame, column, values)
         for column in self._task.key_columns:
-            absent = [i for i in frame[column].is_null().arg_true().to_list() if i not in reasons]
-            for index in absent:
-                reasons[index] = [f"NULL_KEY {column}: found nothing; allowed is a value"]
-            self._blame("NULL_KEY", column, absent)
+            verdicts.key(frame, column)
+        if self._task.rules:
+            self._count_rules(frame, verdicts)
+        return verdicts
 
-    def _rules(self, frame: pl.DataFrame, reasons: dict[int, list[str]]) -> None:
+    def _count_rules(self, frame: pl.DataFrame, verdicts: Verdicts) -> None:
         """Count every rule over the rows that would land; those of quarantining rules do not."""
-        whole = pl.Series([i for i in range(frame.height) if i not in reasons], dtype=pl.UInt32)
-        kept = frame[whole] if reasons else frame
-        for rule in self._task.rules:
-            outcome = evaluate(rule, kept, self._by_name)
+        lands = verdicts.whole(frame.height)
+        kept = frame.filter(lands) if verdicts.reasons else frame
+        indexes = lands.arg_true()
+        for rule, outcome in zip(self._task.rules, self._rules.evaluate(kept), strict=True):
             counted = self.tally.rules[rule.rule_id]
             counted.element_count += kept.height
             counted.missing_count += outcome.missing_count
-            counted.unexpected_count += int(outcome.unexpected.sum())
-            if len(counted.samples) < MOST_SAMPLES:
+            unexpected_count = int(outcome.unexpected.sum())
+            counted.unexpected_count += unexpected_count
+            if unexpected_count and len(counted.samples) < MOST_SAMPLES:
                 shown = samples(kept, rule, outcome.unexpected)
                 counted.samples |= dict.fromkeys(shown[: MOST_SAMPLES - len(counted.samples)])
-            if rule.quarantines:
-                broken = whole.filter(outcome.unexpected).to_list()
-                for index in broken:
-                    about = ",".join(rule.columns)
-                    reasons.setdefault(index, []).append(f"RULE {about}: {rule.expectation_type}")
-                self._blame("RULE", rule.columns[0], broken)
+            if unexpected_count and rule.quarantines:
+                broken = indexes.filter(outcome.unexpected).to_list()
+                verdicts.broken(rule.columns, rule.expectation_type, broken)
 
-    def _blame(self, kind: str, column: str, indexes: Sequence[int]) -> None:
-        if indexes:
-            self.tally.quarantine_counts[kind, column] += len(indexes)
-
-    def _land(self, frame: pl.DataFrame) -> None:
+    def _land(self, frame: pl.DataFrame, numbers: pl.Series) -> None:
         if not frame.height:
             return
         if self._task.scope:
-            column = self._task.scope[0][0]
-            for value, count in scope_text(frame[column]).value_counts().iter_rows():
+            counts = frame[self._task.scope[0][0]].value_counts(name="count")
+            texts = scope_text(counts.to_series(0)).to_list()
+            for value, count in zip(texts, counts["count"], strict=True):
                 self.tally.scope_counts[str(value)] += count
-        columns = (staging_columns if self._task.staging else target_columns)(self._declared)
-        self._append("landed", self._task.table, columns, frame)
+        for name, money in self.tally.money.items():
+            money.land(frame[name])
+        self._append(LANDED, frame, numbers)
         self.tally.landed_row_count += frame.height
 
-    def _append(
-        self, key: str, table: str, columns: Sequence[PlatformColumn], frame: pl.DataFrame
-    ) -> None:
-        if key not in self._streams:
-            self._streams[key] = self._sink.open(table, columns, self._cancelled)
-        attempt = pl.lit(self._task.chunk_attempt, dtype=pl.Int64).alias("_attempt")
-        ordered = frame.with_columns(attempt).select(column.name for column in columns)
-        self._streams[key].append(arrow(ordered))
-
     def _quarantine(
-        self,
-        batch: RawBatch,
-        found: CastBatch,
-        frame: pl.DataFrame,
-        bad: Sequence[int],
-        reasons: dict[int, list[str]],
+        self, batch: RawBatch, frame: pl.DataFrame, reasons: Mapping[int, list[str]]
     ) -> None:
-        rows = frame[list(bad)].select(column.name for column in LINEAGE)
-        scope = self._scope_of(frame[list(bad)])
-        money = [
-            series
-            for column in self._task.columns
-            if column.money
-            for series in (
-                found.plain[column.name].gather(list(bad)).alias(column.name),
-                batch.rows[column.name].gather(list(bad)).alias(f"{column.name}__text"),
-            )
-        ]
-        raw = [text[:LONGEST_RAW] for text in batch.raw_rows(bad)]
-        self._quarantined(rows, scope, [reasons[i] for i in bad], raw, money)
-
-    def _scope_of(self, frame: pl.DataFrame) -> list[str | None]:
-        if not self._task.scope:
-            return [None] * frame.height
-        texts = scope_text(frame[self._task.scope[0][0]]).to_list()
-        return [text if text is None else self._scope_name(text) for text in texts]
+        lost = sorted(reasons)
+        scope: Sequence[str | None] = [None] * len(lost)
+        if self._task.scope:
+            texts = scope_text(frame[self._task.scope[0][0]].gather(lost)).to_list()
+            scope = [text if text is None else self._scope_name(text) for text in texts]
+        money = {
+            name: MoneyCells.of(texts_of(batch.rows[name].gather(lost)))
+            for name in self.tally.money
+        }
+        self._append_quarantined(
+            batch.row_numbers.gather(lost),
+            scope,
+            [reasons[index] for index in lost],
+            batch.raw_rows(lost),
+            money,
+        )
 
     def _scope_name(self, value: str) -> str:
         """Return a value of the scope's first column with the one value of each other column."""
-        return "/".join([value, *(values[0] for _, values in self._task.scope[1:])])
+        shown = value[:LONGEST_SCOPE]
+        return "/".join([shown, *(values[0] for _, values in self._task.scope[1:])])
 
     def _reject(self, rejects: Sequence[Reject]) -> None:
-        numbers = pl.Series([reject.row_number for reject in rejects], dtype=pl.Int64)
-        rows = pl.DataFrame({"_row_number": numbers}).with_columns(self._lineage(numbers))
-        rows = rows.select(column.name for column in LINEAGE)
         by_source = bool(self._task.scope) and self._task.scope[0][0] == "_source"
         name = self._scope_name(self._task.chunk.input.input_id) if by_source else None
-        scope = [name] * len(rejects)
         for reject in rejects:
-            self._blame(reject.kind, "", [0])
-        absent = [None] * len(rejects)
-        money = [
-            pl.Series(name, absent, dtype=pl.String)
-            for column in self._task.columns
-            if column.money
-            for name in (column.name, f"{column.name}__text")
-        ]
+            self.tally.quarantine_counts[reject.kind, ""] += 1
         for tally in self.tally.money.values():
             tally.unparsable_count += len(rejects)
-        texts = [[f"{reject.kind}: {reject.detail}"] for reject in rejects]
-        self._quarantined(rows, scope, texts, [r.raw[:LONGEST_RAW] for r in rejects], money)
+        unknown = MoneyCells.of([None] * len(rejects))
+        self._append_quarantined(
+            pl.Series([reject.row_number for reject in rejects], dtype=pl.Int64),
+            [name] * len(rejects),
+            [[f"{reject.kind}: {reject.detail}"] for reject in rejects],
+            [reject.raw for reject in rejects],
+            dict.fromkeys(self.tally.money, unknown),
+        )
 
-    def _quarantined(
+    def _append_quarantined(
         self,
-        rows: pl.DataFrame,
+        numbers: pl.Series,
         scope: Sequence[str | None],
         reasons: Sequence[Sequence[str]],
         raw: Sequence[str],
-        money: Sequence[pl.Series],
+        money: Mapping[str, MoneyCells],
     ) -> None:
-        amounts = [_as_amount(s) if not s.name.endswith("__text") else s for s in money]
-        frame = rows.with_columns(
-            pl.Series("_scope", list(scope), dtype=pl.String),
-            pl.Series("reasons", [list(texts) for texts in reasons], dtype=pl.List(pl.String)),
-            pl.Series("raw_row", list(raw), dtype=pl.String),
-            *amounts,
+        for name, cells in money.items():
+            self.tally.money[name].lose(cells)
+        frame = pl.DataFrame(
+            [
+                pl.Series("_scope", list(scope), dtype=pl.String),
+                pl.Series("reasons", [list(texts) for texts in reasons], dtype=pl.List(pl.String)),
+                pl.Series("raw_row", [_cut(text) for text in raw], dtype=pl.String),
+                *(series for name, cells in money.items() for series in cells.columns(name)),
+            ]
         )
-        columns = quarantine_columns(self._declared)
-        self._append("quarantined", self._task.quarantine_table, columns, frame)
+        self._append(QUARANTINED, frame, numbers)
         self.tally.quarantined_row_count += frame.height
 
-
-def _as_amount(plain: pl.Series) -> pl.Series:
-    """Return plain texts as BIGNUMERIC; null where one does not fit."""
-    column = TargetColumn.parse(plain.name, "BIGNUMERIC")
-    return cast(pl.DataFrame({plain.name: plain}), [column]).frame[plain.name]
-
-
-def scope_text(values: pl.Series) -> pl.Series:
-    """Return scope values as the texts that scopes are written in: moments in UTC, to the microsecond."""
-    if isinstance(values.dtype, pl.Datetime):
-        return values.dt.to_string("%Y-%m-%d %H:%M:%S%.6f").str.strip_suffix(".000000")
-    return values.cast(pl.String)
+    def _append(self, table: str, frame: pl.DataFrame, numbers: pl.Series) -> None:
+        columns = self._columns[table]
+        if table not in self._streams:
+            name = self._task.table if table == LANDED else self._task.quarantine_table
+            self._streams[table] = self._sink.open(name, columns, self._cancelled)
+        self._streams[table].append(assembled(columns, frame, numbers, self._constants))
 
 
-def arrow(frame: pl.DataFrame) -> pa.Table:
-    """Return a frame as Arrow with plain strings, in the frame's column order."""
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    fields = [pa.field(f.name, _plain(f.type)) for f in table.schema]
-    return table.cast(pa.schema(fields))
+def _constants(task: Task) -> dict[str, pa.Scalar]:
+    """Return the columns that are the same for every row of a try of a chunk."""
+    moment = task.ingest_time.astimezone(dt.UTC)
+    return {
+        "_tenant_id": pa.scalar(task.tenant),
+        "_pipeline_id": pa.scalar(task.pipeline),
+        "_run_id": pa.scalar(task.run),
+        "_chunk_id": pa.scalar(task.chunk.chunk_id),
+        "_source": pa.scalar(task.chunk.input.input_id),
+        "_snapshot": pa.scalar(task.snapshot, pa.int64()),
+        "_ingested_at": pa.scalar(moment, pa.timestamp("us", "UTC")),
+        "ingestion_date": pa.scalar(moment.date()),
+        "_attempt": pa.scalar(task.chunk_attempt, pa.int64()),
+    }
 
 
-def _plain(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_large_string(type_):
-        return pa.string()
-    if pa.types.is_large_binary(type_):
-        return pa.binary()
-    if pa.types.is_large_list(type_) or pa.types.is_list(type_):
-        return pa.list_(_plain(type_.value_type))
-    return type_
+def _cut(text: str) -> str:
+    """Return as much of a text as quarantine keeps."""
+    if len(text) <= LONGEST_RAW // 4:
+        return text
+    return text.encode()[:LONGEST_RAW].decode(errors="ignore")

@@ -5,15 +5,44 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from libs.common.money import total
-from services.ingest.casting.types import trimmed
+from services.ingest.casting.exact import decimal_text, to_decimal, trimmed
 from services.ingest.columns import TargetColumn
 
+LONGEST_TEXT = 4096
+"""Characters of a money cell that quarantine keeps: a number has no more than 200."""
 
-def exact_sum(texts: Iterable[str | None]) -> Decimal:
-    """Return the sum of plain decimal texts; nulls are nothing."""
-    return total(Decimal(text) for text in texts if text is not None)
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MoneyCells:
+    """Cells of a money column as the source has them, those of a few rows."""
+
+    texts: pl.Series
+    plain: pl.Series
+    """(n,) Numbers as plain decimal texts, whatever fits the column; null where a cell is none."""
+
+    @classmethod
+    def of(cls, texts: Iterable[str | None]) -> "MoneyCells":
+        cells = pl.Series(list(texts), dtype=pl.String)
+        return cls(cells, decimal_text(trimmed(cells)))
+
+    @property
+    def amounts(self) -> list[Decimal]:
+        """The numbers among them."""
+        return [Decimal(text) for text in self.plain.drop_nulls()]
+
+    @property
+    def unparsable_count(self) -> int:
+        """How many are there and no number."""
+        return int((trimmed(self.texts).is_not_null() & self.plain.is_null()).sum())
+
+    def columns(self, name: str) -> tuple[pl.Series, pl.Series]:
+        """Return the two columns that quarantine has for a money column."""
+        number = to_decimal(self.plain, TargetColumn.parse(name, "BIGNUMERIC"))
+        return number.alias(name), self.texts.str.head(LONGEST_TEXT).alias(f"{name}__text")
 
 
 @dataclasses.dataclass(slots=True)
@@ -28,34 +57,38 @@ class MoneyTally:
     quarantined_row_count: int = 0
     """Quarantined rows whose number is not 0."""
 
-    def add(self, plain: pl.Series, cells: pl.Series, lands: pl.Series, typed: pl.Series) -> None:
-        """Count a batch.
+    def read_cells(self, typed: pl.Series, misfits: Sequence[str | None]) -> None:
+        """Count a batch as it was read.
 
         Args:
-            plain: (n,) numbers as plain text, null where the cell is no number.
-            cells: (n,) the source's texts.
-            lands: (n,) which rows land.
-            typed: (n,) the column as it lands.
+            typed: (n,) the cells that fit, null elsewhere.
+            misfits: Texts of the others.
         """
-        self.read = total((self.read, exact_sum(plain)))
-        self.landed = total((self.landed, sum_typed(typed.filter(lands))))
-        lost = ~lands
-        away = [Decimal(text) for text in plain.filter(lost).drop_nulls()]
-        self.quarantined = total((self.quarantined, *away))
-        self.quarantined_row_count += sum(map(bool, away))
-        there = pl.select(trimmed(pl.lit(cells))).to_series().is_not_null()
-        self.unparsable_count += int((lost & there & plain.is_null()).sum())
+        odd = MoneyCells.of(misfits).amounts if misfits else []
+        self.read = total((self.read, sum_typed(typed), *odd))
+
+    def land(self, typed: pl.Series) -> None:
+        """Count the cells of rows that land."""
+        self.landed = total((self.landed, sum_typed(typed)))
+
+    def lose(self, cells: MoneyCells) -> None:
+        """Count the cells of rows that are quarantined."""
+        self.quarantined = total((self.quarantined, *cells.amounts))
+        self.quarantined_row_count += sum(map(bool, cells.amounts))
+        self.unparsable_count += cells.unparsable_count
 
 
 def sum_typed(values: pl.Series) -> Decimal:
-    """Return the exact sum of a Decimal column: whole and fraction apart, so that nothing overflows."""
-    found = values.drop_nulls()
-    if not len(found):
+    """Return the exact sum of a Decimal column, in as many digits as it takes."""
+    assert isinstance(values.dtype, pl.Decimal)
+    least, most = values.min(), values.max()
+    if not isinstance(least, Decimal) or not isinstance(most, Decimal):
         return Decimal(0)
-    largest = found.abs().max()
-    if isinstance(largest, Decimal) and largest * len(found) < Decimal(10) ** 18:
-        return Decimal(str(found.sum()))
-    return exact_sum(str(value) for value in found.to_list())
+    scale = values.dtype.scale
+    if max(abs(least), abs(most)) * len(values) < Decimal(10) ** (37 - scale):
+        return Decimal(str(values.sum()))
+    wide = values.to_arrow().cast(pa.decimal256(76, scale))
+    return Decimal(pc.sum(wide).as_py())
 
 
 def tallies(columns: Sequence[TargetColumn]) -> dict[str, MoneyTally]:

@@ -81,17 +81,42 @@ def check(rule: Rule, columns: Mapping[str, TargetColumn]) -> None:
         raise ValueError(f"{text} ({str(error).splitlines()[0][:200]})") from error
 
 
+class RowRules:
+    """Rules over columns of a schema, all of them looked at in one go over a batch."""
+
+    def __init__(self, rules: Sequence[Rule], columns: Mapping[str, TargetColumn]) -> None:
+        """Raise ValueError for a rule whose bounds are no values of its column's type."""
+        self._looks = [
+            look
+            for index, rule in enumerate(rules)
+            for look in (
+                _left_out(rule).alias(f"left_out_{index}"),
+                _holds(rule, columns).fill_null(value=False).alias(f"holds_{index}"),
+            )
+        ]
+        floats = {n for rule in rules for n in rule.columns if columns[n].type == "FLOAT64"}
+        self._numbers = [pl.col(name).fill_nan(None) for name in sorted(floats)]
+
+    def evaluate(self, frame: pl.DataFrame) -> list[Outcome]:
+        """Evaluate over typed rows. Null counts as Great Expectations counts it, NaN as null."""
+        if not self._looks:
+            return []
+        rows = frame.with_columns(self._numbers) if self._numbers else frame
+        found = rows.select(self._looks).get_columns()
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [
+            Outcome(unexpected=~holds & ~left_out, missing_count=int(left_out.sum()))
+            for left_out, holds in pairs
+        ]
+
+
 def evaluate(rule: Rule, frame: pl.DataFrame, columns: Mapping[str, TargetColumn]) -> Outcome:
-    """Evaluate a rule over typed rows. Null counts as Great Expectations counts it, NaN as null."""
-    floats = [name for name in rule.columns if columns[name].type == "FLOAT64"]
-    frame = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
-    left_out = frame.select(_left_out(rule).alias("x")).to_series()
-    holds = frame.select(_holds(rule, columns).fill_null(value=False).alias("h")).to_series()
-    unexpected = ~holds & ~left_out
-    return Outcome(unexpected=unexpected, missing_count=int(left_out.sum()))
+    """Evaluate one rule over typed rows."""
+    return RowRules([rule], columns).evaluate(frame)[0]
 
 
 def _left_out(rule: Rule) -> pl.Expr:
+    """Return an expression of the rows' height."""
     first = pl.col(rule.columns[0])
     if rule.predicate in {Predicate.NOT_BE_NULL, Predicate.BE_NULL}:
         return first.is_null() & pl.lit(value=False)

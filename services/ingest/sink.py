@@ -13,6 +13,9 @@ from services.ingest.failures import Cancelled
 
 LOOK_SECONDS: Final = 0.01
 
+LARGEST_ROW: Final = 8 * 1024 * 1024 - 64 * 1024
+"""Bytes of a row that an append takes; lineage and what a request says of itself come on top."""
+
 
 class SinkUnavailable(Unavailable):
     """The sink does not answer."""
@@ -24,7 +27,11 @@ class SinkStream(Protocol):
     """One stream of one table. Calls block, and raise Cancelled once the chunk is cancelled."""
 
     def append(self, rows: pa.Table) -> None:
-        """Append rows; waits while too many requests are unanswered. Raises ServiceError."""
+        """Append rows of at most LARGEST_ROW; waits while too many requests are unanswered.
+
+        Raises:
+            ServiceError: the sink failed.
+        """
 
     def finish(self) -> tuple[str, int]:
         """Finalize the stream; return its name and its number of rows.

@@ -24,8 +24,9 @@ from libs.common.errors import ServiceError, Unavailable
 from libs.common.lineage import PlatformColumn
 from services.ingest.bigquery_sink import BigQuerySink
 from services.ingest.failures import Cancelled
-from services.ingest.ingestion import arrow
-from services.ingest.sink import MemorySink, Sink, SinkStream
+from services.ingest.landing import arrow
+from services.ingest.sink import LARGEST_ROW, MemorySink, Sink, SinkStream
+from services.ingest.verdicts import COLUMN_BYTES
 from tests.integration.bigquery.proxy import proxied
 from tests.support.engine import Engine, start_engine
 
@@ -203,6 +204,15 @@ def test_a_batch_of_many_requests_lands_whole(place: Place) -> None:
     name, count = stream.finish()
     assert count == 2_000
     assert [row["n"] for row in place.rows(name)] == list(range(2_000))
+
+
+def test_the_largest_row_lands_among_others(place: Place) -> None:
+    stream = place.open()
+    text = "x" * (LARGEST_ROW - COLUMN_BYTES * len(COLUMNS))
+    stream.append(table_of({**EMPTY, "n": 1}, {**EMPTY, "n": 2, "text": text}, {**EMPTY, "n": 3}))
+    name, count = stream.finish()
+    assert count == 3
+    assert [len(row["text"] or "") for row in place.rows(name)] == [0, len(text), 0]
 
 
 def test_a_stream_without_rows_is_finished_with_none(place: Place) -> None:

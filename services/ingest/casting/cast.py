@@ -1,104 +1,112 @@
-"""Casts a batch of texts to the schema; what does not fit is named, never changed."""
+"""Casts a batch to the schema; what does not fit is named, never changed.
+
+The fast caster proposes, the exact caster disposes: where `proposals` has no value for a text, the
+text goes to `exact`, and only there.
+"""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
-from services.ingest.casting.types import (
-    CASTS,
-    REPEATED_STRING,
-    allowed,
-    decimal_text,
-    to_decimal,
-    trimmed,
-)
+from services.ingest.casting.exact import allowed, cast_exactly, coercions
+from services.ingest.casting.proposals import propose
+from services.ingest.casting.typed import taken, texts_of
 from services.ingest.columns import TargetColumn
 
 LONGEST_SHOWN: Final = 80
-COERCED: Final = {"INT64": r"\.0*$", "BOOL": r"^[01]$", "DATE": r"[ T]"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """A cell that is there and does not fit, or is absent and REQUIRED (`text` is None then)."""
+
+    row: int
+    column: TargetColumn
+    text: str | None
+
+    @property
+    def reason(self) -> str:
+        found = "nothing" if self.text is None else repr(self.text[:LONGEST_SHOWN])
+        return f"CAST {self.column.name}: found {found}; allowed is {allowed(self.column)}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CastBatch:
     """A batch in the schema's types.
 
-    frame: (n, c) one column per schema column; cells that do not fit are null.
-    reasons: By index of the row, sentences `CAST {column}: found … allowed …`. Rows not named are whole.
-    blame: By index of the row, the first column that does not fit.
-    plain: For each money column, (n,) numbers as plain decimal text, null where it is no number.
-    coerced: Cells coerced without loss, by (column, kind).
+    frame: (n, c) one column per schema column; cells that do not fit are null, absent lists are empty.
+    misfits: By column in the schema's order, then by row. Rows not named are whole.
+    coerced: Cells read from an unusual form, by (column, kind).
     """
 
     frame: pl.DataFrame
-    reasons: dict[int, list[str]]
-    blame: dict[int, str]
-    plain: dict[str, pl.Series]
-    coerced: dict[tuple[str, str], int]
+    misfits: tuple[Misfit, ...]
+    coerced: "Counter[tuple[str, str]]"
 
 
 def cast(rows: pl.DataFrame, columns: Sequence[TargetColumn]) -> CastBatch:
-    """Cast texts to the types of `columns`.
+    """Cast a batch to the types of `columns`.
 
     Args:
-        rows: (n, c) String columns, one per schema column; null is an absent value.
+        rows: (n, c) one column per schema column, of texts or of the schema column's `dtype`; null
+            is an absent value.
         columns: The schema.
     """
-    plain = {c.name: decimal_text(rows, c.name) for c in columns if c.money}
-    frame = pl.DataFrame([_cast(rows, column, plain) for column in columns])
-    reasons: dict[int, list[str]] = {}
-    blame: dict[int, str] = {}
-    coerced: dict[tuple[str, str], int] = {}
+    as_text = [c for c in columns if rows.schema[c.name] == pl.String]
+    proposed = propose(rows, as_text)
+    coerced: Counter[tuple[str, str]] = Counter()
+    values = []
+    misfits: list[Misfit] = []
     for column in columns:
-        for index, found in _misfits(rows, frame, column):
-            reasons.setdefault(index, []).append(
-                f"CAST {column.name}: found {found}; allowed is {allowed(column)}"
-            )
-            blame.setdefault(index, column.name)
-        if count := _coerced(rows, frame, column):
-            coerced[column.name, f"read as {column.type}"] = count
-    lists = [pl.col(c.name).fill_null([]) for c in columns if c.repeated]
-    frame = frame.with_columns(lists)
-    return CastBatch(frame=frame, reasons=reasons, blame=blame, plain=plain, coerced=coerced)
+        cells = rows[column.name]
+        if column.name in proposed:
+            found = _disposed(cells, proposed[column.name], column, coerced)
+        else:
+            assert cells.dtype == column.dtype, f"{column.name}: {cells.dtype} is no text"
+            found = taken(cells, column)
+        misfits += _misfits(cells, found, column)
+        values.append(
+            found.fill_null(pl.Series([[]], dtype=column.dtype)) if column.repeated else found
+        )
+    return CastBatch(frame=pl.DataFrame(values), misfits=tuple(misfits), coerced=coerced)
 
 
-def _cast(rows: pl.DataFrame, column: TargetColumn, plain: dict[str, pl.Series]) -> pl.Series:
-    if column.repeated:
-        expression = REPEATED_STRING(pl.col(column.name))
-    elif column.money:
-        return to_decimal(plain[column.name], column).alias(column.name)
-    elif column.type == "STRING":
-        text = pl.col(column.name)
-        if column.max_length is None:
-            return rows[column.name]
-        expression = pl.when(text.str.len_chars() <= column.max_length).then(text)
-    else:
-        expression = CASTS[column.type](pl.col(column.name))
-        if column.max_length is not None:
-            expression = pl.when(expression.bin.size() <= column.max_length).then(expression)
-    return rows.select(expression.cast(column.dtype).alias(column.name)).to_series()
+def _disposed(
+    texts: pl.Series,
+    proposal: pl.Series,
+    column: TargetColumn,
+    coerced: "Counter[tuple[str, str]]",
+) -> pl.Series:
+    """Return the proposal with its gaps filled by the exact caster, and count what that coerced."""
+    if proposal.null_count() == texts.null_count():
+        return proposal
+    odd = (proposal.is_null() & texts.is_not_null() & (texts != "")).arg_true()
+    left = texts.gather(odd)
+    exact = cast_exactly(left, column)
+    for kind, count in coercions(left, exact, column).items():
+        coerced[column.name, kind] += count
+    if exact.null_count() == len(exact):
+        return proposal
+    places = pl.int_range(len(texts), eager=True, dtype=pl.UInt32)
+    places = places.scatter(odd, pl.int_range(len(texts), len(texts) + len(odd), eager=True))
+    return pl.concat([proposal, exact]).gather(places)
 
 
-def _misfits(
-    rows: pl.DataFrame, frame: pl.DataFrame, column: TargetColumn
-) -> list[tuple[int, str]]:
-    """Return rows whose cell is there and does not fit, or is required and absent."""
-    text = pl.col(column.name) if column.type == "STRING" else trimmed(pl.col(column.name))
-    there = rows.select(text.is_not_null()).to_series()
-    wrong = there & frame[column.name].is_null()
-    found = [
-        (index, repr(str(rows[column.name][index])[:LONGEST_SHOWN]))
-        for index in wrong.fill_null(value=False).arg_true().to_list()
+def _misfits(cells: pl.Series, found: pl.Series, column: TargetColumn) -> list[Misfit]:
+    """Return cells that are there and were not read, or are absent and required."""
+    if found.null_count() == cells.null_count() and not (column.required and found.null_count()):
+        return []
+    there = cells.is_not_null()
+    if cells.dtype == pl.String and (column.type != "STRING" or column.repeated):
+        there &= cells.str.strip_chars() != ""
+    wrong = (there & found.is_null()).arg_true()
+    misfits = [
+        Misfit(row=row, column=column, text=text)
+        for row, text in zip(wrong, texts_of(cells.gather(wrong)), strict=True)
     ]
     if column.required:
-        found += [(index, "nothing") for index in (~there).arg_true().to_list()]
-    return found
-
-
-def _coerced(rows: pl.DataFrame, frame: pl.DataFrame, column: TargetColumn) -> int:
-    pattern = COERCED.get(column.type)
-    if pattern is None or column.repeated:
-        return 0
-    text = rows[column.name].str.strip_chars()
-    return int((text.str.contains(pattern) & frame[column.name].is_not_null()).sum())
+        misfits += [Misfit(row=row, column=column, text=None) for row in (~there).arg_true()]
+    return misfits

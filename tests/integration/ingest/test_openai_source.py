@@ -147,7 +147,7 @@ def test_money_is_exact_to_its_sixteenth_decimal(
     assert batch.rows["amount_value"].to_list() == amounts
     assert set(batch.rows["amount_currency"]) == {"usd"}
     found = cast(batch.rows, COLUMNS)
-    assert found.reasons == {}
+    assert found.misfits == ()
     assert total(found.frame["amount_value"]) == total(map(Decimal, amounts))
 
 

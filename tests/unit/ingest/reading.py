@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from services.ingest.casting.cast import CastBatch
 from services.ingest.chunks import Chunk, Plan
 from services.ingest.columns import TargetColumn
 from services.ingest.sources.csv_reader import BLOCK
@@ -14,6 +15,7 @@ from services.ingest.sources.files import Files
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Reject, Source, Splitting
 from services.ingest.stores.local_files import LocalFiles
+from services.ingest.verdicts import Verdicts
 
 Format = Literal["csv", "ndjson", "parquet"]
 Row = tuple[str | None, ...]
@@ -35,6 +37,13 @@ class Found:
     @property
     def numbers(self) -> list[int]:
         return sorted([n for n, _ in self.rows] + [reject.row_number for reject in self.rejects])
+
+
+def lost(found: CastBatch) -> dict[int, list[str]]:
+    """Return the reasons of rows that are lost by what does not fit."""
+    verdicts = Verdicts()
+    verdicts.misfits(found.misfits)
+    return verdicts.reasons
 
 
 def columns(*specs: str) -> tuple[TargetColumn, ...]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from libs.common.money import total
 from services.ingest.casting.cast import CastBatch, cast
 from services.ingest.columns import TargetColumn
-from services.ingest.money import exact_sum
+from services.ingest.money import MoneyCells
+from tests.unit.ingest.reading import lost
 
 _WIDE = decimal.Context(prec=200)
 TYPES = ("NUMERIC", "BIGNUMERIC", "NUMERIC(10,2)", "NUMERIC(5)", "BIGNUMERIC(38,18)")
@@ -51,7 +52,7 @@ def test_any_number_within_the_type_is_exact(type_: str, data: st.DataObject) ->
     )
     found = cast_texts(type_, *(text for _, text in drawn))
     assert found.frame["m"].to_list() == [value for value, _ in drawn]
-    assert found.reasons == {}
+    assert lost(found) == {}
 
 
 @given(texts=st.lists(st.text("0123456789.+-eE ,x", max_size=12), min_size=1, max_size=8))
@@ -63,10 +64,10 @@ def test_any_text_is_its_very_number_or_nothing_or_named(texts: list[str]) -> No
         if value is not None:
             assert value == Decimal(text.strip())
         elif text.strip():
-            assert found.reasons[index] == [
+            assert lost(found)[index] == [
                 f"CAST m: found {text!r}; allowed is a number of 20 digits before and 18 after the point"
             ]
-        assert (index in found.reasons) == (value is None and text.strip() != "")
+        assert (index in lost(found)) == (value is None and text.strip() != "")
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,7 @@ def test_a_number_that_does_not_fit_is_quarantined_as_it_was_found(type_: str, t
     column = TargetColumn.parse("m", type_)
     assert found.frame["m"].to_list() == [Decimal(1), None]
     allowed = f"{column.whole_digits} digits before and {column.fraction_digits} after the point"
-    assert found.reasons == {1: [f"CAST m: found {text[:80]!r}; allowed is a number of {allowed}"]}
-    assert found.blame == {1: "m"}
+    assert lost(found) == {1: [f"CAST m: found {text[:80]!r}; allowed is a number of {allowed}"]}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_number_that_does_not_fit_is_quarantined_as_it_was_found(type_: str, t
     ],
 )
 def test_a_number_that_does_not_fit_is_still_counted_as_money(text: str, plain: str | None) -> None:
-    assert cast_texts("BIGNUMERIC", text).plain["m"].to_list() == [plain]
+    assert MoneyCells.of([text]).plain.to_list() == [plain]
 
 
 @given(
@@ -132,5 +132,4 @@ def test_a_number_that_does_not_fit_is_still_counted_as_money(text: str, plain: 
 )
 @settings(deadline=None)
 def test_numbers_of_any_size_that_a_cell_can_hold_are_summed_exactly(texts: list[str]) -> None:
-    plain = cast_texts("BIGNUMERIC", *texts).plain["m"]
-    assert exact_sum(plain) == total(Decimal(text) for text in texts)
+    assert total(MoneyCells.of(texts).amounts) == total(Decimal(text) for text in texts)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from services.ingest.casting.cast import CastBatch, cast
 from services.ingest.columns import TargetColumn
+from services.ingest.verdicts import Verdicts
+from tests.unit.ingest.reading import lost
 
 UTC = dt.UTC
 
@@ -86,7 +88,7 @@ def test_a_text_is_its_value(spec: str, text: str, value: object) -> None:
     found = cast_texts(spec, text)
     (cell,) = found.frame["c"].to_list()
     assert (cell, type(cell)) == (value, type(value))
-    assert found.reasons == {}
+    assert lost(found) == {}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_a_text_that_does_not_fit_is_named_with_what_is_allowed(
 ) -> None:
     found = cast_texts(spec, text)
     assert found.frame["c"].to_list() == [[] if "REPEATED" in spec else None]
-    assert found.reasons == {0: [f"CAST c: found {text[:80]!r}; allowed is {allowed}"]}
+    assert lost(found) == {0: [f"CAST c: found {text[:80]!r}; allowed is {allowed}"]}
 
 
 ALL = ("STRING", "INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC", "BOOL", "DATE", "DATETIME", "TIME",
@@ -191,21 +193,21 @@ ALL = ("STRING", "INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC", "BOOL", "DATE", "D
 @pytest.mark.parametrize("type_", ALL)
 def test_an_absent_value_is_null_and_no_misfit(type_: str) -> None:
     found = cast_texts(type_, None)
-    assert (found.frame["c"].to_list(), found.reasons) == ([None], {})
+    assert (found.frame["c"].to_list(), lost(found)) == ([None], {})
 
 
 @pytest.mark.parametrize("type_", [type_ for type_ in ALL if type_ != "STRING"])
 @pytest.mark.parametrize("text", ["", "  "], ids=["nothing", "blanks"])
 def test_an_empty_text_is_null_for_every_type_but_string(type_: str, text: str) -> None:
     found = cast_texts(type_, text)
-    assert (found.frame["c"].to_list(), found.reasons) == ([None], {})
+    assert (found.frame["c"].to_list(), lost(found)) == ([None], {})
 
 
 @pytest.mark.parametrize("type_", ALL)
 def test_an_absent_value_of_a_required_column_is_named(type_: str) -> None:
     found = cast_texts(f"{type_} REQUIRED", None)
-    assert list(found.reasons) == [0]
-    assert found.reasons[0][0].startswith("CAST c: found nothing; allowed is ")
+    assert list(lost(found)) == [0]
+    assert lost(found)[0][0].startswith("CAST c: found nothing; allowed is ")
 
 
 def test_an_absent_list_is_empty() -> None:
@@ -216,14 +218,16 @@ def test_a_row_of_several_misfits_names_each_and_blames_the_first() -> None:
     columns = [TargetColumn.parse("a", "INT64"), TargetColumn.parse("b", "DATE")]
     frame = pl.DataFrame({"a": ["1", "x", None], "b": ["2026-01-01", "y", "z"]})
     found = cast(frame, columns)
-    assert found.reasons == {
+    assert lost(found) == {
         1: [
             "CAST a: found 'x'; allowed is a whole number of 64 bits",
             "CAST b: found 'y'; allowed is YYYY-MM-DD",
         ],
         2: ["CAST b: found 'z'; allowed is YYYY-MM-DD"],
     }
-    assert found.blame == {1: "a", 2: "b"}
+    verdicts = Verdicts()
+    verdicts.misfits(found.misfits)
+    assert verdicts.blamed == {("CAST", "a"): 1, ("CAST", "b"): 1}
 
 
 @pytest.mark.parametrize(

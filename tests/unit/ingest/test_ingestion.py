@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 import threading
 from decimal import Decimal
 
@@ -10,8 +11,9 @@ import pytest
 from libs.common.lineage import quarantine_columns, staging_columns, target_columns
 from services.ingest.failures import Cancelled, DeadlinePassed
 from services.ingest.rules import Predicate, Rule
-from services.ingest.sink import MemorySink, SinkUnavailable
+from services.ingest.sink import LARGEST_ROW, MemorySink, SinkUnavailable
 from services.ingest.sources.source import Reject
+from services.ingest.verdicts import COLUMN_BYTES
 from tests.unit.ingest.reading import columns
 from tests.unit.ingest.working import NOON, QUARANTINE, TABLE, batch, task, work
 
@@ -118,6 +120,69 @@ def test_a_row_is_shown_up_to_a_mebibyte() -> None:
     reject = Reject(row_number=0, kind="MALFORMED", detail="found no CSV", raw="x" * 3_000_000)
     done = work(task(COLUMNS), batch(COLUMNS, rejects=[reject]))
     assert len(done.quarantined[0]["raw_row"]) == 1024 * 1024
+
+
+def test_a_row_is_cut_by_bytes_and_never_within_a_character() -> None:
+    reject = Reject(
+        row_number=0, kind="MALFORMED", detail="found no CSV", raw="x" + "é" * 1_000_000
+    )
+    raw = work(task(COLUMNS), batch(COLUMNS, rejects=[reject])).quarantined[0]["raw_row"]
+    assert raw == "x" + "é" * (512 * 1024 - 1)
+
+
+LARGE = columns("day DATE", "cost BIGNUMERIC", "note STRING", "tags STRING REPEATED")
+
+
+@pytest.mark.parametrize(
+    "large",
+    [("x" * LARGEST_ROW, None), ("é" * (LARGEST_ROW // 4), json.dumps(["y" * (LARGEST_ROW // 2)]))],
+    ids=["one cell", "several cells"],
+)
+def test_a_row_that_no_append_can_take_is_quarantined_and_the_others_land(
+    large: tuple[str, str | None],
+) -> None:
+    rows = [
+        ("2026-11-01", "1", "a", None),
+        ("2026-11-01", "2.5", *large),
+        ("2026-11-01", "3", "b", None),
+    ]
+    done = work(task(LARGE), batch(LARGE, *rows))
+    assert [row["_row_number"] for row in done.landed] == [0, 2]
+    (lost,) = done.quarantined
+    assert lost["reasons"][0].startswith("TOO_LARGE: found 8")
+    assert lost["reasons"][0].endswith(f"bytes; allowed are {LARGEST_ROW} for a row")
+    assert lost["cost"] == Decimal("2.5")
+    assert 1024 * 1024 - 1 <= len(lost["raw_row"].encode()) <= 1024 * 1024
+    assert done.tally.quarantine_counts == {("TOO_LARGE", ""): 1}
+    money = done.tally.money["cost"]
+    assert (money.read, money.landed, money.quarantined) == (
+        Decimal("6.5"),
+        Decimal(4),
+        Decimal("2.5"),
+    )
+
+
+def test_a_row_that_an_append_just_takes_lands() -> None:
+    text = "x" * (LARGEST_ROW - COLUMN_BYTES * len(LARGE))
+    done = work(task(LARGE), batch(LARGE, ("2026-11-01", "1", text, None), GOOD_LARGE))
+    assert (done.tally.landed_row_count, done.tally.quarantined_row_count) == (2, 0)
+
+
+GOOD_LARGE = ("2026-11-01", "1", "a", None)
+
+
+def test_a_money_cell_without_end_is_kept_cut() -> None:
+    row = ("2026-11-01", "x" * LARGEST_ROW, "5")
+    (lost,) = work(task(COLUMNS), batch(COLUMNS, row)).quarantined
+    assert lost["cost__text"] == "x" * 4096
+
+
+def test_a_scope_without_end_is_kept_cut() -> None:
+    asked = task(LARGE, scope=(("note", ("a",)),))
+    row = ("2026-11-01", "1", "x" * 1_000_000, None)
+    (lost,) = work(asked, batch(LARGE, row)).quarantined
+    assert lost["_scope"] == "x" * 4096
+    assert lost["reasons"] == [f"SCOPE note: found {'x' * 80}; allowed is the run's scope a"]
 
 
 @pytest.mark.parametrize(
