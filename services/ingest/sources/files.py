@@ -15,13 +15,13 @@ from services.ingest.chunks import (
     fewer,
 )
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
-from services.ingest.sources import deliveries, json_file
+from services.ingest.sources import deliveries
 from services.ingest.sources.csv_file import CsvFile
 from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
 from services.ingest.sources.deliveries import Deliveries, Listed, counted
 from services.ingest.sources.headers import match
-from services.ingest.sources.json_file import JsonFile
 from services.ingest.sources.manifests import Kind
+from services.ingest.sources.ndjson_file import NdjsonFile, NdjsonReader
 from services.ingest.sources.parquet_file import ParquetFile
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Splitting
@@ -116,7 +116,7 @@ class Files:
         if self.format == "csv":
             chunks, matched = self._csv(blob).plan(input_, splitting)
             return chunks, matched.extra
-        return self._json(blob).plan(input_, splitting), ()
+        return self._ndjson(blob).plan(input_, splitting), ()
 
     def _whole(
         self, blob: Blob, input_: Input, splitting: Splitting
@@ -146,8 +146,11 @@ class Files:
     def _csv_reader(self) -> CsvReader:
         return CsvReader(self.dialect, self.null_values, block_bytes=self.block_bytes)
 
-    def _json(self, blob: Blob) -> JsonFile:
-        return JsonFile(blob, block_bytes=self.block_bytes)
+    def _ndjson(self, blob: Blob) -> NdjsonFile:
+        return NdjsonFile(blob, self._ndjson_reader())
+
+    def _ndjson_reader(self) -> NdjsonReader:
+        return NdjsonReader(block_bytes=self.block_bytes)
 
     def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:
         """Yield the rows of a chunk. Raises SourceChanged if its file is not as it was planned."""
@@ -165,7 +168,7 @@ class Files:
         elif isinstance(chunk.part, ByteRange) and self.format == "csv":
             yield from self._csv(blob).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, ByteRange):
-            yield from self._json(blob).read(chunk, chunk.part, reading)
+            yield from self._ndjson(blob).read(chunk, chunk.part, reading)
         elif isinstance(chunk.part, WholeFile):
             yield from self._read_whole(blob, chunk, reading)
 
@@ -175,7 +178,7 @@ class Files:
             if self.format == "csv":
                 batches = self._csv_reader().read_stream(text, name, reading)
             else:
-                batches = json_file.read_stream(text, name, reading, self.block_bytes)
+                batches = self._ndjson_reader().read_stream(text, name, reading)
             for batch in batches:
                 before, taken = taken, text.taken_bytes
                 yield dataclasses.replace(batch, read_bytes=taken - before)

@@ -54,6 +54,8 @@ class RawBatch:
     row_numbers: (n,) Int64, from 0 in the input.
     raw_rows: Returns rows of this batch, by index, as JSON objects of the source's texts.
     read_bytes: Bytes of the source that this batch took.
+    unknown_fields: Names of fields in this batch that the schema lacks, of sources whose records name
+        their fields themselves.
     empty_days: Days (ISO) of which the source itself says that they have no rows.
     """
 
@@ -62,6 +64,7 @@ class RawBatch:
     raw_rows: Callable[[Sequence[int]], list[str]]
     rejects: tuple[Reject, ...] = ()
     read_bytes: int = 0
+    unknown_fields: tuple[str, ...] = ()
     empty_days: tuple[str, ...] = ()
 
 
