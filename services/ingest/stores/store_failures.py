@@ -19,6 +19,8 @@ from services.ingest.failures import (
 )
 
 STATUS: Final = re.compile(r"status code: (\d{3})")
+REDIRECT: Final = re.compile(r"redirect without LOCATION", re.IGNORECASE)
+"""How S3 answers at the address of another region."""
 CODE: Final = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 UNKNOWN_KEY: Final = frozenset(
     {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
@@ -89,6 +91,8 @@ def _status(error: Exception, text: str) -> int:
     """Return the HTTP status, 0 if there was no answer."""
     if found := STATUS.search(text):
         return int(found[1])
+    if REDIRECT.search(text):
+        return HTTPStatus.MOVED_PERMANENTLY
     return next((status for kind, status in KINDS if isinstance(error, kind)), 0)
 
 
