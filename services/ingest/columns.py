@@ -26,6 +26,9 @@ _PLAIN: Final[dict[str, pl.DataType]] = {
     "TIMESTAMP": pl.Datetime("us", "UTC"),
     "JSON": pl.String(),
 }
+EPOCH_TYPES: Final = ("TIMESTAMP", "DATETIME", "DATE")
+"""Types that numbers may be read as, counted from 1970."""
+
 TYPES: Final = tuple(_PLAIN)
 MODES: Final = ("NULLABLE", "REQUIRED", "REPEATED")
 

@@ -1,5 +1,6 @@
 """Requests to values: every wrong field is named, before anything is opened."""
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -11,7 +12,7 @@ from libs.common.lineage import LINEAGE
 from libs.common.names import PipelineName, RunName
 from libs.common.parse import Reading, moment, required
 from services.ingest.chunks import ByteRange, Chunk, Input, Part, ReportWindow, RowGroups, WholeFile
-from services.ingest.columns import TargetColumn, lineage_column
+from services.ingest.columns import EPOCH_TYPES, TargetColumn, lineage_column
 from services.ingest.ingestion import Task
 from services.ingest.rules import Ignore, Predicate, Rule, check
 from services.ingest.sources.source import Interval, Splitting
@@ -40,6 +41,35 @@ def columns_of(columns: list[ingest_service_pb2.Column]) -> tuple[TargetColumn, 
             f"found {', '.join(taken)} twice; allowed is each name once, beside lineage"
         )
     return tuple(TargetColumn.parse(c.name, c.type, c.mode) for c in columns)
+
+
+EPOCH_MICROS: Final = {
+    source_pb2.EPOCH_UNIT_SECONDS: 1_000_000,
+    source_pb2.EPOCH_UNIT_MILLIS: 1_000,
+    source_pb2.EPOCH_UNIT_MICROS: 1,
+}
+
+
+def reading_of(
+    columns: Sequence[TargetColumn], texts: source_pb2.Texts
+) -> tuple[TargetColumn, ...]:
+    """Return columns that know how their texts are read; raise ValueError for what is no time."""
+    times = {c.name for c in columns if c.type in EPOCH_TYPES and not c.repeated}
+    for name, unit in texts.epochs.items():
+        if name not in times or unit not in EPOCH_MICROS:
+            raise ValueError(
+                f"found epochs of {name} ({unit}); allowed are seconds, milliseconds or "
+                f"microseconds for {', '.join(sorted(times)) or 'no column of this schema'}"
+            )
+    micros = {name: EPOCH_MICROS[unit] for name, unit in texts.epochs.items()}
+    return tuple(
+        dataclasses.replace(
+            column,
+            epoch_micros=micros.get(column.name, 0),
+            truncates=texts.truncate_fractions,
+        )
+        for column in columns
+    )
 
 
 def interval_of(message: source_pb2.Interval) -> Interval:
@@ -135,6 +165,8 @@ def task_of(request: ingest_service_pb2.IngestChunkRequest) -> Task:
         if run is not None:
             for field in ("table", "quarantine_table"):
                 read(field, _table_of(run.tenant), getattr(request, field))
+    with Reading() as read:
+        columns = read("source", lambda texts: reading_of(columns, texts), request.source.texts)
     with Reading() as read:
         named = {column.name: column for column in (*columns, *map(lineage_column, LINEAGE))}
         read("scope", _scope(named), request.scope)

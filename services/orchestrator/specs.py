@@ -53,12 +53,21 @@ class OpenAiOptions(_Part):
 SourceOptions = Annotated[FileOptions | OpenAiOptions, pydantic.Field(discriminator="kind")]
 
 
+class TextsSpec(_Part):
+    """How texts are read where a type alone does not say: numbers as times, long fractions."""
+
+    epochs: tuple[tuple[str, Literal["seconds", "millis", "micros"]], ...] = ()
+    """Pairs (column, what its numbers count from 1970)."""
+    truncate_fractions: bool = False
+
+
 class SourceSpec(_Part):
     """Where data comes from; `secret` is a name, never a value."""
 
     source_id: str
     secret: str | None = None
     options: SourceOptions
+    texts: TextsSpec = TextsSpec()
 
 
 class WindowSpec(_Part):

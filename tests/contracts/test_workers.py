@@ -182,6 +182,9 @@ async def test_everything_that_a_worker_needs_travels_with_the_chunk(bench: Benc
         compression=source_pb2.COMPRESSION_GZIP,
         encoding=source_pb2.TEXT_ENCODING_UTF_16,
     )
+    assert request.source.texts == source_pb2.Texts(
+        epochs={"seen_at": source_pb2.EPOCH_UNIT_MILLIS}, truncate_fractions=True
+    )
     assert bench.callers == [f"Bearer {RUN}"]
 
 

@@ -78,8 +78,21 @@ def check(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
     """Yield what is wrong between window, write mode, target and schema."""
     yield from _window(spec, document)
     yield from _write(spec, document)
+    yield from _epochs(spec, document)
     platform = target_columns([column.platform() for column in spec.columns])
     yield from _layout(spec.target, platform, document, ("target",))
+
+
+def _epochs(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    """Columns whose numbers count from 1970 are columns of times."""
+    times = [c.name for c in spec.columns if c.type in _TIMES and c.mode != "REPEATED"]
+    for name, _ in spec.source.texts.epochs:
+        if name not in times:
+            yield document.error(
+                ("source",), found=f"source {spec.source.source_id} with texts.epochs of {name}",
+                allowed=f"{' or '.join(_TIMES)} columns of schema {spec.schema_id}: {listed(times)}",
+                advice=nearest(name, times) or "name another column, or change its type",
+            )  # fmt: skip
 
 
 def _window(spec: PipelineSpec, document: Document) -> Iterator[FileError]:

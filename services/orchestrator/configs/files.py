@@ -241,11 +241,19 @@ class OpenAiPart(_Part):
         return value
 
 
+class TextsPart(_Part):
+    """How texts of a source are read where a type alone does not say."""
+
+    epochs: dict[ColumnName, Literal["seconds", "millis", "micros"]] = {}
+    truncate_fractions: bool = False
+
+
 class FileSourceFile(_Part):
     """`sources/{id}.yml` of kind `file`."""
 
     kind: Literal["file"]
     secret: Id | None = None
+    texts: TextsPart = TextsPart()
     options: FilePart
 
 
@@ -254,6 +262,7 @@ class OpenAiSourceFile(_Part):
 
     kind: Literal["openai"]
     secret: Id
+    texts: TextsPart = TextsPart()
     options: OpenAiPart
 
 

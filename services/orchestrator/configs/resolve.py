@@ -35,6 +35,7 @@ from services.orchestrator.specs import (
     ScheduleSpec,
     SourceSpec,
     TargetSpec,
+    TextsSpec,
     TransformSpec,
     WindowSpec,
     WriteSpec,
@@ -190,7 +191,11 @@ class _Work:
             options = FileOptions.model_validate(stated)
         else:
             options = OpenAiOptions.model_validate(stated)
-        return SourceSpec(source_id=source, secret=file.secret, options=options)
+        texts = TextsSpec(
+            epochs=tuple(file.texts.epochs.items()),
+            truncate_fractions=file.texts.truncate_fractions,
+        )
+        return SourceSpec(source_id=source, secret=file.secret, options=options, texts=texts)
 
     def _source_file(self, document: Document, source: str) -> SourceFile:
         found = self._yaml("sources", source, document, ("source",))

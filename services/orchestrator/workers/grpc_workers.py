@@ -36,6 +36,11 @@ PLAN_SECONDS: Final = 600.0
 """How long a plan may take: a worker looks through every byte of the source for it."""
 
 REFUSALS: Final = frozenset({"WORKER_FULL", "WORKER_DRAINING"})
+EPOCHS: Final = {
+    "seconds": source_pb2.EPOCH_UNIT_SECONDS,
+    "millis": source_pb2.EPOCH_UNIT_MILLIS,
+    "micros": source_pb2.EPOCH_UNIT_MICROS,
+}
 FORMATS: Final = {
     "csv": source_pb2.FILE_FORMAT_CSV,
     "ndjson": source_pb2.FILE_FORMAT_NDJSON,
@@ -144,7 +149,15 @@ def _gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed
 
 
 def _source(spec: PipelineSpec) -> source_pb2.Source:
-    source = source_pb2.Source(source_id=spec.source.source_id, secret=spec.source.secret or "")
+    texts = spec.source.texts
+    source = source_pb2.Source(
+        source_id=spec.source.source_id,
+        secret=spec.source.secret or "",
+        texts=source_pb2.Texts(
+            epochs={column: EPOCHS[unit] for column, unit in texts.epochs},
+            truncate_fractions=texts.truncate_fractions,
+        ),
+    )
     options = spec.source.options
     if isinstance(options, FileOptions):
         source.file.CopyFrom(

@@ -1,5 +1,6 @@
 """Every type's forms: each text is its value, or it is named and nothing lands."""
 
+import dataclasses
 import datetime as dt
 import json
 import math
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.casting.cast import CastBatch, cast
+from services.ingest.casting.exact import CUT
 from services.ingest.columns import TargetColumn
 from services.ingest.verdicts import Verdicts
 from tests.unit.ingest.reading import lost
@@ -69,6 +71,11 @@ def moment(*parts: int) -> dt.datetime:
         ("TIMESTAMP", "2026-11-01T10:20+05:30", moment(2026, 11, 1, 4, 50)),
         ("TIMESTAMP", "2026-11-01T10:20:30-0800", moment(2026, 11, 1, 18, 20, 30)),
         ("TIMESTAMP", "2026-11-01 10:20:30 +14", moment(2026, 10, 31, 20, 20, 30)),
+        ("DATE", "20261101", dt.date(2026, 11, 1)),
+        ("TIMESTAMP", "20261101T102030Z", moment(2026, 11, 1, 10, 20, 30)),
+        ("TIMESTAMP", "20261101T1020+0530", moment(2026, 11, 1, 4, 50)),
+        ("DATETIME", "20261101T102030.5", day(2026, 11, 1, 10, 20, 30, 500000)),
+        ("TIMESTAMP", "2026-11-01T10:20:30,5Z", moment(2026, 11, 1, 10, 20, 30, 500000)),
         ("TIMESTAMP", "1969-12-31 23:59:59.999999", moment(1969, 12, 31, 23, 59, 59, 999999)),
         ("TIME", "10:20", dt.time(10, 20)),
         ("TIME", "00:00:00", dt.time(0)),
@@ -143,6 +150,10 @@ def test_a_text_is_its_value(spec: str, text: str, value: object) -> None:
             for text in (
                 "2026-11-01 10:20:30.1234567",
                 "2026-11-01 24:00:00",
+                "2026-11-01 10:20.5",
+                "2026-11-01 10",
+                "20261101",
+                "20261101T10:20:30",
                 "2026-11-01 23:59:60",
                 "2026-11-01 10:20:30+15:00",
                 "2026-11-01 10:20:30+05:60",
@@ -292,3 +303,84 @@ def test_any_civil_time_its_day_and_its_time_are_themselves(value: dt.datetime) 
 def test_any_json_value_stays_its_text(value: object) -> None:
     text = json.dumps(value)
     assert cast_texts("JSON", text).frame["c"].to_list() == [text]
+
+
+def cast_times(
+    type_: str, texts: list[str | None], *, unit: int = 0, truncates: bool = False
+) -> CastBatch:
+    column = TargetColumn.parse("c", type_)
+    column = dataclasses.replace(column, epoch_micros=unit, truncates=truncates)
+    return cast(pl.DataFrame({"c": pl.Series(texts, dtype=pl.String)}), [column])
+
+
+SECONDS, MILLIS, MICROS = 1_000_000, 1_000, 1
+AT = moment(2025, 12, 6, 0, 0, 0, 123456)
+
+
+@pytest.mark.parametrize(
+    ("type_", "unit", "text", "value"),
+    [
+        ("TIMESTAMP", SECONDS, "1764979200.123456", AT),
+        ("TIMESTAMP", SECONDS, " 1764979200.123456000 ", AT),
+        ("TIMESTAMP", MILLIS, "1764979200123.456", AT),
+        ("TIMESTAMP", MICROS, "1764979200123456", AT),
+        ("TIMESTAMP", SECONDS, "1.764979200123456E9", AT),
+        ("TIMESTAMP", SECONDS, "-0.000001", moment(1969, 12, 31, 23, 59, 59, 999999)),
+        ("TIMESTAMP", SECONDS, "-62135596800", moment(1, 1, 1)),
+        ("TIMESTAMP", SECONDS, "253402300799.999999", moment(9999, 12, 31, 23, 59, 59, 999999)),
+        ("TIMESTAMP", SECONDS, "2025-12-06T00:00:00.123456Z", AT),
+        ("DATETIME", SECONDS, "1764979200", day(2025, 12, 6)),
+        ("DATE", SECONDS, "1764979200", dt.date(2025, 12, 6)),
+        ("DATE", MILLIS, "-86400000", dt.date(1969, 12, 31)),
+        ("DATE", SECONDS, "2025-12-06", dt.date(2025, 12, 6)),
+    ],
+)
+def test_numbers_are_times_where_they_are_said_to_be(
+    type_: str, unit: int, text: str, value: object
+) -> None:
+    found = cast_times(type_, [text], unit=unit)
+    assert (found.frame["c"].to_list(), found.misfits, found.coerced) == ([value], (), {})
+
+
+@pytest.mark.parametrize(
+    ("type_", "unit", "text"),
+    [
+        ("TIMESTAMP", SECONDS, "1764979200.1234567"),
+        ("TIMESTAMP", MICROS, "0.5"),
+        ("TIMESTAMP", SECONDS, "253402300800"),
+        ("TIMESTAMP", SECONDS, "-62135596801"),
+        ("TIMESTAMP", SECONDS, "1e300"),
+        ("DATE", SECONDS, "1764979201"),
+        ("TIMESTAMP", SECONDS, "now"),
+    ],
+)
+def test_numbers_that_are_no_time_of_the_type_are_named(type_: str, unit: int, text: str) -> None:
+    found = cast_times(type_, [text], unit=unit)
+    assert found.frame["c"].to_list() == [None]
+    assert "allowed is seconds since 1970" in lost(found)[0][0] or unit == MICROS
+
+
+def test_long_fractions_are_cut_off_and_counted_where_that_is_asked_for() -> None:
+    texts = [
+        "2026-11-01T10:20:30.123456789Z",
+        "2026-11-01T10:20:30.1234560Z",
+        "2026-11-01T10:20:30.123456Z",
+        "1969-12-31T23:59:59.9999999Z",
+    ]
+    kept = cast_times("TIMESTAMP", [*texts], truncates=True)
+    assert kept.frame["c"].to_list() == [
+        *[moment(2026, 11, 1, 10, 20, 30, 123456)] * 3,
+        moment(1969, 12, 31, 23, 59, 59, 999999),
+    ]
+    assert kept.coerced == {("c", CUT): 2}
+    assert [misfit.row for misfit in cast_times("TIMESTAMP", [*texts]).misfits] == [0, 3]
+
+
+def test_long_fractions_of_numbers_are_cut_off_towards_1970() -> None:
+    found = cast_times("TIMESTAMP", ["0.0000019", "-0.0000019", "1"], unit=SECONDS, truncates=True)
+    assert found.frame["c"].to_list() == [
+        moment(1970, 1, 1, 0, 0, 0, 1),
+        moment(1969, 12, 31, 23, 59, 59, 999999),
+        moment(1970, 1, 1, 0, 0, 1),
+    ]
+    assert found.coerced == {("c", CUT): 2}

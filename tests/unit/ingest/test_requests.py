@@ -45,9 +45,34 @@ def test_a_request_is_read_as_a_task() -> None:
     assert (task.snapshot, task.staging, task.chunk_attempt) == (7, True, 1_000_001)
 
 
+def texts(**epochs: source_pb2.EpochUnit) -> source_pb2.Source:
+    said = source_pb2.Texts(truncate_fractions=True)
+    for name, unit in epochs.items():
+        said.epochs[name] = unit
+    source = file_source()
+    source.texts.CopyFrom(said)
+    return source
+
+
+def test_columns_know_how_their_texts_are_read() -> None:
+    schema = columns("a STRING", "s TIMESTAMP", "m DATETIME", "u DATE")
+    source = texts(
+        s=source_pb2.EPOCH_UNIT_SECONDS,
+        m=source_pb2.EPOCH_UNIT_MILLIS,
+        u=source_pb2.EPOCH_UNIT_MICROS,
+    )
+    read = task_of(ingest_request(columns=schema, source=source)).columns
+    assert [column.epoch_micros for column in read] == [0, 1_000_000, 1_000, 1]
+    assert all(column.truncates for column in read)
+    plain = task_of(ingest_request(columns=schema)).columns
+    assert not any(column.epoch_micros or column.truncates for column in plain)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "why"),
     [
+        ("source", texts(a=source_pb2.EPOCH_UNIT_SECONDS), "found epochs of a"),
+        ("source", texts(z=source_pb2.EPOCH_UNIT_SECONDS), "found epochs of z"),
         ("run", "tenants/acme", "tenants/acme"),
         ("run_attempt", 0, "allowed is 1 or more"),
         ("chunk_attempt", 0, "allowed is 1 or more"),

@@ -26,6 +26,7 @@ from services.orchestrator.specs import (
     QualitySpec,
     SourceSpec,
     TargetSpec,
+    TextsSpec,
     TransformSpec,
     WriteSpec,
 )
@@ -58,6 +59,7 @@ def spec(*, mode: str = "replace", on_failure: str = "hold", transforms: int = 0
             options=FileOptions(
                 path="bills/*.csv", format="csv", compression="gzip", encoding="utf-16"
             ),
+            texts=TextsSpec(epochs=(("seen_at", "millis"),), truncate_fractions=True),
         ),
         schema_id="bill",
         columns=(

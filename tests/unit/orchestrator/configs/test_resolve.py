@@ -6,7 +6,7 @@ from libs.focus.columns import focus_columns
 from services.orchestrator.configs.file_errors import ConfigInvalid
 from services.orchestrator.configs.folder import Folder
 from services.orchestrator.configs.resolve import resolve
-from services.orchestrator.specs import FileOptions, OpenAiOptions
+from services.orchestrator.specs import FileOptions, OpenAiOptions, TextsSpec
 from tests.unit.orchestrator.configs.tenant_files import (
     DELIVERIES,
     PIPELINE,
@@ -344,9 +344,32 @@ def test_a_wrong_pipeline_file_still_has_its_references_checked() -> None:
     assert {error.file for error in errors} == {"acme/pipelines/p.yml", "acme/sources/usage.yml"}
 
 
+BILLS = 'kind: file\noptions: {path: "bills/*.csv", format: csv}\n'
+
+
+def test_a_source_says_how_its_texts_are_read() -> None:
+    texts = "texts: {epochs: {seen_at: millis, usage_date: seconds}, truncate_fractions: true}\n"
+    said = good("d", sources__bills=BILLS + texts).source.texts
+    assert said.epochs == (("seen_at", "millis"), ("usage_date", "seconds"))
+    assert said.truncate_fractions
+    assert good("d").source.texts == TextsSpec()
+
+
+@pytest.mark.parametrize(
+    ("column", "advice"), [("tokens", "another column"), ("seen", "seen_at"), ("ratio", "another")]
+)
+def test_epochs_are_of_columns_of_times(column: str, advice: str) -> None:
+    error = only_error("d", sources__bills=f"{BILLS}texts: {{epochs: {{{column}: seconds}}}}\n")
+    assert (error.field, column in error.found) == ("source", True)
+    assert "usage_date, seen_at" in error.allowed
+    assert advice in error.advice
+
+
 @pytest.mark.parametrize(
     ("text", "field", "allowed"),
     [
+        (f"{BILLS}texts: {{epochs: {{seen_at: hours}}}}\n", "texts.epochs.seen_at", "micros"),
+        (f"{BILLS}texts: {{truncate: true}}\n", "texts.truncate", "truncate_fractions"),
         ("kind: opnai\nsecret: key\noptions: {reports: [costs]}\n", "kind", "file, openai"),
         ("secret: key\n", "kind", "required"),
         ("kind: openai\noptions: {reports: [costs]}\n", "secret", "required"),
