@@ -13,10 +13,11 @@ from typing import TypeAlias
 class Input:
     """What `append` counts once.
 
-    content_hash: What tells contents apart: hexadecimal SHA-256 of a file, what a store says of an
-        object with its kind before it; APIs have none.
+    content_hash: What tells contents apart, its kind before it: `blake3:` and the hash in
+        hexadecimal, or what a store says of an object; APIs have none.
     size_bytes, change_time_nanos: As stored, and the last change since 1970; 0 for APIs.
-    version: Which version of an object it is; empty for files.
+    version: Which version it is: an object's etag or generation, of a file the last change of its
+        entry in nanoseconds since 1970.
     delivery: What a newer manifest of the same replaces; empty for inputs that no manifest names.
     """
 

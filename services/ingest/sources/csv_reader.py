@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
 
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
 from services.ingest.sources.cells import split
+from services.ingest.sources.counting import Counted, count_records
 from services.ingest.sources.csv_frame import BOM, Mask, frame_of, texts_of, undecodable
 from services.ingest.sources.headers import Matched, match
 from services.ingest.sources.marks import Positions
@@ -24,6 +25,23 @@ BROKEN: Final = (
     "doubled inside of it"
 )
 NO_UTF8: Final = "bytes that are no UTF-8; allowed is UTF-8"
+
+
+class _Complete(Protocol):
+    """What was found in a block: `complete_bytes` up to the end of its last whole record."""
+
+    @property
+    def complete_bytes(self) -> int: ...
+
+
+_Found = TypeVar("_Found", bound=_Complete)
+_FoundIn_co = TypeVar("_FoundIn_co", bound=_Complete, covariant=True)
+
+
+class _Find(Protocol[_FoundIn_co]):
+    """Finds something in a block that begins at a record's start."""
+
+    def __call__(self, block: bytes, dialect: Dialect, *, last: bool) -> _FoundIn_co: ...
 
 
 class Stream(Protocol):
@@ -44,6 +62,20 @@ class Limited:
     def read(self, size: int, /) -> bytes:
         data = self._stream.read(min(size, self._left))
         self._left -= len(data)
+        return data
+
+
+class Rejoined:
+    """Bytes that were read of a stream, and what follows them."""
+
+    def __init__(self, begun: bytes, stream: Stream) -> None:
+        self._begun = memoryview(begun)
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        if not self._begun:
+            return self._stream.read(size)
+        data, self._begun = bytes(self._begun[:size]), self._begun[size:]
         return data
 
 
@@ -110,16 +142,21 @@ class CsvReader:
         begin = int(found.starts[first + 1]) if more else found.complete_bytes
         return [cell or "" for cell in split(text, self._dialect)], skip + begin
 
-    def records(
-        self, stream: Stream, begun: bytes, name: str, step: int
-    ) -> Iterator[tuple[Records, bytes]]:
-        """Yield `begun` and a stream as blocks of whole records, and where the records are."""
-        rest, last = begun, False
+    def counted(self, stream: Stream, name: str, step: int) -> Iterator[Counted]:
+        """Count the records of a stream, block by block."""
+        for counted, _ in self._blocks(stream, name, step, count_records):
+            yield counted
+
+    def _blocks(
+        self, stream: Stream, name: str, step: int, find: _Find[_Found]
+    ) -> Iterator[tuple[_Found, bytes]]:
+        """Yield what is found in a stream, with the blocks of whole records."""
+        rest, last = b"", False
         while not last:
-            data = stream.read(step)
+            data = stream.read(max(step, min(len(rest), self.block_bytes)))
             last = not data
             block = rest + data
-            found = find_records(block, self._dialect, last=last)
+            found = find(block, self._dialect, last=last)
             rest = block[found.complete_bytes :]
             if len(rest) > LONGEST_RECORD:
                 text = f"{name}: a record of more than 64 MiB; a quote may be left open"
@@ -142,19 +179,18 @@ class CsvReader:
         """
         head = read_fully(stream, HEAD)
         header, begin = self.header_of(head, name, last=len(head) < HEAD)
-        yield from self.read(stream, head[begin:], header, 0, name, reading)
+        yield from self.read(Rejoined(head[begin:], stream), header, 0, name, reading)
 
     def read(
         self,
         stream: Stream,
-        begun: bytes,
         header: list[str],
         first: int,
         name: str,
         reading: Reading,
     ) -> Iterator[RawBatch]:
         matched = match(name, header, reading.columns)
-        for found, block in self.records(stream, begun, name, self.block_bytes):
+        for found, block in self._blocks(stream, name, self.block_bytes, find_records):
             if reading.cancelled.is_set():
                 raise Cancelled
             yield self._batch(found, block, first, header, matched, reading)

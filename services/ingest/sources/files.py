@@ -14,7 +14,7 @@ from services.ingest.chunks import (
     chunk_of,
     fewer,
 )
-from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.failures import Cancelled, ColumnMissing, SourceEmpty, SourceMalformed
 from services.ingest.sources import deliveries
 from services.ingest.sources.csv_file import CsvFile
 from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
@@ -26,6 +26,7 @@ from services.ingest.sources.parquet_file import ParquetFile
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading, Splitting
 from services.ingest.sources.streams import Coding, Compression, Encoding, open_text
+from services.ingest.stores.hashing import content_hash
 from services.ingest.stores.store import Blob, Store
 
 MOST_CHUNKS: Final = 2000
@@ -98,24 +99,39 @@ class Files:
     ) -> tuple[list[Chunk], tuple[str, ...]]:
         """Split a file, which may have no row and must have as many as its manifest says, if one names it."""
         try:
-            chunks, extra = self._split(self.store.open(input_), input_, splitting)
+            chunks, extra = self._planned(input_, splitting)
         except SourceEmpty:
             if of is None:
                 raise
             chunks, extra = [], ()
         return chunks if of is None else counted(chunks, of), extra
 
+    def _planned(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], tuple[str, ...]]:
+        """Split one file. Raises SourceChanged if it is written meanwhile."""
+        blob = self.store.open(input_)
+        try:
+            found = self._split(blob, input_, splitting)
+        except (SourceMalformed, SourceEmpty, ColumnMissing):
+            self.store.check(input_)
+            raise
+        if not input_.content_hash:
+            self.store.check(input_)
+        return found
+
     def _split(
         self, blob: Blob, input_: Input, splitting: Splitting
     ) -> tuple[list[Chunk], tuple[str, ...]]:
+        if self.format == "csv" and self._coding(input_).plain:
+            chunks, matched = self._csv(blob).plan(input_, splitting)
+            return chunks, matched.extra
+        if not input_.content_hash:
+            content = content_hash(blob, input_.input_id, splitting.cancelled)
+            input_ = dataclasses.replace(input_, content_hash=content)
         if self.format == "parquet":
             chunks, matched = ParquetFile(blob).plan(input_, splitting)
             return chunks, matched.extra
         if not self._coding(input_).plain:
             return self._whole(blob, input_, splitting)
-        if self.format == "csv":
-            chunks, matched = self._csv(blob).plan(input_, splitting)
-            return chunks, matched.extra
         return self._ndjson(blob).plan(input_, splitting), ()
 
     def _whole(

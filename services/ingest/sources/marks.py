@@ -18,6 +18,7 @@ Positions: TypeAlias = npt.NDArray[np.int64]
 
 _ONE: Final = np.uint64(1)
 _TOP: Final = np.uint64(63)
+_SHIFTS: Final = tuple(np.uint64(1 << power) for power in range(6))
 
 AT_ONCE: Final = 1 << 20
 """Bytes that are compared at once: few enough to stay in a processor's cache."""
@@ -52,11 +53,10 @@ def positions(data: npt.NDArray[np.uint8], byte: int) -> Positions:
 
 def odd_before(bits: Words) -> Words:
     """Return where the number of set bits up to and with a position is odd."""
-    odd = bits.copy()
-    for shift in (1, 2, 4, 8, 16, 32):
-        odd ^= odd << shift
-    word_is_odd = odd >> 63
-    until = np.bitwise_xor.accumulate(word_is_odd)
+    odd, moved = bits.copy(), np.empty_like(bits)
+    for shift in _SHIFTS:
+        odd ^= np.left_shift(odd, shift, out=moved)
+    until = np.bitwise_xor.accumulate(np.right_shift(odd, _TOP, out=moved))
     odd[1:] ^= -until[:-1]
     return odd
 
@@ -103,6 +103,20 @@ def first_from(bits: Words, position: int, nonzero: Positions) -> int | None:
             return found * 64 + (left & -left).bit_length() - 1
         at += 1
     return None
+
+
+def count(bits: Words) -> int:
+    """Return how many bits are set."""
+    return int(np.bitwise_count(bits).sum())
+
+
+def last(bits: Words) -> int:
+    """Return the last set bit, -1 if none is."""
+    nonzero = np.flatnonzero(bits)
+    if not len(nonzero):
+        return -1
+    word = int(nonzero[-1])
+    return word * 64 + int(bits[word]).bit_length() - 1
 
 
 class Ranks:

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
-import hashlib
+import os
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
@@ -17,46 +18,65 @@ from services.ingest.failures import (
     SourceUnavailable,
 )
 
-BLOCK: Final = 1 << 20
 SECRETS: Final = "secrets"
+
+TICK: Final = 20_000_000
+"""Nanoseconds within which two changes of a file may have the same time."""
+
+COARSE_TICK: Final = 2_000_000_000
+"""The same of file systems that keep whole seconds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocalBlob:
-    """A file as it is now."""
+    """A file while it is as it was planned."""
 
     path: Path
-    size_bytes: int
+    planned: Input
+
+    @property
+    def size_bytes(self) -> int:
+        return self.planned.size_bytes
 
     @contextlib.contextmanager
     def stream(self, start: int, end: int) -> Generator[BinaryIO]:  # noqa: ARG002 whoever reads counts
         """Open the file at `start`; it may be read beyond `end`."""
-        with self.path.open("rb") as file:
+        with self.seekable() as file:
             file.seek(start)
             yield file
 
     @contextlib.contextmanager
     def seekable(self) -> Generator[BinaryIO]:
-        """Open the file."""
-        with self.path.open("rb") as file:
-            yield file
+        """Open the file. Raises SourceChanged if another one is there by now."""
+        try:
+            with self.path.open("rb") as file:
+                _check_same(self.planned, os.fstat(file.fileno()))
+                yield file
+        except FileNotFoundError as error:
+            raise _changed(self.planned, "is gone") from error
+        except OSError as error:
+            raise _unreadable(self.planned.input_id, error) from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """The folder of a tenant below `root`."""
+    """The folder of a tenant below `root`.
+
+    now: Nanoseconds since 1970.
+    """
 
     root: Path
     tenant: str
+    now: Callable[[], int] = time.time_ns
 
     def find(self, pattern: str, cancelled: threading.Event) -> list[Input]:
-        """Return the files that a glob matches, hashed."""
+        """Return the files that a glob matches; `content_hash` is left to whoever reads them."""
         paths = find_files(self.root, self.tenant, pattern)
-        return [describe(self.root, self.tenant, path, cancelled) for path in paths]
+        return [describe(self.root, self.tenant, path, self.now, cancelled) for path in paths]
 
     def open(self, planned: Input) -> LocalBlob:
         """Return the file if it is as it was planned."""
-        return LocalBlob(planned_file(self.root, self.tenant, planned), planned.size_bytes)
+        return LocalBlob(planned_file(self.root, self.tenant, planned), planned)
 
     def check(self, planned: Input) -> None:
         """Raise SourceChanged if the file is no longer as it was planned."""
@@ -101,30 +121,34 @@ def _refused(pattern: str, why: str) -> SourceNotAllowed:
     return SourceNotAllowed("path", f"found {pattern!r}; {why}", found=pattern)
 
 
-def describe(root: Path, tenant: str, path: Path, cancelled: threading.Event) -> Input:
-    """Return what identifies a file: its path below the tenant's folder, and its content.
+def describe(
+    root: Path, tenant: str, path: Path, now: Callable[[], int], cancelled: threading.Event
+) -> Input:
+    """Return what identifies a file as it is: its path below the tenant's folder, size and times.
+
+    Waits until the last change is so long ago that the next one gets another time.
 
     Raises:
-        SourceUnavailable: it cannot be read.
+        SourceUnavailable: it is not there any more.
         Cancelled: `cancelled` was set.
     """
     name = path.relative_to(root / tenant).as_posix()
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            before = path.stat()
-            while block := file.read(BLOCK):
-                digest.update(block)
-                if cancelled.is_set():
-                    raise Cancelled
-    except OSError as error:
-        text = f"{name} cannot be read ({error.strerror}); make it readable, then try again"
-        raise SourceUnavailable(text, source=name) from error
+    while True:
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise _unreadable(name, error) from error
+        age = now() - found.st_ctime_ns
+        tick = COARSE_TICK if found.st_ctime_ns % 1_000_000_000 == 0 else TICK
+        if not 0 <= age < tick:
+            break
+        if cancelled.wait((tick - age) / 1_000_000_000):
+            raise Cancelled
     return Input(
         input_id=name,
-        content_hash=digest.hexdigest(),
-        size_bytes=before.st_size,
-        change_time_nanos=before.st_mtime_ns,
+        size_bytes=found.st_size,
+        change_time_nanos=found.st_mtime_ns,
+        version=str(found.st_ctime_ns),
     )
 
 
@@ -141,14 +165,25 @@ def planned_file(root: Path, tenant: str, planned: Input) -> Path:
         raise _refused(planned.input_id, "allowed is a path below the tenant's folder")
     real = _check(folder / named, folder, planned.input_id)
     try:
-        now = real.stat()
+        found = real.stat()
     except OSError as error:
         raise _changed(planned, "is gone") from error
-    if now.st_size != planned.size_bytes or now.st_mtime_ns != planned.change_time_nanos:
-        raise _changed(planned, "was written again")
+    _check_same(planned, found)
     return real
+
+
+def _check_same(planned: Input, found: os.stat_result) -> None:
+    """Raise SourceChanged where size, the time of the content or that of the file's entry differ."""
+    same = (planned.size_bytes, planned.change_time_nanos) == (found.st_size, found.st_mtime_ns)
+    if not same or planned.version not in ("", str(found.st_ctime_ns)):
+        raise _changed(planned, "was written again")
 
 
 def _changed(planned: Input, what: str) -> SourceChanged:
     text = f"{planned.input_id} {what} after it was planned; retry the run: it plans anew"
     return SourceChanged(text, source=planned.input_id)
+
+
+def _unreadable(name: str, error: OSError) -> SourceUnavailable:
+    text = f"{name} cannot be read ({error.strerror}); make it readable, then try again"
+    return SourceUnavailable(text, source=name)

@@ -34,7 +34,8 @@ class Store(Protocol):
     def find(self, pattern: str, cancelled: threading.Event) -> list[Input]:
         """Return the objects that a pattern matches, in order of name, with what tells versions apart.
 
-        `content_hash` is set where the store knows the content; local files are hashed.
+        `content_hash` is set where the store knows the content; elsewhere whoever reads all of it
+        sets it.
 
         Raises:
             SourceNotAllowed: the pattern or a match is not the tenant's.

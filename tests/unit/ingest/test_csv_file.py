@@ -1,11 +1,18 @@
 """What a CSV file may hold, and what of it is refused or quarantined."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
 from libs.common.errors import ServiceError
-from services.ingest.failures import ColumnMissing, SourceEmpty, SourceMalformed
+from services.ingest.chunks import Input
+from services.ingest.failures import ColumnMissing, SourceChanged, SourceEmpty, SourceMalformed
+from services.ingest.sources.csv_reader import LONGEST_RECORD
+from services.ingest.sources.files import Files
 from services.ingest.sources.records import Dialect
-from tests.unit.ingest.reading import columns, read_bytes
+from services.ingest.stores.local_files import LocalFiles
+from tests.unit.ingest.reading import columns, read_bytes, splitting
 
 AB = columns("a", "b")
 
@@ -205,3 +212,35 @@ def test_a_row_is_shown_as_the_texts_that_the_source_has() -> None:
 def test_a_dialect_that_cannot_be_told_apart_is_refused(delimiter: str, quote: str) -> None:
     with pytest.raises(ValueError, match=r"allowed is|choose two"):
         Dialect.parse(delimiter, quote)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WrittenMeanwhile(LocalFiles):
+    """A folder in which a file is written again after it was read and before that is checked."""
+
+    def check(self, planned: Input) -> None:
+        with (self.root / self.tenant / planned.input_id).open("ab") as file:
+            file.write(b"5,6\n")
+        super(WrittenMeanwhile, self).check(planned)
+
+
+@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"a,a\n1,2\n", b"a,c\n1,2\n", b"", b"a,b\n"])
+def test_a_file_that_is_written_while_it_is_planned_is_refused_as_changed(
+    tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "f").write_bytes(data)
+    store = WrittenMeanwhile(tmp_path, "acme")
+    with pytest.raises(SourceChanged):
+        Files(store=store, path="f", format="csv").plan(splitting(AB))
+
+
+def test_a_record_of_more_than_64_mib_is_refused_by_name() -> None:
+    with pytest.raises(SourceMalformed, match="f: a record of more than 64 MiB; a quote"):
+        read_bytes("csv", b'a,b\n1,"' + b"x" * (LONGEST_RECORD + 1), AB)
+
+
+def test_a_cell_of_nine_mib_is_read_whole() -> None:
+    cell = "y" * (9 << 20)
+    found = read_bytes("csv", f'a,b\n1,2\n3,"{cell}"\n5,6\n'.encode(), AB)
+    assert found.texts == [("1", "2"), ("3", cell), ("5", "6")]

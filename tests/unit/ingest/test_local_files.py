@@ -2,19 +2,29 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import blake3
 import pytest
 
 from services.ingest.chunks import Input
 from services.ingest.failures import (
+    Cancelled,
     SourceChanged,
     SourceNotAllowed,
     SourceNotFound,
     SourceUnavailable,
 )
-from services.ingest.stores.local_files import describe, find_files, planned_file
+from services.ingest.stores.hashing import AHEAD, content_hash, hashing
+from services.ingest.stores.local_files import (
+    TICK,
+    LocalFiles,
+    describe,
+    find_files,
+    planned_file,
+)
 
 RUNNING = threading.Event()
 
@@ -112,8 +122,17 @@ def test_a_folder_is_no_file(root: Path) -> None:
         find_files(root, "acme", "bills")
 
 
+def described(root: Path, path: Path) -> Input:
+    return describe(root, "acme", path, time.time_ns, RUNNING)
+
+
 def a_csv(root: Path) -> Input:
-    return describe(root, "acme", root / "acme" / "bills" / "a.csv", RUNNING)
+    return described(root, root / "acme" / "bills" / "a.csv")
+
+
+def hash_of(root: Path, name: str) -> str:
+    found = described(root, root / "acme" / name)
+    return content_hash(LocalFiles(root, "acme").open(found), name, RUNNING)
 
 
 def test_a_file_is_known_by_its_path_and_content(root: Path) -> None:
@@ -121,14 +140,52 @@ def test_a_file_is_known_by_its_path_and_content(root: Path) -> None:
     assert (found.input_id, found.size_bytes) == ("bills/a.csv", 16)
     copy = root / "acme" / "copy.csv"
     copy.write_text("acme/bills/a.csv")
-    assert describe(root, "acme", copy, RUNNING).content_hash == found.content_hash
+    assert hash_of(root, "copy.csv") == hash_of(root, "bills/a.csv")
     copy.write_text("acme/bills/b.csv")
-    assert describe(root, "acme", copy, RUNNING).content_hash != found.content_hash
+    assert hash_of(root, "copy.csv") != hash_of(root, "bills/a.csv")
+
+
+@pytest.mark.parametrize("size", [0, 1, AHEAD, AHEAD + 1, 2 * AHEAD + 7])
+def test_a_hash_is_that_of_all_bytes_however_they_were_read(root: Path, size: int) -> None:
+    data = bytes(range(251)) * (size // 251 + 1)
+    path = root / "acme" / "large.csv"
+    path.write_bytes(data[:size])
+    blob = LocalFiles(root, "acme").open(described(root, path))
+    with hashing(blob, "large.csv") as stream:
+        first = stream.read(5) + stream.read(1000)
+        assert first == data[: min(size, 1005)]
+        assert stream.content_hash(RUNNING) == f"blake3:{blake3.blake3(data[:size]).hexdigest()}"
+
+
+def test_hashing_stops_when_the_caller_is_gone(root: Path) -> None:
+    path = root / "acme" / "large.csv"
+    path.write_bytes(b"x" * (2 * AHEAD))
+    blob = LocalFiles(root, "acme").open(described(root, path))
+    gone = threading.Event()
+    gone.set()
+    with pytest.raises(Cancelled):
+        content_hash(blob, "large.csv", gone)
+
+
+def test_a_file_that_was_just_written_is_not_described_before_its_time_is_over(root: Path) -> None:
+    path = root / "acme" / "bills" / "a.csv"
+    written = path.stat().st_ctime_ns
+    times = iter([written, written + TICK - 1, written + TICK])
+    describe(root, "acme", path, lambda: next(times), RUNNING)
+    assert next(times, None) is None
+
+
+def test_waiting_for_that_ends_when_the_caller_is_gone(root: Path) -> None:
+    path = root / "acme" / "bills" / "a.csv"
+    gone = threading.Event()
+    gone.set()
+    with pytest.raises(Cancelled):
+        describe(root, "acme", path, lambda: path.stat().st_ctime_ns, gone)
 
 
 def test_a_file_that_is_gone_before_it_is_described_may_come_back(root: Path) -> None:
     with pytest.raises(SourceUnavailable, match="cannot be read"):
-        describe(root, "acme", root / "acme" / "bills" / "none.csv", RUNNING)
+        described(root, root / "acme" / "bills" / "none.csv")
 
 
 def test_a_planned_file_is_read_while_it_is_as_it_was(root: Path) -> None:
@@ -144,6 +201,12 @@ def _touched(path: Path) -> None:
     os.utime(path, ns=(1, 1))
 
 
+def _same_size_and_time(path: Path) -> None:
+    before = path.stat()
+    path.write_text("y" * before.st_size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def _other_file_in_its_place(path: Path) -> None:
     other = path.parent / "b.csv"
     os.utime(other, ns=(1, 1))
@@ -151,7 +214,9 @@ def _other_file_in_its_place(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [_longer, _touched, Path.unlink, _other_file_in_its_place], ids=lambda f: f.__name__
+    "change",
+    [_longer, _touched, _same_size_and_time, Path.unlink, _other_file_in_its_place],
+    ids=lambda f: f.__name__,
 )
 def test_a_file_that_changed_after_it_was_planned_is_refused(
     root: Path, change: Callable[[Path], None]
@@ -161,6 +226,29 @@ def test_a_file_that_changed_after_it_was_planned_is_refused(
     with pytest.raises(SourceChanged) as refusal:
         planned_file(root, "acme", planned)
     assert refusal.value.metadata == {"source": "bills/a.csv"}
+
+
+@pytest.mark.parametrize(
+    "change", [_longer, _touched, _same_size_and_time, Path.unlink], ids=lambda f: f.__name__
+)
+def test_a_file_that_changes_before_it_is_opened_is_refused(
+    root: Path, change: Callable[[Path], None]
+) -> None:
+    blob = LocalFiles(root, "acme").open(a_csv(root))
+    change(root / "acme" / "bills" / "a.csv")
+    with pytest.raises(SourceChanged), blob.stream(0, 1):
+        pass
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(root: Path) -> None:
+    path = root / "acme" / "large.csv"
+    path.write_bytes(b"x" * (3 * AHEAD))
+    blob = LocalFiles(root, "acme").open(described(root, path))
+    with hashing(blob, "large.csv") as stream:
+        stream.read(1)
+        os.truncate(path, AHEAD)
+        with pytest.raises(SourceChanged, match="became shorter"):
+            stream.content_hash(RUNNING)
 
 
 @pytest.mark.parametrize(

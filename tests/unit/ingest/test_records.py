@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.sources import marks
+from services.ingest.sources.counting import count_records
 from services.ingest.sources.records import Dialect, Records, find_records
 from tests.unit.ingest.walking import walked
 
@@ -29,6 +30,14 @@ def test_records_found_at_once_are_those_of_a_walk_byte_by_byte(block: bytes, la
     assert found_in(found) == walk.records
     assert found.complete_bytes == min(walk.start, len(block))
     assert found.blank.tolist() == [end == start for start, end, _, _ in walk.records]
+
+
+@given(block=BLOCKS | LONG, last=st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_records_are_counted_as_they_are_found(block: bytes, last: bool) -> None:
+    counted = count_records(block, Dialect(), last=last)
+    found = find_records(block, Dialect(), last=last)
+    assert (counted.count, counted.complete_bytes) == (found.count, found.complete_bytes)
 
 
 @given(block=BLOCKS | LONG, last=st.booleans(), delimiter=st.sampled_from(";|\t"))

@@ -1,0 +1,83 @@
+"""The hash of an object's content, taken while it is read for another purpose."""
+
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Generator
+from typing import BinaryIO, Final
+
+import blake3
+
+from services.ingest.failures import Cancelled, SourceChanged
+from services.ingest.stores.store import Blob
+
+AHEAD: Final = 4 * 1024 * 1024
+"""Bytes that are read and hashed while those before them are looked at."""
+
+
+class Hashing:
+    """A stream that is read once, in order; another thread reads ahead and hashes.
+
+    Args:
+        stream: Of an object, from its beginning.
+        size: How many bytes the object has.
+        name: Of the object.
+        thread: Where to read.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, size: int, name: str, thread: concurrent.futures.Executor
+    ) -> None:
+        self._stream = stream
+        self._left = size
+        self._name = name
+        self._thread = thread
+        self._hash = blake3.blake3()
+        self._piece = memoryview(b"")
+        self._next = thread.submit(self._more)
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end.
+
+        Raises:
+            SourceChanged: the object ends before its size.
+            ServiceError: as the stream raises.
+        """
+        if not self._piece:
+            self._piece = memoryview(self._next.result())
+            self._next = self._thread.submit(self._more)
+        data, self._piece = bytes(self._piece[:size]), self._piece[size:]
+        return data
+
+    def _more(self) -> bytes:
+        data = self._stream.read(min(AHEAD, self._left)) if self._left else b""
+        if self._left and not data:
+            text = f"{self._name} became shorter while it was read; retry the run: it plans anew"
+            raise SourceChanged(text, source=self._name)
+        self._left -= len(data)
+        self._hash.update(data)
+        return data
+
+    def content_hash(self, cancelled: threading.Event) -> str:
+        """Read what is left and return the hash of all. Raises as `read`, and Cancelled."""
+        while self.read(AHEAD):
+            if cancelled.is_set():
+                raise Cancelled
+        return f"blake3:{self._hash.hexdigest()}"
+
+
+@contextlib.contextmanager
+def hashing(blob: Blob, name: str) -> Generator[Hashing]:
+    """Open an object from its beginning to be hashed while it is read."""
+    size = blob.size_bytes
+    with (
+        blob.stream(0, size) as stream,
+        concurrent.futures.ThreadPoolExecutor(1, "hashing") as thread,
+    ):
+        yield Hashing(stream, size, name, thread)
+
+
+def content_hash(blob: Blob, name: str, cancelled: threading.Event) -> str:
+    """Return the hash of an object. Raises as `Hashing.read`, and Cancelled."""
+    with hashing(blob, name) as stream:
+        return stream.content_hash(cancelled)
