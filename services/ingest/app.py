@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 import threading
 import time
 from collections.abc import AsyncGenerator
@@ -21,6 +22,7 @@ from libs.common.secrets import Secrets, SecretStore
 from libs.common.settings import ServiceSettings
 from services.ingest.bigquery_sink import BigQuerySink
 from services.ingest.ingestion import Ingestion, Task
+from services.ingest.memory import Memory, slots_of
 from services.ingest.metrics import IngestMetrics
 from services.ingest.servicer import IngestServicer
 from services.ingest.sink import Sink
@@ -42,8 +44,8 @@ class Settings(ServiceSettings):
     """Address of the auth service, for the keys that tokens are verified with."""
     configs: Path = Path("configs")
     """Directory of the tenants' folders: `file` sources and secret files."""
-    slots: int = pydantic.Field(default=2, gt=0)
-    """Chunks at once."""
+    slots: int = pydantic.Field(default=0, ge=0)
+    """Chunks at once; 0 takes as many as fit into the memory that the process may have."""
     request_bytes: int = pydantic.Field(default=4 * MIB, ge=2 * MIB, le=8 * MIB)
     """Size of an append to BigQuery; 2 to 8 MiB."""
     allow_private_addresses: bool = False
@@ -68,11 +70,25 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
 
 @contextlib.asynccontextmanager
 async def attach_sink(
-    host: Host, settings: Settings, sink: Sink, *, pause: Pause = threading.Event.wait
+    host: Host,
+    settings: Settings,
+    sink: Sink,
+    *,
+    pause: Pause = threading.Event.wait,
+    memory: Memory | None = None,
 ) -> AsyncGenerator[None]:
-    """Register the worker over a place where rows go; `pause` is how its sources wait."""
+    """Register the worker over a place where rows go.
+
+    Args:
+        host: Where.
+        settings: Of the worker.
+        sink: Where rows go.
+        pause: How its sources wait.
+        memory: What the process may have; None is what the kernel says.
+    """
     private = settings.allow_private_addresses
     backend = guarded_backend(private)
+    memory = memory or Memory()
     with open_http(allow_private_addresses=private) as http, open_tunnel(backend) as tunnel:
         buckets = Buckets(
             proxy=tunnel.url, backend=backend, http=http, allow_private_addresses=private
@@ -91,7 +107,8 @@ async def attach_sink(
                 sources,
                 lambda task: _ingestion(task, sink),
                 IngestMetrics(host.registry),
-                slots=settings.slots,
+                slots=settings.slots or slots_of(memory.limit_bytes(), processors()),
+                memory=memory,
                 draining=host.draining,
             )
             ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(servicer, host.server)
@@ -100,6 +117,11 @@ async def attach_sink(
 
 def _ingestion(task: Task, sink: Sink) -> Ingestion:
     return Ingestion(task, sink, now=lambda: dt.datetime.now(dt.UTC))
+
+
+def processors() -> int:
+    """Return how many processors the process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def secrets_of(settings: Settings) -> Secrets:

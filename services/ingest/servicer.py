@@ -14,6 +14,7 @@ from libs.common.identity import caller
 from libs.common.rpc import Context
 from services.ingest.failures import Cancelled, SourceTooLarge, failed
 from services.ingest.ingestion import Ingestion, Tally, Task
+from services.ingest.memory import CHUNK_BYTES, Memory
 from services.ingest.messages import chunk_message, failure_message, result_message
 from services.ingest.metrics import IngestMetrics
 from services.ingest.requests import splitting_of, task_of
@@ -32,7 +33,7 @@ Response = ingest_service_pb2.IngestChunkResponse
 
 
 class WorkerFull(Unavailable):
-    """No slot is free."""
+    """No slot or no memory is free."""
 
     reason = "WORKER_FULL"
 
@@ -57,12 +58,14 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         metrics: IngestMetrics,
         *,
         slots: int,
+        memory: Memory,
         draining: asyncio.Event,
     ) -> None:
         self._sources = sources
         self._start = start
         self._metrics = metrics
         self._slots = slots
+        self._memory = memory
         self._draining = draining
         self._busy = 0
         self._epoch = 0
@@ -99,8 +102,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         cancelled = threading.Event()
         source = self._sources.open(task.tenant, request.source, cancelled, _reach())
         self._refuse_stale(request.epoch)
-        if self._busy >= self._slots:
-            raise WorkerFull(f"all {self._slots} slots are busy; place the chunk elsewhere")
+        self._refuse_when_full()
         self._busy += 1
         self._metrics.busy(self._busy)
         with structlog.contextvars.bound_contextvars(
@@ -117,6 +119,16 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             finally:
                 self._busy -= 1
                 self._metrics.busy(self._busy)
+
+    def _refuse_when_full(self) -> None:
+        """Refuse a chunk beside others for which there is no slot, or no memory just now."""
+        if self._busy >= self._slots:
+            raise WorkerFull(f"all {self._slots} slots are busy; place the chunk elsewhere")
+        free = self._memory.limit_bytes() - self._memory.used_bytes()
+        if self._busy and free < CHUNK_BYTES:
+            raise WorkerFull(
+                f"{free} bytes of memory are free and a chunk takes {CHUNK_BYTES}; place it elsewhere"
+            )
 
     def _refuse_stale(self, epoch: int) -> None:
         if epoch < self._epoch:

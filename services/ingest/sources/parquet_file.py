@@ -1,22 +1,21 @@
-"""Parquet files: by row groups; decimals exact, doubles as the shortest text that round-trips."""
+"""Parquet files: by row groups of any size, and only the columns that a schema asks for."""
 
-import contextlib
 import json
-from collections.abc import Generator, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from services.ingest.chunks import Chunk, Input, RowGroups, chunk_of
+from services.ingest.columns import TargetColumn
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
+from services.ingest.sources.arrow_cells import cells_of
 from services.ingest.sources.arrow_texts import texts_of
 from services.ingest.sources.headers import Matched, match
-from services.ingest.sources.source import RawBatch, Reading, Splitting
+from services.ingest.sources.parquet_batches import Batches
+from services.ingest.sources.source import EXTRA, RawBatch, Reading, Splitting
 from services.ingest.stores.store import Blob
-
-ROWS: Final = 20_000
 
 
 class ParquetFile:
@@ -25,26 +24,18 @@ class ParquetFile:
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
 
-    @contextlib.contextmanager
-    def _open(self, name: str) -> Generator[pq.ParquetFile]:
-        with self._blob.seekable() as bytes_:
-            try:
-                file = pq.ParquetFile(bytes_)
-            except (pa.ArrowException, OSError) as error:
-                text = f"{name} is no Parquet file"
-                raise SourceMalformed(text, source=name, file=name) from error
-            with file:
-                yield file
-
     def plan(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], Matched]:
-        """Put row groups together until they make about `chunk_bytes`."""
-        with self._open(input_.input_id) as file:
-            matched = match(input_.input_id, file.schema_arrow.names, splitting.columns)
-            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        """Put row groups together until their columns make about `chunk_bytes`."""
+        name = input_.input_id
+        with Batches.open(self._blob, name) as batches:
+            matched = match(name, batches.names, splitting.columns)
+            wanted = _wanted(matched, splitting.columns)
+            groups = batches.groups(wanted)
+            batches.refuse_large_pages(wanted)
         chunks = []
         start, first, size, rows = 0, 0, 0, 0
         for i, group in enumerate(groups):
-            size, rows = size + group.total_byte_size, rows + group.num_rows
+            size, rows = size + group.size_bytes, rows + group.row_count
             if size >= splitting.chunk_bytes or i + 1 == len(groups):
                 part = RowGroups(start=start, end=i + 1, first_row_number=first)
                 chunks.append(
@@ -57,52 +48,95 @@ class ParquetFile:
                     )
                 )
                 start, first, size, rows = i + 1, first + rows, 0, 0
-        if not sum(group.num_rows for group in groups):
-            raise SourceEmpty(
-                f"{input_.input_id} has no row; remove or fill it", source=input_.input_id
-            )
+        if not sum(group.row_count for group in groups):
+            raise SourceEmpty(f"{name} has no row; remove or fill it", source=name)
         return chunks, matched
 
     def read(self, chunk: Chunk, part: RowGroups, reading: Reading) -> Iterator[RawBatch]:
-        """Yield the rows of a chunk as texts."""
+        """Yield the rows of a chunk: in a column's type where every cell has it, else as texts."""
         number = part.first_row_number
         name = chunk.input.input_id
-        with self._open(name) as file:
-            matched = match(name, file.schema_arrow.names, reading.columns)
-            for found in _batches(file, part, name):
+        with Batches.open(self._blob, name) as batches:
+            matched = match(name, batches.names, reading.columns)
+            wanted = _wanted(matched, reading.columns)
+            others = _Others(batches, part, wanted)
+            for found in batches.read(part, wanted):
                 if reading.cancelled.is_set():
                     raise Cancelled
-                texts = _texts(found, name)
-                yield _batch(texts, number, matched, reading, found.nbytes)
-                number += texts.height
+                first, number = number, number + found.num_rows
+                yield RawBatch(
+                    rows=_rows(found, matched, reading.columns, name),
+                    row_numbers=pl.int_range(first, number, dtype=pl.Int64, eager=True),
+                    raw_rows=partial(others.whole, found, first - part.first_row_number),
+                    read_bytes=found.nbytes,
+                )
 
 
-def _batches(file: pq.ParquetFile, part: RowGroups, name: str) -> Iterator[pa.RecordBatch]:
-    groups = list(range(part.start, part.end))
+def _wanted(matched: Matched, columns: Sequence[TargetColumn]) -> tuple[str, ...]:
+    """Return the file's columns that rows are made of; those for `extra` too, where there is one."""
+    kept = matched.extra if any(_is_extra(column) for column in columns) else ()
+    return (*dict.fromkeys((*matched.names.values(), *kept)),)
+
+
+def _is_extra(column: TargetColumn) -> bool:
+    return column.name == EXTRA and column.type == "JSON"
+
+
+def _rows(
+    found: pa.RecordBatch, matched: Matched, columns: Sequence[TargetColumn], name: str
+) -> pl.DataFrame:
     try:
-        yield from file.iter_batches(batch_size=ROWS, row_groups=groups)
-    except (pa.ArrowException, OSError) as error:
-        text = f"{name}: row groups {part.start} to {part.end - 1} cannot be read; write it anew"
-        raise SourceMalformed(text, source=name, file=name) from error
-
-
-def _texts(found: pa.RecordBatch, name: str) -> pl.DataFrame:
-    try:
-        return texts_of(found)
+        return pl.DataFrame([_cells(found, matched, column) for column in columns])
     except (pa.ArrowException, ValueError) as error:
         text = f"{name}: a column has a type that is not read ({error}); write it as another"
         raise SourceMalformed(text, source=name, file=name) from error
 
 
-def _batch(
-    texts: pl.DataFrame, first: int, matched: Matched, reading: Reading, size: int
-) -> RawBatch:
-    def raw_rows(indexes: Sequence[int]) -> list[str]:
-        return [json.dumps(texts.row(i, named=True), ensure_ascii=False) for i in indexes]
+def _cells(found: pa.RecordBatch, matched: Matched, column: TargetColumn) -> pl.Series:
+    own = matched.names.get(column.name)
+    if _is_extra(column) and matched.extra:
+        others = [*matched.extra, *([own] if own else [])]
+        texts = texts_of(found.select(others))
+        return texts.select(pl.struct(pl.all()).struct.json_encode().alias(column.name)).to_series()
+    if own is None:
+        return pl.repeat(None, found.num_rows, dtype=pl.String, eager=True).alias(column.name)
+    return cells_of(found.column(own), column)
 
-    return RawBatch(
-        rows=matched.rows(texts, reading.columns),
-        row_numbers=pl.int_range(first, first + texts.height, dtype=pl.Int64, eager=True),
-        raw_rows=raw_rows,
-        read_bytes=size,
-    )
+
+class _Others:
+    """The columns that rows are not made of, read only where a row is to be shown whole.
+
+    Args:
+        batches: The file.
+        part: Its row groups that are read.
+        wanted: The columns that rows are made of.
+    """
+
+    def __init__(self, batches: Batches, part: RowGroups, wanted: Sequence[str]) -> None:
+        self._names = [name for name in batches.names if name not in wanted]
+        self._order = batches.names
+        self._batches = batches.read(part, self._names)
+        self._batch = pa.record_batch({})
+        self._first = 0
+
+    def whole(self, batch: pa.RecordBatch, first: int, indexes: Sequence[int]) -> list[str]:
+        """Return rows of a batch, whose first row is row `first` of the part, with all columns.
+
+        `indexes` ascend, and so do the batches of all calls.
+        """
+        texts = texts_of(batch.take(pa.array(indexes, pa.int64())))
+        if self._names:
+            texts = texts.hstack(self._beside([first + index for index in indexes]))
+        rows = texts.select(self._order).iter_rows(named=True)
+        return [json.dumps(row, ensure_ascii=False) for row in rows]
+
+    def _beside(self, rows: Sequence[int]) -> pl.DataFrame:
+        found, left = [], list(rows)
+        while left:
+            while left[0] >= self._first + self._batch.num_rows:
+                self._first += self._batch.num_rows
+                self._batch = next(self._batches)
+            here = [r - self._first for r in left if r < self._first + self._batch.num_rows]
+            found.append(texts_of(self._batch.take(pa.array(here, pa.int64()))))
+            left = left[len(here) :]
+        return pl.concat(found)

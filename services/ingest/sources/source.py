@@ -52,7 +52,8 @@ class RawBatch:
         are not there are null in every row. A column is String with the source's texts, or, where the
         source has types, has the very type that the schema's column is held in.
     row_numbers: (n,) Int64, from 0 in the input.
-    raw_rows: Returns rows of this batch, by index, as JSON objects of the source's texts.
+    raw_rows: Returns rows of this batch, by ascending index, as JSON objects of the source's texts.
+        It may read the source again, and is asked at most once, before the next batch is taken.
     read_bytes: Bytes of the source that this batch took.
     unknown_fields: Names of fields in this batch that the schema lacks, of sources whose records name
         their fields themselves.

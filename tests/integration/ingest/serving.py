@@ -17,6 +17,7 @@ from libs.common.app import Host, hosted
 from libs.common.channel import open_channel
 from services.auth.tokens import SigningKey
 from services.ingest.app import Settings, attach_sink
+from services.ingest.memory import Memory
 from services.ingest.sink import MemorySink
 from tests.unit.ingest.asking import ingest_request
 
@@ -100,6 +101,7 @@ async def served(
     *,
     sink: MemorySink | None = None,
     pause: Callable[[threading.Event, float], bool] | None = None,
+    memory: Memory | None = None,
     **options: Any,
 ) -> AsyncGenerator[Served]:
     """Run a worker of two slots whose sources may reach this machine, and whose waits take no time."""
@@ -114,6 +116,7 @@ async def served(
         "listen": "127.0.0.1:0",
         "auth": auth,
         "configs": root,
+        "slots": 2,
         "allow_private_addresses": True,
     }
     settings = Settings(**(plain | options))
@@ -123,7 +126,7 @@ async def served(
         return cancelled.is_set()
 
     def attach(host: Host, given: Settings) -> contextlib.AbstractAsyncContextManager[None]:
-        return attach_sink(host, given, into, pause=pause or no_pause)
+        return attach_sink(host, given, into, pause=pause or no_pause, memory=memory)
 
     try:
         async with (

@@ -13,6 +13,7 @@ import pytest
 from convergence.ingest.v1 import source_pb2
 
 from libs.common.errors import Delayed
+from services.ingest.sources import parquet_batches
 from tests.integration.ingest.providers import KEY, TODAY, Provider, openai
 from tests.integration.ingest.serving import Served, served, token
 from tests.support.refusals import refused
@@ -109,6 +110,19 @@ async def test_a_report_is_split_into_windows(worker: Served, provider: Provider
     (chunk,) = response.chunks
     assert (chunk.report_window.report, chunk.report_window.window) == ("costs", WINDOW)
     assert not chunk.HasField("expected_row_count")
+
+
+async def test_a_parquet_page_that_no_worker_holds_is_refused_with_what_to_do(
+    worker: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_batches, "MOST_PAGE_BYTES", 1000)
+    worker.write("f.parquet", parquet(a=["x" * 2000]))
+    with refused("FAILED_PRECONDITION", "MEMORY_EXCEEDED") as refusal:
+        await worker.plan(plan_request(source=file_source("f.parquet", format=PARQUET)))
+    assert refusal.metadata["source"] == "f.parquet"
+    assert refusal.metadata["allowed"] == "1000 bytes"
+    assert "row group 0, column a" in refusal.metadata["found"]
+    assert "write pages of 1 MiB" in str(refusal.error)
 
 
 async def test_a_plan_that_fits_into_no_message_is_refused_with_what_to_do(worker: Served) -> None:

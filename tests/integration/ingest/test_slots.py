@@ -13,6 +13,7 @@ from convergence.ingest.v1 import source_pb2
 from convergence.ingest.v1.ingest_service_pb2 import IngestChunkRequest, IngestChunkResponse
 
 from libs.common.channel import open_channel
+from services.ingest.memory import Memory
 from services.ingest.sink import MemorySink
 from tests.integration.ingest.providers import KEY, TODAY, openai
 from tests.integration.ingest.serving import Served, kinds, planned, served, token
@@ -67,6 +68,25 @@ async def test_a_worker_takes_as_many_chunks_as_it_has_slots_and_refuses_the_nex
     with refused("UNAVAILABLE", "WORKER_FULL") as refusal:
         await worker.events(request)
     assert "all 2 slots are busy" in str(refusal.error)
+
+
+async def test_a_worker_without_free_memory_takes_one_chunk_and_no_second(
+    tmp_path: Path, hold: threading.Event
+) -> None:
+    kernel = tmp_path / "kernel"
+    (kernel / "proc" / "self").mkdir(parents=True)
+    (kernel / "proc" / "self" / "status").write_text(f"VmRSS: {1 << 40} kB\n")
+    sink = MemorySink(hold=hold)
+    async with served(tmp_path, sink=sink, memory=Memory(kernel)) as worker:
+        worker.write("f.csv", "a\n1\n2\n")
+        request = await request_of(worker)
+        call = worker.ingest(request)
+        await accepted(call)
+        with refused("UNAVAILABLE", "WORKER_FULL") as refusal:
+            await worker.events(request)
+        assert "bytes of memory are free" in str(refusal.error)
+        hold.set()
+        assert [kind async for kind in call][-1].WhichOneof("event") == "result"
 
 
 async def test_a_slot_that_is_free_again_takes_the_next_chunk(

@@ -126,7 +126,7 @@ def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("AUTH", "SIGNING_KEY", "signing_key.pem"),
         ("AUTH", "REFRESH_SECONDS", "60"),
         ("AUTH", "TRUSTED_PROXIES", "everybody"),
-        ("INGEST", "SLOTS", "0"),
+        ("INGEST", "SLOTS", "-1"),
         ("INGEST", "REQUEST_BYTES", "1000"),
         ("INGEST", "REQUEST_BYTES", "10000000"),
         ("ORCHESTRATOR", "CALLS_PER_SECOND", "0"),

@@ -6,6 +6,7 @@ import json
 import struct
 import uuid
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.failures import ColumnMissing, SourceEmpty, SourceMalformed
-from tests.unit.ingest.reading import columns, read_bytes
+from services.ingest.failures import ColumnMissing, MemoryExceeded, SourceEmpty, SourceMalformed
+from services.ingest.sources import parquet_batches
+from services.ingest.sources.parquet_pages import pages
+from tests.unit.ingest.reading import columns, files, read_bytes, reading, splitting
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
@@ -29,6 +32,13 @@ def text_of(value: object, type_: pa.DataType) -> str | None:
     """Return the text that one value of a type is read as."""
     data = parquet(pa.table({"a": pa.array([value], type_)}))
     ((found,),) = read_bytes("parquet", data, columns("a")).texts
+    return found
+
+
+def cell_of(value: object, type_: pa.DataType, column: str) -> object:
+    """Return what one value of a type is handed over as to a schema's column."""
+    data = parquet(pa.table({"a": pa.array([value], type_)}))
+    ((found,),) = read_bytes("parquet", data, columns(f"a {column}")).texts
     return found
 
 
@@ -134,6 +144,8 @@ def test_a_decimal_is_its_digits(digits: int, scale: int, wide: bool) -> None:
         ),
         ([("k", 1)], pa.map_(pa.string(), pa.int64()), '{"k":1}'),
         ([], pa.map_(pa.string(), pa.int64()), "{}"),
+        ([("k", "a"), ("k", "b")], pa.map_(pa.string(), pa.string()), '{"k":"a","k":"b"}'),
+        ([("k", [1]), ("k", [])], pa.map_(pa.string(), pa.list_(pa.int8())), '{"k":[1],"k":[]}'),
         (
             {"m": [("k", [Decimal("0.10")])]},
             pa.struct({"m": pa.map_(pa.string(), pa.list_(pa.decimal128(9, 2)))}),
@@ -172,10 +184,31 @@ def test_unknown_columns_are_kept_in_extra_and_named_in_the_plan() -> None:
     assert found.plan.extra_columns == ("z", "y")
 
 
-def test_a_row_is_shown_as_the_texts_of_all_its_columns() -> None:
-    data = parquet(pa.table({"a": [1, 2], "z": ["x", None]}))
-    shown = read_bytes("parquet", data, columns("a")).batches[0].raw_rows([1])
-    assert shown == ['{"a": "2", "z": null}']
+def test_a_row_is_shown_as_the_texts_of_all_its_columns(tmp_path: Path) -> None:
+    data = parquet(
+        pa.table({"z": [str(i) for i in range(9)], "a": range(9), "y": [[i] for i in range(9)]}),
+        row_group_size=4,
+    )
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "f").write_bytes(data)
+    source = files(tmp_path, "parquet")
+    (chunk,) = source.plan(splitting(columns("a"))).chunks
+    shown = [
+        batch.raw_rows([i for i, number in enumerate(batch.row_numbers) if number in {1, 3, 8}])
+        for batch in source.read(chunk, reading(columns("a")))
+    ]
+    assert [json.loads(row) for rows in shown for row in rows] == [
+        {"z": str(i), "a": str(i), "y": f"[{i}]"} for i in (1, 3, 8)
+    ]
+
+
+def test_columns_that_nobody_asks_for_are_not_read(tmp_path: Path) -> None:
+    table = pa.table({"a": range(5), "z": ["x" * 1000] * 5, "b.c": range(5), "b": range(5)})
+    data = bytearray(parquet(table, compression="none", use_dictionary=False))
+    at = data.index(b"xxxx")
+    data[at - 30 : at + 40] = bytes(70)
+    found = read_bytes("parquet", bytes(data), columns("a", "b.c STRING", "b"))
+    assert found.texts == [(str(i),) * 3 for i in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -203,3 +236,178 @@ def test_broken_pages_fail_the_chunk_as_a_malformed_file() -> None:
     data[8:60] = bytes(52)
     with pytest.raises(SourceMalformed, match="f: row groups 0 to 0 cannot be read"):
         read_bytes("parquet", bytes(data), columns("a"))
+
+
+UTC = dt.UTC
+DAY = dt.date(2026, 11, 1)
+MOMENT = dt.datetime(2026, 11, 1, 1, 2, 3, 456789)  # noqa: DTZ001 a column without zone
+
+
+@pytest.mark.parametrize(
+    ("value", "type_", "column", "cell"),
+    [
+        (7, pa.int8(), "INT64", 7),
+        (2**63 - 1, pa.uint64(), "INT64", 2**63 - 1),
+        (2**63, pa.uint64(), "INT64", "9223372036854775808"),
+        (10.0, pa.float64(), "INT64", 10),
+        (1e16, pa.float64(), "INT64", 10**16),
+        (-0.0, pa.float64(), "INT64", 0),
+        (-(2.0**63), pa.float64(), "INT64", -(2**63)),
+        (2.0**63, pa.float64(), "INT64", "9.223372036854776e+18"),
+        (1.5, pa.float64(), "INT64", "1.5"),
+        (float("nan"), pa.float64(), "INT64", "nan"),
+        (0.1, pa.float64(), "FLOAT64", 0.1),
+        (0.1, pa.float32(), "FLOAT64", "0.1"),
+        (0.5, pa.float16(), "FLOAT64", "0.5"),
+        (3, pa.int64(), "FLOAT64", 3.0),
+        (True, pa.bool_(), "BOOL", True),
+        (1, pa.int8(), "BOOL", "1"),
+        (Decimal("1.50"), pa.decimal32(9, 2), "NUMERIC", Decimal("1.5")),
+        (Decimal("1.50"), pa.decimal64(18, 2), "NUMERIC(9,2)", Decimal("1.5")),
+        (Decimal("1.500"), pa.decimal128(38, 18), "NUMERIC", Decimal("1.5")),
+        (Decimal("0.0000000001"), pa.decimal128(38, 18), "NUMERIC", "0.000000000100000000"),
+        (Decimal(10) ** 20, pa.decimal128(38, 9), "BIGNUMERIC", "1" + "0" * 20 + "." + "0" * 9),
+        (Decimal("-1.50"), pa.decimal256(76, 20), "BIGNUMERIC", Decimal("-1.5")),
+        (Decimal(10) ** 50, pa.decimal256(76, 20), "BIGNUMERIC", "1" + "0" * 50 + "." + "0" * 20),
+        (2**64 - 1, pa.uint64(), "BIGNUMERIC", Decimal(2**64 - 1)),
+        (0.1, pa.float64(), "BIGNUMERIC", "0.1"),
+        (DAY, pa.date32(), "DATE", DAY),
+        (DAY, pa.date64(), "DATE", DAY),
+        (DAY, pa.date32(), "TIMESTAMP", "2026-11-01"),
+        (MOMENT, pa.timestamp("us"), "DATETIME", MOMENT),
+        (MOMENT, pa.timestamp("us"), "TIMESTAMP", MOMENT.replace(tzinfo=UTC)),
+        (MOMENT, pa.timestamp("us", "Asia/Tokyo"), "TIMESTAMP", MOMENT.replace(tzinfo=UTC)),
+        (MOMENT, pa.timestamp("us", "UTC"), "DATETIME", "2026-11-01 01:02:03.456789Z"),
+        (MOMENT, pa.timestamp("ns", "UTC"), "TIMESTAMP", MOMENT.replace(tzinfo=UTC)),
+        (1, pa.timestamp("ns"), "DATETIME", "1970-01-01 00:00:00.000000001"),
+        (2**58, pa.timestamp("ms"), "TIMESTAMP", "<value out of range: 288230376151711744>"),
+        (dt.time(1, 2, 3, 4), pa.time64("us"), "TIME", dt.time(1, 2, 3, 4)),
+        (dt.time(1, 2, 3), pa.time32("s"), "TIME", dt.time(1, 2, 3)),
+        (1, pa.time64("ns"), "TIME", "00:00:00.000000001"),
+        (b"\xff", pa.binary(), "BYTES", b"\xff"),
+        (b"ab", pa.binary(2), "BYTES", b"ab"),
+        (["x", None], pa.list_(pa.string()), "STRING REPEATED", ["x", None]),
+        ([1], pa.list_(pa.int64()), "STRING REPEATED", "[1]"),
+        (["x"], pa.list_(pa.string()), "JSON", '["x"]'),
+    ],
+    ids=lambda value: str(value) if isinstance(value, pa.DataType) else "",
+)
+def test_a_value_that_a_column_holds_as_it_is_goes_on_in_its_type(
+    value: object, type_: pa.DataType, column: str, cell: object
+) -> None:
+    found = cell_of(value, type_, column)
+    assert type(found) is type(cell)
+    assert found == cell
+
+
+@given(value=doubles("d", 8))
+@settings(deadline=None, max_examples=200)
+def test_a_double_of_money_is_the_shortest_decimal_that_is_it_again(value: float) -> None:
+    assert Decimal(str(cell_of(value, pa.float64(), "BIGNUMERIC"))) == Decimal(repr(value))
+
+
+@pytest.mark.parametrize("column", ["INT64", "NUMERIC", "TIMESTAMP", "TIME"])
+def test_one_cell_that_does_not_fit_leaves_those_beside_it_what_they_are(column: str) -> None:
+    arrays = {
+        "INT64": pa.array([1.0, 1e17, 0.5, None]),
+        "NUMERIC": pa.array([Decimal(1), Decimal("1E-10"), None], pa.decimal128(38, 10)),
+        "TIMESTAMP": pa.array([1000, 1, None], pa.timestamp("ns", "UTC")),
+        "TIME": pa.array([1000, 1, None], pa.time64("ns")),
+    }
+    texts = {
+        "INT64": ["1", "100000000000000000", "0.5", None],
+        "NUMERIC": ["1.0000000000", "0.0000000001", None],
+        "TIMESTAMP": ["1970-01-01 00:00:00.000001000Z", "1970-01-01 00:00:00.000000001Z", None],
+        "TIME": ["00:00:00.000001000", "00:00:00.000000001", None],
+    }
+    data = parquet(pa.table({"a": arrays[column]}))
+    found = read_bytes("parquet", data, columns(f"a {column}")).texts
+    assert [cell for (cell,) in found] == texts[column]
+
+
+def test_int96_moments_are_exact_in_any_year() -> None:
+    moments = pa.array([0, 10**9 + 5_000, -(10**9), None], pa.timestamp("ns"))
+    data = parquet(
+        pa.table({"a": moments}),
+        use_deprecated_int96_timestamps=True,
+        use_dictionary=False,
+        compression="none",
+    )
+    found = read_bytes("parquet", data, columns("a DATETIME")).texts
+    epoch = dt.datetime(1970, 1, 1)  # noqa: DTZ001 a column without zone
+    micros = [0, 10**6 + 5, -(10**6)]
+    assert found == [*((epoch + dt.timedelta(microseconds=m),) for m in micros), (None,)]
+    # Day 5373484 of the Julian calendar is 9999-12-31, beyond what 64 bits of nanoseconds reach.
+    last = struct.pack("<qi", 86_399_999_999_000, 5_373_484)
+    far = data.replace(struct.pack("<qi", 0, 2_440_588), last)
+    ((first,), *_) = read_bytes("parquet", far, columns("a TIMESTAMP")).batches[0].rows.rows()
+    assert first == dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    fine = data.replace(struct.pack("<qi", 0, 2_440_588), struct.pack("<qi", 1, 5_373_484))
+    (first, second, *_) = read_bytes("parquet", fine, columns("a DATETIME")).texts
+    assert first == ("9999-12-31 00:00:00.000000001",)
+    assert second == ("1970-01-01 00:00:01.000005000",)
+
+
+def test_broken_checksums_fail_the_chunk() -> None:
+    table = pa.table({"a": range(100)})
+    data = bytearray(
+        parquet(table, write_page_checksum=True, compression="none", use_dictionary=False)
+    )
+    data[data.index(struct.pack("<q", 50))] ^= 1
+    with pytest.raises(SourceMalformed, match="cannot be read"):
+        read_bytes("parquet", bytes(data), columns("a"))
+
+
+def test_a_row_group_of_any_size_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_batches, "MOST_PAGE_BYTES", 3000)
+    table = pa.table({"a": [f"{i:0100d}" for i in range(1000)]})
+    small_pages: dict[str, Any] = {"data_page_size": 2000, "write_batch_size": 10}
+    data = parquet(table, use_dictionary=False, compression="none", **small_pages)
+    found = read_bytes("parquet", data, columns("a"))
+    assert len(found.plan.chunks) == 1
+    assert found.texts == [(f"{i:0100d}",) for i in range(1000)]
+
+
+def test_a_page_that_is_too_large_is_refused_when_it_is_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parquet_batches, "MOST_PAGE_BYTES", 3000)
+    table = pa.table({"b": range(1000), "a": [f"{i:0100d}" for i in range(1000)]})
+    data = parquet(table, use_dictionary=False, row_group_size=500)
+    with pytest.raises(
+        MemoryExceeded, match=r"row group 0 has a page of 5[0-9]{4} bytes in a"
+    ) as no:
+        read_bytes("parquet", data, columns("a"))
+    assert no.value.metadata["allowed"] == "3000 bytes"
+
+
+def test_headers_that_are_none_refuse_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_batches, "MOST_PAGE_BYTES", 100)
+    table = pa.table({"a": [f"{i:0100d}" for i in range(100)]})
+    data = bytearray(parquet(table, use_dictionary=False, compression="none"))
+    for junk in (b"\xff" * 30, b"\x1c" * 30, b"\x00" * 30, b"\x15\x01" * 15):
+        data[4:34] = junk
+        with pytest.raises(SourceMalformed, match="row group 0 cannot be read"):
+            read_bytes("parquet", bytes(data), columns("a"))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_every_page_of_a_column_is_found(version: str) -> None:
+    table = pa.table({"a": [f"{i % 400:030d}" for i in range(5000)], "b": [None, *range(4999)]})
+    data = parquet(table, data_page_size=1000, write_batch_size=100, data_page_version=version)
+    group = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0)
+    for i in range(2):
+        chunk = group.column(i)
+        start = chunk.dictionary_page_offset
+        found = list(pages(io.BytesIO(data), start, start + chunk.total_compressed_size))
+        assert len(found) > 5
+        assert sum(page.value_count for page in found[1:]) == 5000
+
+
+def test_a_few_large_rows_make_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_batches, "BATCH_BYTES", 100_000)
+    texts = ["x"] * 5000 + ["y" * 50_000] * 40
+    data = parquet(pa.table({"a": texts}), use_dictionary=False, compression="none")
+    found = read_bytes("parquet", data, columns("a"))
+    assert found.texts == [(text,) for text in texts]
+    assert max(batch.read_bytes for batch in found.batches) < 500_000
