@@ -34,10 +34,6 @@ class Program:
     environment: str
     script: str
 
-    @property
-    def python(self) -> Path:
-        return ROOT / ".venvs" / f"bench-{self.environment}" / "bin" / "python"
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -76,13 +72,13 @@ def load(program: Program, source: Source, *, timeout: float = TIMEOUT_SECONDS) 
     Raises:
         ProgramFailed: It cannot be installed, failed, or wrote another number of rows.
     """
-    _installed(program)
+    python = environment_of(program.environment)
     folder = FOLDER / "peers" / program.script.removesuffix(".py")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         target = folder / ("usage.parquet" if program is POLARS else "usage.duckdb")
-        command = [str(program.python), str(PEERS / program.script), str(source.path)]
+        command = [str(python), str(PEERS / program.script), str(source.path)]
         measured = run(
             [*command, str(target), str(folder / "home")],
             log=FOLDER / "peers" / f"{program.script}.log",
@@ -103,8 +99,9 @@ def versions() -> dict[str, str]:
     return pins
 
 
-def _installed(program: Program) -> None:
-    target = f".venvs/bench-{program.environment}/.done"
+def environment_of(name: str) -> Path:
+    """Return the Python of an environment, installed if it is not; raise ProgramFailed."""
+    target = f".venvs/bench-{name}/.done"
     done = subprocess.run(
         ["make", "--silent", "--no-print-directory", target],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -112,6 +109,7 @@ def _installed(program: Program) -> None:
     if done.returncode:
         said = " ".join(done.stderr.split())[-300:]
         raise ProgramFailed(f"its environment cannot be made (make {target}): {said}")
+    return (ROOT / target).with_name("bin") / "python"
 
 
 def _checked(program: Program, source: Source, measured: Measured, target: Path) -> Loaded:
@@ -138,8 +136,7 @@ def _parquet(target: Path) -> tuple[int, Decimal]:
 
 
 def _database(target: Path) -> tuple[int, Decimal]:
-    _installed(DUCKDB)
-    command = [str(DUCKDB.python), str(PEERS / "counted.py"), str(target)]
+    command = [str(environment_of(DUCKDB.environment)), str(PEERS / "counted.py"), str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProgramFailed(f"what it wrote cannot be read: {done.stderr.strip()[-300:]}")

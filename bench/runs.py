@@ -128,18 +128,19 @@ class Mesh:
             chunks=run.receipt.chunk_count,
             stages=dict(stages),
             cpu={name: dict(groups) for name, groups in cpu.items()},
-            peaks={name: peak_bytes(pid) for name, pid in self._pids().items()},
+            peaks={name: peak_bytes(pid) for name, pid in self.pids().items()},
             money={m.column: (m.read, m.landed, m.quarantined) for m in run.receipt.money},
         )
         return ran, run
 
-    def _pids(self) -> dict[str, int]:
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the mesh by name."""
         pids = {one.name: one.identity.pid for one in self.state.processes if one.identity}
         return pids | {"supervisor": self.state.supervisor.pid}
 
     def _cpu(self) -> dict[str, float]:
         used: dict[str, float] = defaultdict(float)
-        for name, pid in self._pids().items():
+        for name, pid in self.pids().items():
             used[GROUPS.get(name, "others")] += cpu_seconds(pid)
         return used
 

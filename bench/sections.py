@@ -54,6 +54,9 @@ class Size:
     plan_bytes: int
     money_rows: int
     chunks: int
+    chunk_repeats: int
+    formats: tuple[Format, ...]
+    """Of whole runs; a worker, memory and money are measured in all."""
     others: bool
     """Whether programs without a bar are measured too."""
 
@@ -68,18 +71,22 @@ FULL: Final = Size(
     plan_bytes=10**10,
     money_rows=200_000,
     chunks=2_000,
+    chunk_repeats=3,
+    formats=FORMATS,
     others=True,
 )
 QUICK: Final = Size(
     repeats=3,
     worker_rows=300_000,
-    run_rows=300_000,
+    run_rows=500_000,
     default_rows=50_000,
     default_repeats=1,
     memory_bytes=(10**8, 10**9),
     plan_bytes=10**9,
     money_rows=20_000,
-    chunks=200,
+    chunks=300,
+    chunk_repeats=1,
+    formats=("csv",),
     others=False,
 )
 
@@ -180,7 +187,7 @@ def _worker_figure(result: Result, format_: Format, source: Source) -> Figure:
 def run(size: Size) -> Result:
     """Whole runs that append, and whole runs that replace, against dlt's Arrow path."""
     result = Result()
-    sources = {f: usage(size.run_rows, f) for f in FORMATS}
+    sources = {f: usage(size.run_rows, f) for f in size.formats}
     for turn in range(size.repeats):
         for format_, source in sources.items():
             result.peer(DLT_ARROW, source)
@@ -248,7 +255,7 @@ def _run_figures(result: Result, format_: Format, source: Source) -> list[Figure
 def default(size: Size) -> Result:
     """Whole runs against the paths that people use by default."""
     result = Result()
-    for format_ in FORMATS:
+    for format_ in size.formats:
         source = usage(size.default_rows, format_)
         append = Pipeline(id="appended", files=(source.path,), format=format_)
         for turn in range(size.repeats):
@@ -406,9 +413,9 @@ def _sums(ran: Ran, wanted: Expected) -> str:
 def chunks(size: Size) -> Result:
     """Many tiny files, a chunk each: what a chunk costs beyond its bytes."""
     result = Result()
-    files, wanted = _tiny_files(size.chunks)
+    files, wanted = tiny_files(size.chunks)
     pipeline = Pipeline(id="tiny", files=files, format="csv")
-    for _ in range(size.repeats):
+    for _ in range(size.chunk_repeats):
         with mesh("chunks", [pipeline]) as up:
             result.ours("chunks", up, pipeline, wanted)
     each = [ran.seconds / ran.chunks * 1000 for ran in result.runs["chunks"]]
@@ -428,7 +435,8 @@ def chunks(size: Size) -> Result:
     return result
 
 
-def _tiny_files(count: int) -> tuple[tuple[Path, ...], Expected]:
+def tiny_files(count: int) -> tuple[tuple[Path, ...], Expected]:
+    """Write so many CSV files of TINY_ROWS rows each."""
     folder = FOLDER / "data" / f"tiny-{count}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
