@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ENGINE := .venvs/engine
 GX := .venvs/gx
-PEERS := polars duckdb dlt ingestr sling profile
+PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
 
 .PHONY: help setup demo up down gen fmt lint types test check breaking lock bench bench-quick bench-clean errors-doc fuzz gx gx-check

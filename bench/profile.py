@@ -1,37 +1,31 @@
-"""`python -m bench.profile`: where the processes of one run spend their time, by sampling (py-spy).
+"""`python -m bench.profile`: where the processes of one run spend their processor time, by sampling.
 
-Says for each group of processes how its processor time divides over our functions (the innermost frame
-of ours in a sample), and over whatever ran in the end. Writes nothing.
+Says for each group of processes how the time of its Python threads divides over our functions (the
+innermost frame of ours) and over whatever ran in the end; the rest is threads of Polars, gRPC and DuckDB.
 """
 
 import argparse
-import dataclasses
-import signal
-import subprocess
+import json
+import os
+import shutil
 import sys
-from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+import time
+from collections import Counter, defaultdict
 from typing import Final
 
 from bench.data import FOLDER, FORMATS, usage
 from bench.figures import number, stages_table, table
-from bench.programs import environment_of
-from bench.runs import GROUPS, Mesh, Ran, mesh
+from bench.runs import GROUPS, Expected, Mesh, Ran, mesh
 from bench.sections import expected, tiny_files
 from bench.tenants import Pipeline
+from libs.local.mesh.plans import ROOT
 
-RATE: Final = 200
-OURS: Final = ("services/", "libs/")
-SAMPLED: Final = ("ingest-1", "ingest-2", "bigquery", "orchestrator")
+SAMPLES: Final = FOLDER / "samples"
+KINDS: Final = ("ours", "innermost")
+SETTLE_SECONDS: Final = 1.0
+"""Long enough for every sampler to have written what it has seen."""
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
-    """Samples of a group of processes by function: innermost of ours, innermost of all."""
-
-    ours: "Counter[str]"
-    last: "Counter[str]"
+Spent = dict[str, dict[str, "Counter[str]"]]
 
 
 def main() -> int:
@@ -43,80 +37,61 @@ def main() -> int:
     parser.add_argument("--format", choices=FORMATS, default="csv")
     parser.add_argument("--top", type=int, default=20)
     given = parser.parse_args()
-    if given.what == "chunks":
-        files, wanted = tiny_files(given.chunks)
-        pipeline = Pipeline(id="profiled", files=files, format="csv")
-    else:
-        source = usage(given.rows, given.format)
-        whole = given.what == "replace"
-        pipeline = Pipeline(
-            id="profiled",
-            files=(source.path,),
-            format=given.format,
-            mode=given.what,
-            table_rule=whole,
-            transform=whole,
-        )
-        wanted = expected(source)
+    pipeline, wanted = _pipeline(given)
+    shutil.rmtree(SAMPLES, ignore_errors=True)
+    SAMPLES.mkdir(parents=True)
+    os.environ["BENCH_SAMPLES"] = str(SAMPLES)
+    os.environ["PYTHONPATH"] = str(ROOT / "bench" / "sampling")
     with mesh("profile", [pipeline]) as up:
         if given.what == "replace":
             up.run(pipeline, wanted)
-        samplers = _start(up)
-        try:
-            ran = up.run(pipeline, wanted)
-        finally:
-            samples = _finish(samplers)
-    _report(ran, samples, given.top)
+        before = _spent(up)
+        ran = up.run(pipeline, wanted)
+        after = _spent(up)
+    _report(ran, before, after, given.top)
     return 0
 
 
-def _start(up: Mesh) -> dict[str, "subprocess.Popen[bytes]"]:
-    program = environment_of("profile").with_name("py-spy")
-    (FOLDER / "profile").mkdir(parents=True, exist_ok=True)
-    return {
-        name: subprocess.Popen(
-            [
-                str(program), "record", "--format", "raw", "--rate", str(RATE), "--function",
-                "--pid", str(up.pids()[name]), "--output", str(_file(name)),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for name in SAMPLED
-    }  # fmt: skip
+def _pipeline(given: argparse.Namespace) -> tuple[Pipeline, Expected]:
+    if given.what == "chunks":
+        files, wanted = tiny_files(given.chunks)
+        return Pipeline(id="profiled", files=files, format="csv"), wanted
+    source, whole = usage(given.rows, given.format), given.what == "replace"
+    pipeline = Pipeline(
+        id="profiled",
+        files=(source.path,),
+        format=given.format,
+        mode=given.what,
+        table_rule=whole,
+        transform=whole,
+    )
+    return pipeline, expected(source)
 
 
-def _file(name: str) -> Path:
-    return FOLDER / "profile" / f"{name}.folded"
-
-
-def _finish(samplers: Mapping[str, "subprocess.Popen[bytes]"]) -> dict[str, Sampled]:
-    found: dict[str, Sampled] = {}
-    for name, sampler in samplers.items():
-        sampler.send_signal(signal.SIGINT)
-        sampler.wait()
-        one = found.setdefault(GROUPS[name], Sampled(ours=Counter(), last=Counter()))
-        for line in _file(name).read_text().splitlines():
-            stack, _, count = line.rpartition(" ")
-            frames = stack.split(";")
-            own = [frame for frame in frames if frame.partition("(")[2].startswith(OURS)]
-            one.ours[own[-1] if own else "elsewhere"] += int(count)
-            one.last[frames[-1]] += int(count)
+def _spent(up: Mesh) -> Spent:
+    """Return seconds by group, kind and frame so far."""
+    time.sleep(SETTLE_SECONDS)
+    found: Spent = defaultdict(lambda: {kind: Counter() for kind in KINDS})
+    for name, pid in up.pids().items():
+        file = SAMPLES / f"{pid}.json"
+        if name in GROUPS and file.exists():
+            for kind, frames in json.loads(file.read_text()).items():
+                found[GROUPS[name]][kind].update(frames)
     return found
 
 
-def _report(ran: Ran, samples: Mapping[str, Sampled], top: int) -> None:
+def _report(ran: Ran, before: Spent, after: Spent, top: int) -> None:
     print(stages_table({"run": {s: {"wall": ran.stages[s], **ran.cpu[s]} for s in ran.stages}}))
     print(f"{ran.seconds:.2f} s, {ran.chunks:,} chunks, {ran.rows:,} rows\n")
-    for group, found in samples.items():
-        cpu, all_samples = ran.cpu_of(group), sum(found.ours.values())
-        for title, counted in (("ours", found.ours), ("innermost", found.last)):
+    for group, kinds in after.items():
+        whole = ran.cpu_of(group)
+        for kind, counted in kinds.items():
+            spent = counted - before[group][kind]
             rows = [
-                [frame, f"{count / all_samples:.1%}", *_each(ran, cpu * count / all_samples)]
-                for frame, count in counted.most_common(top)
+                ["threads that are not Python's", *_each(ran, whole - spent.total())],
+                *([frame, *_each(ran, seconds)] for frame, seconds in spent.most_common(top)),
             ]
-            header = [f"{group}, {title}", "share", "CPU s", "ms a chunk", "µs a row"]
-            print(table(header, rows))
+            print(table([f"{group}, {kind}", "CPU s", "ms a chunk", "µs a row"], rows))
 
 
 def _each(ran: Ran, seconds: float) -> list[str]:
