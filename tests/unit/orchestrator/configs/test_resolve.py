@@ -393,6 +393,15 @@ def test_epochs_are_of_columns_of_times(column: str, advice: str) -> None:
         ("kind: file\noptions: {path: x.csv, format: csv, encoding: cp1252}\n", "options.encoding", "latin-1"),
         ("kind: file\noptions: {path: x.parquet, format: parquet, compression: zstd}\n", "options.compression", "formats of text"),
         ("kind: file\noptions: {path: x.parquet, format: parquet, encoding: utf-8}\n", "options.encoding", "formats of text"),
+        ("kind: file\noptions: {path: 's3://bucket/*.csv', format: csv}\n", "", "a secret for sources on s3://"),
+        ("kind: file\nsecret: key\noptions: {path: 's3://bucket/../*.csv', format: csv}\n", "options.path", "s3://bucket/glob"),
+        ("kind: file\noptions: {path: 'https://bucket/x.csv', format: csv}\n", "options.path", "gs://bucket/glob"),
+        ("kind: file\nsecret: key\noptions: {path: x.csv, format: csv}\n", "secret", "gs:// and s3://"),
+        ("kind: file\noptions: {path: 'gs://bucket/*.csv', format: csv, region: eu-west-1}\n", "options.region", "s3://"),
+        ("kind: file\noptions: {path: 'gs://bucket/*.csv', format: csv, endpoint: 'file:///x'}\n", "options.endpoint", "http(s)://"),
+        ("kind: file\noptions: {path: x.csv, format: csv, endpoint: 'https://x.example'}\n", "options.endpoint", "gs:// or s3://"),
+        ("kind: file\nsecret: key\noptions: {path: 's3://bucket/*.csv', format: csv, region: 'EU'}\n", "options.region", "eu-west-1"),
+        ("kind: file\noptions: {path: m.json, format: csv, manifest: gcp}\n", "options.manifest", "aws, azure"),
     ],
 )  # fmt: skip
 def test_a_wrong_source_is_named(text: str, field: str, allowed: str) -> None:
