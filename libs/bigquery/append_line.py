@@ -9,7 +9,7 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
 import grpc
@@ -18,6 +18,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc import code_pb2
 
 from libs.bigquery.append_answers import refusal, response_refusal, rpc_code, transient, written
+from libs.bigquery.append_wire import Rows, encoded, open_call
 from libs.bigquery.client import BigQuery
 from libs.bigquery.failures import AppendCancelled, WarehouseRejected, unavailable
 from libs.common.errors import ServiceError
@@ -27,7 +28,7 @@ _LONGEST_PAUSE: Final = 1.0
 _LOOK_SECONDS: Final = 0.1
 _JOIN_SECONDS: Final = 5.0
 
-Feed = queue.SimpleQueue[types.AppendRowsRequest | None]
+Feed = queue.SimpleQueue[bytes | None]
 
 
 class Answers(Protocol):
@@ -48,7 +49,7 @@ class Request:
 
     offset: int
     row_count: int
-    data: bytes
+    data: Rows
     done: bool = False
     failure: ServiceError | None = None
 
@@ -193,12 +194,10 @@ class AppendLine:
 
     def _open(self) -> Answers:
         feed: Feed = queue.SimpleQueue()
-        route = ("x-goog-request-params", f"write_stream={self.stream}")
-        append_rows = cast("Callable[..., Answers]", self._bq.write.transport.append_rows)
         with self._changed:
             for number, request in enumerate(self._waiting):
                 feed.put(self._message(request, first=number == 0))
-            call = append_rows(iter(feed.get, None), metadata=(route,))
+            call = cast("Answers", open_call(self._bq, iter(feed.get, None), self.stream))
             self._feed, self._call = feed, call
         return call
 
@@ -219,15 +218,9 @@ class AppendLine:
             self._changed.notify_all()
             return True
 
-    def _message(self, request: Request, *, first: bool) -> types.AppendRowsRequest:
-        rows = types.AppendRowsRequest.ArrowData(
-            rows=types.ArrowRecordBatch(serialized_record_batch=request.data)
-        )
-        if first:
-            rows.writer_schema = types.ArrowSchema(serialized_schema=self._schema)
-        return types.AppendRowsRequest(
-            write_stream=self.stream, offset=request.offset, arrow_rows=rows
-        )
+    def _message(self, request: Request, *, first: bool) -> bytes:
+        schema = self._schema if first else None
+        return encoded(self.stream, request.offset, request.data, schema=schema)
 
 
 class AppendClosed(WarehouseRejected):

@@ -104,7 +104,7 @@ class Appender:
 
     def _send(self, batch: pa.RecordBatch) -> None:
         self._settle()
-        data = batch.serialize().to_pybytes()
+        data = batch.serialize()
         request = Request(offset=self._offset, row_count=batch.num_rows, data=data)
         with span("bigquery.append", stream=self._line.stream, rows=batch.num_rows):
             self._line.send(request, max_in_flight=self._max_in_flight, cancel=self._cancel)
@@ -160,7 +160,7 @@ class CommittedStream:
         batches = table.to_batches()
         if not batches:
             return offset
-        data = batches[0].serialize().to_pybytes()
+        data = batches[0].serialize()
         request = Request(offset=offset, row_count=table.num_rows, data=data)
         with self._turn, span("bigquery.append", stream=self.stream, rows=table.num_rows):
             self._line.send(request, max_in_flight=1)
