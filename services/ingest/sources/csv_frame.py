@@ -13,27 +13,35 @@ from services.ingest.sources.records import Dialect, Records
 
 BOM: Final = b"\xef\xbb\xbf"
 
+DECODED_AT_ONCE: Final = 64 * 1024
+"""About how many bytes are decoded at once to see whether they are UTF-8."""
+
 Mask = npt.NDArray[np.bool_]
 
 
 def undecodable(block: bytes, found: Records) -> Mask:
     """Return which records of a block are no UTF-8."""
     wrong = np.zeros(len(found.starts), np.bool_)
-    position = 0
-    while not block.isascii() and (bad := _first_undecodable(block, position)) is not None:
-        record = int(np.searchsorted(found.starts, bad, side="right")) - 1
-        wrong[record] = True
-        if record + 1 == len(found.starts):
-            break
-        position = int(found.starts[record + 1])
+    if block.isascii() or not len(wrong):
+        return wrong
+    bounds = np.append(found.starts, found.complete_bytes)
+    record = 0
+    while record < len(wrong):
+        until = int(np.searchsorted(found.starts, bounds[record] + DECODED_AT_ONCE))
+        bad = _first_undecodable(block, int(bounds[record]), int(bounds[until]))
+        if bad is None:
+            record = until
+            continue
+        record = int(np.searchsorted(found.starts, bad, side="right"))
+        wrong[record - 1] = True
     return wrong
 
 
-def _first_undecodable(block: bytes, position: int) -> int | None:
+def _first_undecodable(block: bytes, start: int, end: int) -> int | None:
     try:
-        str(memoryview(block)[position:], "utf-8")
+        str(memoryview(block)[start:end], "utf-8")
     except UnicodeDecodeError as error:
-        return position + error.start
+        return start + error.start
     return None
 
 
