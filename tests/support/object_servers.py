@@ -33,8 +33,8 @@ class S3:
     key: dict[str, str]
     poor: dict[str, str]
 
-    def client(self) -> Any:
-        return _amazon("s3", self.address, *self.key.values())
+    def client(self, verify: str = "") -> Any:
+        return _amazon("s3", self.address, self.key, verify)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,27 +66,31 @@ class Google:
 
 @contextlib.contextmanager
 def s3(*options: str, verify: str = "") -> Generator[S3]:
-    """Run moto's server. Raises AssertionError if it does not start."""
+    """Run moto's server; with `verify`, an authority's certificate, over TLS.
+
+    Raises AssertionError if it does not start.
+    """
     command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", *options]
     environment = os.environ | {"INITIAL_NO_AUTH_ACTION_COUNT": str(OPEN_ACTIONS)}
     scheme = "https" if verify else "http"
     with _running(command, environment) as port:
         address = f"{scheme}://127.0.0.1:{port}"
-        iam = _amazon("iam", address, "x", "x", verify)
+        nobody = {"access_key_id": "x", "secret_access_key": "x"}
+        iam = _amazon("iam", address, nobody, verify)
         keys = [_user(iam, name) for name in ("rich", "poor")]
         iam.put_user_policy(UserName="rich", PolicyName="all", PolicyDocument=ALL)
         iam.list_users()
         yield S3(address, keys[0], keys[1])
 
 
-def _amazon(service: str, address: str, key_id: str, key: str, verify: str = "") -> Any:
+def _amazon(service: str, address: str, key: dict[str, str], verify: str) -> Any:
     made: Any = boto3.client
     config: Any = Config
     return made(
         service,
         endpoint_url=address,
-        aws_access_key_id=key_id,
-        aws_secret_access_key=key,
+        aws_access_key_id=key["access_key_id"],
+        aws_secret_access_key=key["secret_access_key"],
         region_name="us-east-1",
         verify=verify or None,
         config=config(proxies={}, retries={"max_attempts": 0}),

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import dataclasses
 import json
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from services.ingest.stores.object_store import ObjectStore
 from services.ingest.stores.tunnel import open_tunnel
 from tests.contracts.store_bench import KEY, RUNNING, account_key, buckets, opened
 from tests.integration.ingest.providers import serving
+from tests.support import object_servers
+from tests.support.certificates import own_certificate
 
 S3_KEY = {
     "access_key_id": "AKIAEXAMPLE",
@@ -486,3 +489,32 @@ def _ask(port: str, text: str) -> str:
             return near.recv(100).decode()[9:12]
         except ConnectionError:
             return ""
+
+
+def test_tls_goes_through_the_tunnel_untouched(tmp_path: Path) -> None:
+    authority, certificate, key = own_certificate(tmp_path)
+    data = random.Random(3).randbytes(9 * 1024 * 1024 + 7)
+    connected: list[str] = []
+
+    def counting(host: str, port: int) -> list[str]:
+        connected.append(host)
+        return [host]
+
+    backend = GuardedBackend(lambda _: True, counting)
+    with (
+        object_servers.s3(
+            "-s", "-c", str(certificate), "-k", str(key), verify=str(authority)
+        ) as server,
+        open_tunnel(backend) as tunnel,
+        buckets(backend=backend, proxy=tunnel.url, certificate=authority.read_text()) as made,
+    ):
+        client = server.client(str(authority))
+        client.create_bucket(Bucket="bucket")
+        client.put_object(Bucket="bucket", Key="acme/a.bin", Body=data)
+        secret = json.dumps(server.key)
+        of = opened(made, "s3://bucket/x", server.address, secret, ("s3://bucket/acme/",))
+        (found,) = of.find("s3://bucket/acme/*", RUNNING)
+        with of.open(found).stream(0, len(data)) as file:
+            assert file.read() == data
+    assert len(connected) > 1, "once when it is opened, then for each connection of the library"
+    assert set(connected) == {"127.0.0.1"}
