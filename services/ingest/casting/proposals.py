@@ -6,6 +6,7 @@ beyond the forms of the type, rounds or cuts, must be shut out here.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -26,6 +27,10 @@ LEAF: Final = 256
 
 MOST_DIGITS: Final = 38
 """Digits that any number of 128 bits has."""
+
+_LONGEST_MOMENT: Final = len("2026-11-01T10:20:30.123456")
+_LONG: Final = re.compile(r".{19}\.[0-9]{6}(0{1,3}(?:Z| ?UTC|\+00(?::?00)?)?)")
+_UTC: Final = re.compile(r" ?UTC$|[ ]?\+00(?::?00)?$")
 
 Caster = Callable[[pa.Array, TargetColumn], pa.Array | None]
 
@@ -92,9 +97,13 @@ def _whole(texts: pl.Series, column: TargetColumn, cast: Caster) -> pl.Series:
     found = cast(arrow_texts(texts), column)
     if found is not None:
         return _as(found, column)
-    cells = arrow_texts(_stripped(texts))
+    text = _stripped(texts)
+    cells = arrow_texts(text)
     if _hopeless(cells, column, cast):
-        return pl.Series([None], dtype=column.dtype).new_from_index(0, len(cells))
+        plainer = _without_tail(text, column)
+        if plainer is None:
+            return pl.Series([None], dtype=column.dtype).new_from_index(0, len(cells))
+        cells, cast = arrow_texts(plainer), _civil
     return pl.concat([_as(part, column) for part in _pieces(cells, column, cast)])
 
 
@@ -103,6 +112,30 @@ def _hopeless(cells: pa.Array, column: TargetColumn, cast: Caster) -> bool:
     present = cells.drop_null()
     ends = (present.slice(0, 1), present.slice(len(present) - 1)) if len(present) else ()
     return all(cast(end, column) is None for end in ends)
+
+
+def _without_tail(text: pl.Series, column: TargetColumn) -> pl.Series | None:
+    """Return moments without what their first one ends in and Arrow does not read, None if nothing.
+
+    That is zeros beyond the sixth digit of a second, and UTC's own names.
+    """
+    if column.epoch_micros or column.type not in {"TIMESTAMP", "DATETIME"}:
+        return None
+    first = next(iter(text.drop_nulls().head(1)), "")
+    zeros, name = _LONG.fullmatch(first), _UTC.search(first)
+    utc = name is not None or first.endswith("Z")
+    if utc and column.type != "TIMESTAMP":
+        return None
+    if zeros is not None:
+        tail = pl.col(text.name).str.slice(_LONGEST_MOMENT) == zeros[1]
+        head = pl.col(text.name).str.head(_LONGEST_MOMENT)
+        return text.to_frame().select(pl.when(tail).then(head)).to_series()
+    return None if name is None else text.str.strip_suffix(name[0])
+
+
+def _civil(cells: pa.Array, column: TargetColumn) -> pa.Array | None:
+    """Read moments that say no offset."""
+    return None if b"Z" in joined(cells) else _moments(cells, column)
 
 
 def _pieces(cells: pa.Array, column: TargetColumn, cast: Caster) -> list[pa.Array]:

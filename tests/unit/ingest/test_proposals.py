@@ -173,6 +173,50 @@ USUAL = {
 }
 
 
+USUAL_TAILS = {
+    "TIMESTAMP": [
+        "2026-11-01T10:20:30.1234560Z",
+        "2026-11-01 10:20:30.123456000",
+        "2026-11-01 10:20:30.123456000 UTC",
+        "2026-11-01 10:20:30 UTC",
+        "2026-11-01T10:20:30.5+00:00",
+        "2026-11-01T10:20:30 +0000",
+        " 2026-11-01T10:20:30Z ",
+    ],
+    "DATETIME": ["2026-11-01T10:20:30.0000000", "2026-11-01 10:20:30.123456000"],
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"), [(spec, text) for spec, texts in USUAL_TAILS.items() for text in texts]
+)
+def test_moments_of_a_usual_tail_are_proposed(spec: str, text: str) -> None:
+    column = column_of(spec, {})
+    held_against_the_exact_caster([text] * 3, column)
+    rows = pl.DataFrame({"c": [text, None, text, ""]})
+    assert propose(rows, [column])["c"].null_count() == 2
+
+
+@given(
+    texts=st.lists(
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from([text for texts in USUAL_TAILS.values() for text in texts]),
+            st.sampled_from(["", "Z", " ", "0", "00", "UTC"]),
+            st.sampled_from(["", "Z", " UTC", "+00:00", "+00"]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    spec=st.sampled_from(["TIMESTAMP", "DATETIME"]),
+)
+@settings(deadline=None, max_examples=200)
+def test_moments_of_any_tails_are_what_the_exact_caster_gives(texts: list[str], spec: str) -> None:
+    held_against_the_exact_caster([*texts], column_of(spec, {}))
+    for text in texts:
+        held_against_the_exact_caster([text, text], column_of(spec, {}))
+
+
 @pytest.mark.parametrize("spec", USUAL)
 @pytest.mark.parametrize("size", [1, LEAF, 3 * LEAF + 1, GROUP + ALONE + 1])
 def test_usual_texts_are_all_proposed_and_one_that_does_not_fit_costs_few_of_them(
