@@ -232,8 +232,11 @@ def measured(run: Run, watch: Watch) -> None:
     owned = sql.in_scope(SPEC, run.scope)
     for name, text in (
         ("replace: chunk counts", sql.chunk_counts(staging.sql, money)),
-        ("replace: scope counts", sql.scope_counts(staging.sql, where, "_source", money)),
-        ("replace: old scope counts", sql.scope_counts(target.sql, owned, "_source", money)),
+        ("replace: scope counts", sql.scope_counts(staging.sql, where, "_source", "STRING", money)),
+        (
+            "replace: old scope counts",
+            sql.scope_counts(target.sql, owned, "_source", "STRING", money),
+        ),
         (
             "replace: table rule",
             f"SELECT COUNT(*) AS n, COUNT(DISTINCT record_id) AS d FROM {staging.sql}",

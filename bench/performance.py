@@ -169,8 +169,8 @@ def _peers(saved: dict[str, Found]) -> str:
     failures = {k: why for found in saved.values() for k, why in found["failures"].items()}
     missing = "".join(f"- {name}: {why}\n" for name, why in failures.items())
     pins = {k: v for found in saved.values() for k, v in found["versions"].items()}
-    pinned = ", ".join(f"{name} {version}" for name, version in pins.items())
-    return f"{table(header, rows)}\nVersions: {pinned}.\n" + (
+    pinned = "; ".join(pins.values())
+    return f"{table(header, rows)}\nVersions, by environment: {pinned}.\n" + (
         f"\nFailed:\n\n{missing}" if missing else ""
     )
 

@@ -91,12 +91,16 @@ def load(program: Program, source: Source, *, timeout: float = TIMEOUT_SECONDS) 
 
 
 def versions() -> dict[str, str]:
-    """Return what the peers' environments pin, by package."""
-    pins: dict[str, str] = {}
-    for file in sorted(PEERS.glob("*.in")):
-        for name, version in re.findall(r"(?m)^([a-z0-9-]+)(?:\[\w+\])?==(\S+)", file.read_text()):
-            pins[f"{name} ({file.stem})" if name in pins else name] = version
-    return pins
+    """Return what each peer's environment pins, by the environment's name."""
+    return {
+        file.stem: ", ".join(
+            f"{name} {version}"
+            for name, version in re.findall(
+                r"(?m)^([a-z0-9-]+)(?:\[\w+\])?==(\S+)", file.read_text()
+            )
+        )
+        for file in sorted(PEERS.glob("*.in"))
+    }
 
 
 def environment_of(name: str) -> Path:
