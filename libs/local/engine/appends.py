@@ -1,25 +1,21 @@
-"""Append connections: as many as clients open, rows by name, and offsets that count stored rows."""
+"""Appends: rows by name, and offsets that count stored rows."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pyarrow as pa
 from bqemulator.grpc_api import write_servicer
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
-from bqemulator.server import EmulatorServer
 from bqemulator.storage.sql_identifiers import quoted_table_ref, register_name
 from bqemulator.streaming.strategies import pending
 from bqemulator.streaming.write_stream import WriteStream, WriteStreamType
 from google.cloud.bigquery_storage_v1 import types
 
-from libs.local.engine.commits import STORING, all_or_nothing, refusal
+from libs.local.engine.commits import STORING, refusal, stored_at_once
 
-APPEND_CONNECTIONS = 256
 STORED_AT_ONCE = (WriteStreamType.COMMITTED, WriteStreamType.DEFAULT)
 
 
@@ -34,11 +30,10 @@ def failed_append_keeps_offset() -> None:
     def perform(
         self: BigQueryWriteHandler, stream: WriteStream, rows: pa.Table, *args: int | None
     ) -> bytes:
+        at_once = stream.stream_type in STORED_AT_ONCE
         with stream.lock:
             try:
-                if stream.stream_type not in STORED_AT_ONCE:
-                    return bytes(append(self, stream, rows, *args))
-                with all_or_nothing(self, [stream]):
+                with stored_at_once(self, stream) if at_once else contextlib.nullcontext():
                     return bytes(append(self, stream, rows, *args))
             except STORING as error:
                 told = refusal(error)
@@ -96,18 +91,3 @@ def _store(self: BigQueryWriteHandler, stream: WriteStream, rows: pa.Table) -> N
 
 def _joined(buffer: list[pa.Table]) -> pa.Table | None:
     return pa.concat_tables(buffer, promote_options="default") if buffer else None
-
-
-def many_append_connections() -> None:
-    """Give the servers APPEND_CONNECTIONS threads: each open append connection occupies one.
-
-    Stock has as many as the processors and four; with all of them taken every call waits.
-    """
-    start = EmulatorServer.start
-
-    async def start_with_threads(self: EmulatorServer) -> None:
-        threads = ThreadPoolExecutor(APPEND_CONNECTIONS, thread_name_prefix="append")
-        asyncio.get_running_loop().set_default_executor(threads)
-        await start(self)
-
-    EmulatorServer.start = start_with_threads

@@ -19,6 +19,8 @@ from bqemulator.streaming.write_stream import WriteStream, WriteStreamState
 from bqemulator.versioning.snapshots import SnapshotManager
 from google.cloud.bigquery_storage_v1 import types
 
+from libs.local.engine.turns import Turns
+
 STORING = (duckdb.Error, pa.ArrowException, DomainError, OSError)
 """What storing rows may raise."""
 
@@ -46,7 +48,7 @@ def atomic_batch_commit() -> None:
         names = types.BatchCommitWriteStreamsRequest.deserialize(request_bytes).write_streams
         found = (self._manager.get(name) for name in dict.fromkeys(names))
         try:
-            with all_or_nothing(self, [stream for stream in found if stream is not None]):
+            with _committed(self, [stream for stream in found if stream is not None]):
                 return bytes(commit_each(self, request_bytes, context))
         except STORING as error:
             raise refusal(error) from error
@@ -62,20 +64,42 @@ def refusal(error: Exception) -> DomainError:
 
 
 @contextlib.contextmanager
-def all_or_nothing(handler: BigQueryWriteHandler, streams: Sequence[WriteStream]) -> Iterator[None]:
-    """Run the block as one transaction; if it raises, tables and `streams` are as before."""
-    with handler._write_lock:
-        before = [_Kept.of(stream, handler) for stream in streams]
-        handler._ctx.engine.execute("BEGIN")
-        try:
-            yield
-            handler._ctx.engine.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(Exception):
-                handler._ctx.engine.execute("ROLLBACK")
-            for kept in before:
-                kept.restore(handler)
-            raise
+def stored_at_once(handler: BigQueryWriteHandler, stream: WriteStream) -> Iterator[None]:
+    """Run the block as one transaction of an append; if it raises, all is as before."""
+    turns = handler._write_lock
+    turn = turns.append(_name(stream)) if isinstance(turns, Turns) else turns
+    with turn, _all_or_nothing(handler, [stream]):
+        yield
+
+
+@contextlib.contextmanager
+def _committed(handler: BigQueryWriteHandler, streams: Sequence[WriteStream]) -> Iterator[None]:
+    """Run the block as one transaction of a commit; if it raises, all is as before."""
+    turns, tables = handler._write_lock, {_name(stream) for stream in streams}
+    turn = turns.change(tables.__contains__) if isinstance(turns, Turns) else turns
+    with turn, _all_or_nothing(handler, streams):
+        yield
+
+
+def _name(stream: WriteStream) -> str:
+    return f"{stream.project_id}.{stream.dataset_id}.{stream.table_id}"
+
+
+@contextlib.contextmanager
+def _all_or_nothing(
+    handler: BigQueryWriteHandler, streams: Sequence[WriteStream]
+) -> Iterator[None]:
+    before = [_Kept.of(stream, handler) for stream in streams]
+    handler._ctx.engine.execute("BEGIN")
+    try:
+        yield
+        handler._ctx.engine.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(Exception):
+            handler._ctx.engine.execute("ROLLBACK")
+        for kept in before:
+            kept.restore(handler)
+        raise
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

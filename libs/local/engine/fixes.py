@@ -7,7 +7,6 @@ from typing import Final
 
 from libs.local.engine.appends import (
     failed_append_keeps_offset,
-    many_append_connections,
     rows_by_column_name,
     seal_after_append,
 )
@@ -16,6 +15,7 @@ from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
 from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
 from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
+from libs.local.engine.grpc_threads import many_append_connections
 from libs.local.engine.halves import halves_mended
 from libs.local.engine.jobs import (
     job_with_its_effect,

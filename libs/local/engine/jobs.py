@@ -65,7 +65,7 @@ def job_with_its_effect() -> None:
         sql = config["query"].get("query", "")
         if dry_run or classify_statement_type(sql) not in CHANGES:
             return await run(project, job_id, config, dry_run=dry_run, ctx=ctx, **rest)
-        with getattr(DuckDBEngine, "writing", contextlib.nullcontext()):
+        with _turn(sql):
             ctx.engine.execute("BEGIN")
             try:
                 job = await run(project, job_id, config, dry_run=False, ctx=ctx, **rest)
@@ -81,6 +81,18 @@ def job_with_its_effect() -> None:
         return job
 
     jobs._handle_query_job = whole
+
+
+def _turn(sql: str) -> contextlib.AbstractContextManager[object]:
+    """Return the turn of a statement, which concerns the tables whose name is somewhere in it."""
+    turns = getattr(DuckDBEngine, "writing", None)
+    if turns is None:
+        return contextlib.nullcontext()
+    folded = sql.lower()
+    turn: contextlib.AbstractContextManager[object] = turns.change(
+        lambda table: table.rpartition(".")[2].lower() in folded
+    )
+    return turn
 
 
 def reads_leave_no_record() -> None:

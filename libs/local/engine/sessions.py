@@ -15,6 +15,8 @@ from bqemulator.domain.errors import InternalError
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.storage.engine import DuckDBEngine
 
+from libs.local.engine.turns import Turns
+
 T = TypeVar("T")
 
 
@@ -47,13 +49,14 @@ def cursor_per_thread() -> None:
 
 
 def one_writer() -> None:
-    """Let statements and appends write one after another, so that neither fails on the other's change.
+    """Let what changes one table happen one after another, so that neither fails on the other's change.
 
-    Stock holds two locks that do not know of each other; with a cursor per thread their
-    transactions conflict (on the catalog's row counts, and on tables being altered), and what a
-    failed commit restores overwrites a table's newer schema.
+    Appends to other tables go on beside a commit or a statement. Stock holds two locks that do not
+    know of each other; with a cursor per thread their transactions conflict (on the catalog's row
+    counts, and on tables being altered), and what a failed commit restores overwrites a table's
+    newer schema.
     """
-    lock = DuckDBEngine.writing = threading.RLock()
+    lock = DuckDBEngine.writing = Turns()
     for catalog in (MemoryCatalogRepository, DuckDBCatalogRepository):
         catalog.update_table = _holding(lock, catalog.update_table)
     initialize = BigQueryWriteHandler.__init__
@@ -82,7 +85,7 @@ def one_writer() -> None:
     DuckDBEngine.write_lock = write_lock
 
 
-def _holding(lock: threading.RLock, call: Callable[..., T]) -> Callable[..., T]:
+def _holding(lock: Turns, call: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(call)
     def alone(*args: object) -> T:
         with lock:

@@ -49,6 +49,12 @@ CLAIMS: Final = (
     Claim(fix="cursor_per_thread", check=claims_on_writes.queries_see_no_append_in_progress),
     Claim(fix="one_writer", check=claims_on_writes.a_statement_waits_for_an_append),
     Claim(
+        fix="one_writer",
+        check=claims_on_writes.an_append_goes_on_beside_a_commit,
+        # It waits, longer than its client does.
+        breaks_with=GoogleAPICallError,
+    ),
+    Claim(
         fix="halves_mended",
         check=claims_on_crashes.a_table_half_made_can_be_made_again,
         # Stock finds no entry, makes the table again, and fails.
@@ -75,6 +81,13 @@ CLAIMS: Final = (
         check=claims_on_writes.open_connections_leave_room_for_more,
         # The one that finds no thread is never answered.
         breaks_with=DeadlineExceeded,
+    ),
+    Claim(
+        fix="many_append_connections",
+        check=claims_on_writes.an_append_goes_on_beside_a_statement,
+        # The event loop that would hand it on runs the statement.
+        breaks_with=GoogleAPICallError,
+        stored=True,
     ),
     Claim(fix="strict_arrow_rows", check=claims_on_writes.wrong_rows_are_refused),
     Claim(fix="rows_by_column_name", check=claims_on_writes.a_stream_outlives_a_new_column),

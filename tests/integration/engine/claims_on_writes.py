@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -17,7 +17,6 @@ from google.cloud.bigquery_storage_v1 import types
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, record
 from tests.support.appending import COMMITTED, PENDING, append, append_request, open_stream
-from tests.support.eventually import eventually
 from tests.support.pausing import LATER, Pause, paused
 
 REFUSED: Final = grpc.StatusCode.INVALID_ARGUMENT.value[0]
@@ -62,11 +61,53 @@ def a_query_does_not_wait_for_an_append(warehouse: Warehouse) -> None:
 def a_statement_waits_for_an_append(warehouse: Warehouse) -> None:
     with append_half_done(warehouse) as (_, pause, appended, threads):
         change = threads.submit(warehouse.run, "ALTER TABLE `{d}.t` ADD COLUMN c INT64")
-        eventually(lambda: change.done() or not _answers(warehouse), within=CALL_SECONDS)
+        assert not wait([change], timeout=MOMENT).done
         pause.end()
         assert _messages(appended.result(CALL_SECONDS)) == [""]
         change.result(CALL_SECONDS)
     assert warehouse.rows("SELECT i, c FROM `{d}.t`") == [(1, None)]
+
+
+def an_append_goes_on_beside_a_commit(warehouse: Warehouse) -> None:
+    """To another table; one to the same waits until the rows are committed."""
+    assert warehouse.engine.pauses is not None
+    table, other = (warehouse.table(name, ("i", "INT64")) for name in ("t", "journal"))
+    staged = warehouse.stage(table, record(i=[1]))
+    with ThreadPoolExecutor(2) as threads, paused(warehouse.engine.pauses, "t") as pause:
+        committed = threads.submit(warehouse.commit, table, staged)
+        pause.reached()
+        _goes_on_beside(warehouse, table, other, pause, threads)
+        assert committed.result(CALL_SECONDS).commit_time
+    assert warehouse.rows("SELECT i FROM `{d}.t` ORDER BY i") == [(1,), (2,)]
+
+
+def an_append_goes_on_beside_a_statement(warehouse: Warehouse) -> None:
+    """On another table, and so does what the statement's job leaves in the catalog."""
+    assert warehouse.engine.pauses is not None
+    table, other = (warehouse.table(name, ("i", "INT64")) for name in ("t", "journal"))
+    insert, job = "INSERT INTO `{d}.t` (i) VALUES (1)", uuid.uuid4().hex
+    with ThreadPoolExecutor(2) as threads, paused(warehouse.engine.pauses, job) as pause:
+        inserted = threads.submit(warehouse.run, insert, job_id=job)
+        pause.reached()
+        _goes_on_beside(warehouse, table, other, pause, threads)
+        assert inserted.result(CALL_SECONDS).num_dml_affected_rows == 1
+    assert warehouse.rows("SELECT i FROM `{d}.t` ORDER BY i") == [(1,), (2,)]
+
+
+def _goes_on_beside(
+    warehouse: Warehouse, table: str, other: str, pause: Pause, threads: ThreadPoolExecutor
+) -> None:
+    """Append to `other` while a change of `table` stands still, and to `table` until it has ended."""
+    journal = open_stream(warehouse.writer, other, COMMITTED, seconds=PATIENCE)
+    for i in range(3):
+        answers = append(warehouse.writer, journal, record(i=[i]), offset=i, seconds=PATIENCE)
+        assert _messages(answers) == [""]
+    own = open_stream(warehouse.writer, table, COMMITTED)
+    waits = threads.submit(append, warehouse.writer, own, record(i=[2]))
+    assert not wait([waits], timeout=MOMENT).done
+    pause.end()
+    assert _messages(waits.result(CALL_SECONDS)) == [""]
+    assert warehouse.seal(journal) == 3
 
 
 def a_seal_waits_for_an_append(warehouse: Warehouse) -> None:
@@ -163,22 +204,22 @@ def a_stream_outlives_a_new_column(warehouse: Warehouse) -> None:
 
 
 def what_waits_takes_no_memory(warehouse: Warehouse) -> None:
-    """After one stream of 35 MiB four more take less memory than one; all are committed."""
+    """After one stream of 35 MiB seven more take less memory than three; all are committed."""
     table = warehouse.table("t", ("i", "INT64"), ("s", "STRING"))
     batches = [
         record(i=range(n, n + 1000), s=[f"{n}" * 1024] * 1000) for n in range(1000, 10000, 1000)
     ]
-    streams = [open_stream(warehouse.writer, table, PENDING) for _ in range(5)]
+    streams = [open_stream(warehouse.writer, table, PENDING) for _ in range(8)]
     taken = []
     for stream in streams:
         assert _messages(append(warehouse.writer, stream, *batches)) == [""] * len(batches)
         taken.append(_anonymous_bytes(warehouse))
-    assert [warehouse.seal(stream) for stream in streams] == [9000] * 5
+    assert [warehouse.seal(stream) for stream in streams] == [9000] * 8
     assert warehouse.rows("SELECT COUNT(*) AS n FROM `{d}.t`") == [(0,)]
     assert warehouse.commit(table, streams).commit_time
     found = "SELECT COUNT(*) AS n, COUNT(DISTINCT i) AS d, SUM(LENGTH(s)) AS c FROM `{d}.t`"
-    assert warehouse.rows(found) == [(45000, 9000, 45000 * 4096)]
-    assert taken[-1] - taken[0] < sum(batch.nbytes for batch in batches)
+    assert warehouse.rows(found) == [(72000, 9000, 72000 * 4096)]
+    assert taken[-1] - taken[0] < 3 * sum(batch.nbytes for batch in batches)
 
 
 def an_abandoned_stream_ends(warehouse: Warehouse) -> None:
@@ -220,14 +261,3 @@ def _anonymous_bytes(warehouse: Warehouse) -> int:
 def _messages(answers: list[types.AppendRowsResponse]) -> list[str]:
     """Return what each append was refused with, empty for those that were stored."""
     return [answer.error.message for answer in answers]
-
-
-def _answers(warehouse: Warehouse) -> bool:
-    """Whether the engine answers within a moment: not while a statement waits for its turn."""
-    address = warehouse.engine.rest.removeprefix("http://")
-    with contextlib.closing(http.client.HTTPConnection(address, timeout=MOMENT)) as connection:
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except TimeoutError:
-            return False
