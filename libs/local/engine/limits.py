@@ -9,7 +9,7 @@ from bqemulator.storage.engine import DuckDBEngine
 THREADS = 2
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Parameters of glibc's mallopt."""
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "700MB"
 
 
 def duckdb_bounded() -> None:

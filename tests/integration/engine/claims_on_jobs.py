@@ -29,7 +29,7 @@ def nothing_is_fetched(warehouse: Warehouse) -> None:
 
 def duckdb_leaves_memory_to_others(warehouse: Warehouse) -> None:
     limits = "SELECT current_setting('threads') AS n, current_setting('memory_limit') AS m"
-    assert warehouse.rows(limits) == [(2, "953.6 MiB")]
+    assert warehouse.rows(limits) == [(2, "667.5 MiB")]
 
 
 def a_list_may_stand_in_on(warehouse: Warehouse) -> None:
