@@ -10,7 +10,7 @@ GX := .venvs/gx
 PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down gen fmt lint types test check breaking lock bench bench-quick bench-clean errors-doc fuzz gx gx-check
+.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc fuzz gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -81,6 +81,9 @@ test: setup ## Every test
 MINUTES ?= 10
 fuzz: setup ## Fuzz the readers and the config parser for MINUTES (10), from SEED or a new one
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+stories: setup ## Tell more stories of runs against the model; STORIES=20000 says how many
+	STORIES=$(or $(STORIES),5000) $(BIN)/python -m pytest -q -n 2 tests/unit/orchestrator/model tests/integration/orchestrator/test_stories.py
 
 gx: $(GX)/.done ## Record anew what Great Expectations says
 	$(GX)/bin/python -m tests.gx.record

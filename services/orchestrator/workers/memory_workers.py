@@ -64,7 +64,11 @@ class MemorySource:
 
 @dataclasses.dataclass(slots=True, eq=False)
 class MemoryWorker:
-    """Plans one chunk an input. Dials: `die` tries fail, `failures` are raised first, `hang` waits."""
+    """Plans one chunk an input.
+
+    Dials: `die` tries fail, `failures` are raised first, `hang` waits, `gone` streams end before
+    they are committed.
+    """
 
     address: str
     source: MemorySource
@@ -72,6 +76,7 @@ class MemoryWorker:
     die: int = 0
     failures: list[Exception] = dataclasses.field(default_factory=list)
     hang: asyncio.Event | None = None
+    gone: int = 0
     seen: list[Assignment] = dataclasses.field(default_factory=list)
     stopped: int = 0
 
@@ -110,8 +115,12 @@ class MemoryWorker:
             raise self.failures.pop(0)
         yield self._land(assignment)
 
+    def items(self, a: Assignment) -> list[Item]:
+        """Return the rows that a chunk reads."""
+        return self.source.inputs[a.chunk.input_id]
+
     def _land(self, a: Assignment) -> r.Landed:
-        items = self.source.inputs[a.chunk.input_id]
+        items = self.items(a)
         good = [_row(a, i, item) for i, item in enumerate(items) if not item.bad]
         bad = [_row(a, i, item) for i, item in enumerate(items) if item.bad]
         stream, quarantine = (
@@ -120,6 +129,9 @@ class MemoryWorker:
         )
         self.warehouse.streams[stream] = good
         self.warehouse.streams[quarantine] = bad
+        if self.gone:
+            self.gone -= 1
+            self.warehouse.gone.add(stream)
         landed, lost = _sums(a, good), _sums(a, bad)
         return r.Landed(
             chunk_id=a.chunk.chunk_id,

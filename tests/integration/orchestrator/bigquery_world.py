@@ -30,7 +30,7 @@ class StreamWorker(MemoryWorker):
     def _written(self, a: Assignment, landed: r.Landed) -> r.Landed:
         declared = [column.platform() for column in a.spec.columns]
         wanted = staging_columns(declared) if a.staging else target_columns(declared)
-        items = list(enumerate(self.source.inputs[a.chunk.input_id]))
+        items = list(enumerate(self.items(a)))
         good = [_row(a, i, item) for i, item in items if not item.bad]
         bad = [_bad_row(a, i, item) for i, item in items if item.bad]
         return landed.model_copy(

@@ -1,18 +1,17 @@
 """kill -9 after each record of every way that a run can take; callers then repeat what they asked."""
 
 import asyncio
-import dataclasses
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import pytest
 
 from libs.common.errors import FailedPrecondition
-from services.orchestrator.journal.journal import MemoryJournal, MemoryJournals
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
+from tests.unit.orchestrator.conductor.cutting import CutJournals, kill
 from tests.unit.orchestrator.conductor.world import Orchestrator, World, spec
 
 HARMLESS = Item(scope="a.csv", money=("0",), bad=True)
@@ -23,29 +22,6 @@ DIRECT = spec(mode="append", on_failure="fail")
 AWAY = 1_000_000
 RECORDS = 18
 """No way has more records until its end; the last test holds it to that."""
-
-
-class Cut(MemoryJournal):
-    """A journal whose disk is full after some records: who waits for the next one is never told."""
-
-    async def append(self, records: Sequence[r.Record]) -> None:
-        shared = self.shared
-        assert isinstance(shared, CutJournals)
-        if shared.most and len(shared.records) + len(records) > shared.most:
-            shared.reached.set()
-            await asyncio.get_running_loop().create_future()
-        await MemoryJournal.append(self, records)
-        if shared.most and len(shared.records) >= shared.most:
-            shared.reached.set()
-
-
-@dataclasses.dataclass(slots=True)
-class CutJournals(MemoryJournals):
-    most: int = 0
-    reached: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-
-    def member(self) -> MemoryJournal:
-        return Cut(self)
 
 
 async def approved(made: World, o: Orchestrator) -> Run:
@@ -200,15 +176,6 @@ async def begin(made: World, way: Way, *, late: bool) -> None:
     assert walk.done()
     assert journals.reached.is_set() or len(journals.records) <= journals.most
     journals.most = 0
-
-
-async def kill() -> None:
-    """End everything but the test at once; a task that a cancellation missed is cancelled again."""
-    async with asyncio.timeout(5):
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in others:
-                task.cancel()
-            await asyncio.wait(others, timeout=0.01)
 
 
 async def nothing_else(made: World, kept: list[tuple[str, str]]) -> None:

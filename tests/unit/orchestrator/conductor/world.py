@@ -196,6 +196,7 @@ class Orchestrator:
         pipeline: PipelineName = PIPELINE,
         request: int | None = None,
         reload: bool = False,
+        moment: datetime | None = None,
         live_run_count: int = 20,
     ) -> Run:
         number = (
@@ -204,7 +205,7 @@ class Orchestrator:
         start = Start(
             pipeline=pipeline,
             request_id=UUID(int=number),
-            moment=None,
+            moment=moment,
             reload=reload,
             created_by="key1",
             traceparent="",
