@@ -8,11 +8,11 @@ from typing import Final
 
 MIB: Final = 1024 * 1024
 
-BASE_BYTES: Final = 200 * MIB
+BASE_BYTES: Final = 160 * MIB
 """What a worker takes before its first chunk, and what its libraries keep."""
 
 CHUNK_BYTES: Final = 250 * MIB
-"""What a chunk takes at most, as measured with sources of 10 GB, rounded up."""
+"""What a chunk takes, as docs/ingest.md has it measured, rounded up."""
 
 LEAST_SLOTS: Final = 2
 """Of a machine of one processor: while one chunk waits for BigQuery, another is read."""

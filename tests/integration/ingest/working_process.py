@@ -1,4 +1,4 @@
-"""A process that works on every chunk of a file and says how much memory that took at most.
+"""A process that works on every chunk of a file and says how it ended and what it took.
 
 Rows are turned into the bytes of an append, as the sink of BigQuery does, and dropped.
 """
@@ -7,24 +7,28 @@ import datetime as dt
 import json
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from libs.bigquery.batches import Gathering
 from libs.bigquery.columns import Column, arrow_schema
+from libs.common.errors import ServiceError
 from libs.common.lineage import PlatformColumn
 from services.ingest.columns import TargetColumn
-from services.ingest.ingestion import Ingestion, Task
+from services.ingest.ingestion import Ingestion, Tally, Task
 from services.ingest.sources.files import Files
 from services.ingest.sources.source import Splitting
 from services.ingest.stores.local_files import LocalFiles
 
-COLUMNS = tuple(
-    TargetColumn.parse(*spec.split())
-    for spec in ("day DATE", "project STRING", "tokens INT64", "cost BIGNUMERIC", "note STRING")
-)
+FORMATS: dict[str, Literal["csv", "ndjson", "parquet"]] = {
+    "csv": "csv",
+    "ndjson": "ndjson",
+    "parquet": "parquet",
+}
 
 
 class Dropped:
@@ -57,14 +61,31 @@ class Nowhere:
         return Dropped(columns)
 
 
-def main(root: Path, path: str) -> dict[str, int]:
-    """Read `{root}/acme/{path}` chunk by chunk."""
-    source = Files(store=LocalFiles(root, "acme"), path=path, format="csv")
+def main(root: Path, path: str, specs: Sequence[str]) -> dict[str, Any]:
+    """Read `{root}/acme/{path}`, whose format its name has, as columns written as `name TYPE`.
+
+    Returns rows landed and quarantined, chunks, the reason of a failure or an empty one, the peak of
+    resident memory, and seconds of the processor.
+    """
+    said: dict[str, Any] = {"rows": 0, "quarantined": 0, "chunks": 0, "failure": ""}
+    begin = time.process_time()
+    try:
+        for tally in _tallies(root, path, tuple(TargetColumn.parse(*s.split()) for s in specs)):
+            said["rows"] += tally.landed_row_count
+            said["quarantined"] += tally.quarantined_row_count
+            said["chunks"] += 1
+    except ServiceError as error:
+        said["failure"] = error.reason
+    return said | {"peak_bytes": peak_bytes(), "cpu_seconds": time.process_time() - begin}
+
+
+def _tallies(root: Path, path: str, columns: tuple[TargetColumn, ...]) -> Iterator[Tally]:
+    format_ = next(FORMATS[part] for part in path.split(".") if part in FORMATS)
+    source = Files(store=LocalFiles(root, "acme"), path=path, format=format_)
     now = dt.datetime.now(dt.UTC)
     plan = source.plan(
-        Splitting(columns=COLUMNS, window=None, chunk_bytes=64 << 20, spec_hash="spec")
+        Splitting(columns=columns, window=None, chunk_bytes=64 << 20, spec_hash="spec")
     )
-    rows = 0
     for chunk in plan.chunks:
         task = Task(
             tenant="acme",
@@ -72,7 +93,7 @@ def main(root: Path, path: str) -> dict[str, int]:
             run="r",
             chunk=chunk,
             chunk_attempt=1,
-            columns=COLUMNS,
+            columns=columns,
             scope=(),
             key_columns=(),
             rules=(),
@@ -84,8 +105,7 @@ def main(root: Path, path: str) -> dict[str, int]:
             deadline=now + dt.timedelta(hours=1),
         )
         ingestion = Ingestion(task, Nowhere(), now=lambda: now)
-        rows += ingestion.run(source, threading.Event(), lambda _: None).landed_row_count
-    return {"rows": rows, "chunks": len(plan.chunks), "peak_bytes": peak_bytes()}
+        yield ingestion.run(source, threading.Event(), lambda _: None)
 
 
 def peak_bytes() -> int:
@@ -96,4 +116,4 @@ def peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), sys.argv[2])))
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])))
