@@ -195,8 +195,11 @@ def parts_of(source: source_pb2.Source) -> tuple[str, ...]:
     """Return which parts a source's chunks have; raise ValueError for a source of no kind."""
     match source.WhichOneof("kind"):
         case "file":
-            parquet = source.file.format == source_pb2.FILE_FORMAT_PARQUET
-            return ("row_groups",) if parquet else ("byte_range", "whole_file")
+            own = {
+                source_pb2.FILE_FORMAT_PARQUET: ("row_groups",),
+                source_pb2.FILE_FORMAT_JSON: ("whole_file",),
+            }
+            return own.get(source.file.format, ("byte_range", "whole_file"))
         case "openai":
             return ("report_window",)
         case _:

@@ -29,10 +29,12 @@ class FileOptions(_Part):
 
     kind: Literal["file"] = "file"
     path: str
-    format: Literal["csv", "ndjson", "parquet"]
+    format: Literal["csv", "ndjson", "json", "parquet"]
     null_values: tuple[str, ...] = ()
     delimiter: str = ""
     quote: str = ""
+    records: str = ""
+    parent_fields: tuple[str, ...] = ()
     compression: Literal["none", "gzip", "zstd"] | None = None
     encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
     manifest: Literal["aws", "azure"] | None = None

@@ -20,6 +20,7 @@ from services.ingest.sources.csv_file import CsvFile
 from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
 from services.ingest.sources.deliveries import Deliveries, Listed, counted
 from services.ingest.sources.headers import match
+from services.ingest.sources.json_file import JsonReader, Pages
 from services.ingest.sources.manifests import Kind
 from services.ingest.sources.ndjson_file import NdjsonFile, NdjsonReader
 from services.ingest.sources.parquet_file import ParquetFile
@@ -51,10 +52,11 @@ class Files:
 
     store: Store
     path: str
-    format: Literal["csv", "ndjson", "parquet"]
+    format: Literal["csv", "ndjson", "json", "parquet"]
     dialect: Dialect = dataclasses.field(default_factory=Dialect)
     null_values: tuple[str, ...] = ()
     manifest: Kind | None = None
+    pages: Pages = dataclasses.field(default_factory=Pages)
     compression: Compression | None = None
     encoding: Encoding = "utf-8"
     block_bytes: int = BLOCK
@@ -130,7 +132,7 @@ class Files:
         if self.format == "parquet":
             chunks, matched = ParquetFile(blob).plan(input_, splitting)
             return chunks, matched.extra
-        if not self._coding(input_).plain:
+        if self.format == "json" or not self._coding(input_).plain:
             return self._whole(blob, input_, splitting)
         return self._ndjson(blob).plan(input_, splitting), ()
 
@@ -193,6 +195,10 @@ class Files:
         with open_text(blob, name, self._coding(chunk.input)) as text:
             if self.format == "csv":
                 batches = self._csv_reader().read_stream(text, name, reading)
+            elif self.format == "json":
+                batches = JsonReader(self.pages, block_bytes=self.block_bytes).read_stream(
+                    text, name, reading
+                )
             else:
                 batches = self._ndjson_reader().read_stream(text, name, reading)
             for batch in batches:

@@ -261,7 +261,7 @@ def _text(record: bytes) -> str | None:
 def _object(text: str) -> dict[str, Any]:
     found = exact_json.loads(text)
     if not isinstance(found, dict):
-        raise ValueError(f"the line is no object but {text[:20]}")
+        raise ValueError(f"it is no object but {text[:20]}")
     return found
 
 
@@ -274,6 +274,6 @@ def _raw(record: bytes, index: int, around: Around | None) -> str:
 
 def _reject(number: int, error: ValueError, line: bytes) -> Reject:
     why = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-    detail = f"found no JSON object ({why}); allowed is one object a line"
+    detail = f"found no JSON object ({why}); allowed is a JSON object"
     raw = line.decode("utf-8", errors="replace").strip()
     return Reject(row_number=number, kind="MALFORMED", detail=detail, raw=raw)

@@ -13,6 +13,7 @@ from libs.common.errors import InvalidRequest
 from libs.common.secrets import Secrets
 from services.ingest.failures import SourceNotAllowed
 from services.ingest.sources.files import Files
+from services.ingest.sources.json_file import Pages
 from services.ingest.sources.manifests import Kind
 from services.ingest.sources.openai import BUCKETS, OpenAi
 from services.ingest.sources.records import Dialect
@@ -23,9 +24,10 @@ from services.ingest.stores.buckets import Buckets, Place
 from services.ingest.stores.local_files import LocalFiles
 from services.ingest.stores.store import Store
 
-FORMATS: Final[dict[int, Literal["csv", "ndjson", "parquet"]]] = {
+FORMATS: Final[dict[int, Literal["csv", "ndjson", "json", "parquet"]]] = {
     source_pb2.FILE_FORMAT_CSV: "csv",
     source_pb2.FILE_FORMAT_NDJSON: "ndjson",
+    source_pb2.FILE_FORMAT_JSON: "json",
     source_pb2.FILE_FORMAT_PARQUET: "parquet",
 }
 COMPRESSIONS: Final[dict[int, Compression | None]] = {
@@ -103,7 +105,7 @@ class Sources:
         options = source.file
         if options.format not in FORMATS:
             raise InvalidRequest(
-                {"source.file.format": "found none; allowed are csv, ndjson, parquet"}
+                {"source.file.format": "found none; allowed are csv, ndjson, json, parquet"}
             )
         _refuse_unknown(options)
         try:
@@ -116,6 +118,7 @@ class Sources:
             format=FORMATS[options.format],
             dialect=dialect,
             null_values=tuple(options.null_values),
+            pages=_pages(options),
             manifest=MANIFESTS[options.manifest],
             compression=COMPRESSIONS[options.compression],
             encoding=ENCODINGS[options.encoding],
@@ -164,6 +167,11 @@ class Sources:
         )
 
 
+def _pages(options: source_pb2.FileSource) -> Pages:
+    names = tuple(options.records.split(".")) if options.records else ()
+    return Pages(records=names, taken_over=tuple(options.parent_fields))
+
+
 def _refuse_unknown(options: source_pb2.FileSource) -> None:
     """Raise InvalidRequest for a coding that this worker does not know, or that Parquet has itself."""
     wrong = {}
@@ -177,6 +185,17 @@ def _refuse_unknown(options: source_pb2.FileSource) -> None:
             wrong[f"source.file.{name}"] = (
                 f"found {name} with parquet, whose files say it themselves; leave it unset"
             )
+    if options.records and not all(options.records.split(".")):
+        wrong["source.file.records"] = (
+            f"found {options.records!r}; allowed are names joined by dots, such as data.results"
+        )
+    if options.parent_fields and not options.records:
+        wrong["source.file.parent_fields"] = (
+            "found parent_fields without records, around which there is no object; set records"
+        )
+    for name in ("records", "parent_fields"):
+        if getattr(options, name) and options.format != source_pb2.FILE_FORMAT_JSON:
+            wrong[f"source.file.{name}"] = f"found {name} with another format; allowed is json"
     if options.manifest not in MANIFESTS:
         kinds = ", ".join(map(str, MANIFESTS))
         wrong["source.file.manifest"] = f"found {options.manifest}; allowed are {kinds}"

@@ -42,6 +42,7 @@ def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
                     ("options", name), found=f"{name} with format {file.options.format}",
                     allowed=f"{name} with format csv", advice="remove it",
                 )  # fmt: skip
+        yield from _pages(file, document)
         yield from _store(file, document)
         return
     groups = {"usage_group_by": "usage/completions", "costs_group_by": "costs"}
@@ -51,6 +52,21 @@ def check_source(file: SourceFile, document: Document) -> Iterator[FileError]:
                 ("options", name), found=f"{name} without the report {report}",
                 allowed=f"{name} beside reports: [{report}]", advice="add the report or remove it",
             )  # fmt: skip
+
+
+def _pages(file: FileSourceFile, document: Document) -> Iterator[FileError]:
+    options = file.options
+    for name in ("records", "parent_fields"):
+        if getattr(options, name) and options.format != "json":
+            yield document.error(
+                ("options", name), found=f"{name} with format {options.format}",
+                allowed=f"{name} with format json", advice="remove it",
+            )  # fmt: skip
+    if options.parent_fields and not options.records and options.format == "json":
+        yield document.error(
+            ("options", "parent_fields"), found="parent_fields without records",
+            allowed="parent_fields beside records", advice="say in records where the array is",
+        )  # fmt: skip
 
 
 def _store(file: FileSourceFile, document: Document) -> Iterator[FileError]:

@@ -168,10 +168,12 @@ def _object_path(value: str) -> str:
 
 class FilePart(_Part):
     path: str
-    format: Literal["csv", "ndjson", "parquet"]
+    format: Literal["csv", "ndjson", "json", "parquet"]
     null_values: list[str] = []
     delimiter: str = ""
     quote: str = ""
+    records: str = ""
+    parent_fields: list[str] = []
     compression: Literal["none", "gzip", "zstd"] | None = None
     encoding: Literal["utf-8", "utf-16", "latin-1"] | None = None
     manifest: Literal["aws", "azure"] | None = None
@@ -207,6 +209,21 @@ class FilePart(_Part):
     @classmethod
     def _an_address(cls, value: str) -> str:
         return _address(value)
+
+    @pydantic.field_validator("records")
+    @classmethod
+    def _names_joined_by_dots(cls, value: str) -> str:
+        if value and not all(value.split(".")):
+            allowed = "names joined by dots, such as data.results"
+            raise Misread(allowed, "leave it out if the file is the array itself")
+        return value
+
+    @pydantic.field_validator("parent_fields")
+    @classmethod
+    def _names_once(cls, value: list[str]) -> list[str]:
+        if not all(value) or len(set(value)) != len(value):
+            raise Misread("names of fields, each once", "remove the empty or repeated one")
+        return value
 
     @pydantic.field_validator("delimiter", "quote")
     @classmethod

@@ -44,6 +44,7 @@ EPOCHS: Final = {
 FORMATS: Final = {
     "csv": source_pb2.FILE_FORMAT_CSV,
     "ndjson": source_pb2.FILE_FORMAT_NDJSON,
+    "json": source_pb2.FILE_FORMAT_JSON,
     "parquet": source_pb2.FILE_FORMAT_PARQUET,
 }
 
@@ -167,6 +168,8 @@ def _source(spec: PipelineSpec) -> source_pb2.Source:
                 null_values=options.null_values,
                 delimiter=options.delimiter,
                 quote=options.quote,
+                records=options.records,
+                parent_fields=options.parent_fields,
                 compression=COMPRESSIONS[options.compression],
                 encoding=ENCODINGS[options.encoding],
                 manifest=MANIFESTS[options.manifest],
