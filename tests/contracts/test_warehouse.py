@@ -103,6 +103,11 @@ async def test_staging_may_be_kept_for_longer_and_keeps_its_rows(bench: Bench) -
     assert await bench.warehouse.chunk_counts(run) == before != {}
 
 
+async def test_a_table_that_was_prepared_has_the_columns_of_its_run(bench: Bench) -> None:
+    run = await bench.staged()
+    await bench.warehouse.check_columns(run)
+
+
 async def test_strays_are_deleted_and_what_the_journal_names_stays(bench: Bench) -> None:
     run = await bench.planned()
     tries = [await bench.ingest(run, "a.csv") for _ in range(2)]

@@ -50,6 +50,7 @@ ADVICE: Final[dict[str, str]] = {
     "CONFIG_INVALID": "correct the files named; `convergence pipelines validate` checks them",
     "RUN_ALREADY_ACTIVE": "wait for the live run, or cancel it: `convergence runs cancel`",
     "RUN_STATE_MISMATCH": "`convergence runs explain` says what the run can do now",
+    "SCHEMA_CHANGED": "start another run with the schema as it is now, and discard this one",
     "KEY_NOT_UNIQUE": "delete the surplus rows of the key, or publish to a new table; the run stays held",
     "REQUEST_ID_REUSED": "leave --request-id out, or give a new UUID",
     "WINDOW_IN_FUTURE": "ask for an earlier --date",

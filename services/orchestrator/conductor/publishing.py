@@ -68,6 +68,7 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
         SourceChanged: an input was published meanwhile with other content, or (of a HELD run) its
             content under another name, which nobody who approves could know.
         HoldNotPossible: as above, of a direct `append`.
+        SchemaChanged: of a HELD run, a column of the table is gone or retyped since it was staged.
     """
     run = mesh.run(run).require(READY)
     assert run.plan is not None
@@ -80,6 +81,7 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
         return await _hold(mesh, run, renamed)
     staged = not run.plan.direct and bool(chunks or mine)
     if run.state is RunState.HELD:
+        await mesh.warehouse.check_columns(run)
         await mesh.warehouse.keep_staging(run, expire_time=staging_expiry(mesh, run))
     old = await mesh.warehouse.published_by_scope(run, mine) if mine else {}
     statement = await mesh.warehouse.merge_statement(run, mine, without=known) if staged else ""

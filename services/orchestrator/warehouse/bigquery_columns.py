@@ -24,6 +24,8 @@ def compare(table: TableId, found: Sequence[Column], wanted: Sequence[Column]) -
                 "schema, name a new column, or publish to a new table",
                 table=str(table),
                 column=column.name,
+                found=f"{old.type} {old.mode}",
+                wanted=f"{column.type} {column.mode}",
             )
     return addable(table, [column for column in wanted if column.name.lower() not in known])
 
@@ -40,5 +42,20 @@ def addable(table: TableId, columns: Sequence[Column]) -> list[Column]:
                 f"there cannot get it: {ways}",
                 table=str(table),
                 column=column.name,
+                found="none",
+                wanted=f"{column.type} {column.mode}",
             )
     return list(columns)
+
+
+def require(table: TableId, found: Sequence[Column], wanted: Sequence[Column]) -> None:
+    """Raise SchemaChanged for a column that a table, made to fit once, lacks or has otherwise."""
+    for column in compare(table, found, wanted):
+        raise SchemaChanged(
+            f"{table}: column {column.name} is gone since the run was staged; start another run, "
+            "which adds it again, and discard this one",
+            table=str(table),
+            column=column.name,
+            found="none",
+            wanted=f"{column.type} {column.mode}",
+        )

@@ -24,7 +24,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec, TransformSpec
 from services.orchestrator.warehouse import merge_statements as by_key
 from services.orchestrator.warehouse import statements as sql
-from services.orchestrator.warehouse.bigquery_columns import compare
+from services.orchestrator.warehouse.bigquery_columns import compare, require
 from services.orchestrator.warehouse.bigquery_settling import settle
 from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
 from services.orchestrator.warehouse.warehouse import (
@@ -101,6 +101,12 @@ class BigQueryWarehouse:
             )
             if not made.created:
                 await self.keep_staging(run, expire_time=expire_time)
+
+    async def check_columns(self, run: Run) -> None:
+        declared = [column.platform() for column in run.spec.columns]
+        target = self._target(run.spec)
+        found = await self._do(tables.get_columns, target)
+        require(target, found, _columns(target_columns(declared)))
 
     async def keep_staging(self, run: Run, *, expire_time: dt.datetime) -> None:
         await self._do(tables.set_expiration, self._staging(run), expire_time)

@@ -116,6 +116,10 @@ class MemoryWarehouse:
             self.expirations[self.staging(run)] = expire_time
         self._after("prepare")
 
+    async def check_columns(self, run: Run) -> None:
+        await self._before("check_columns")
+        assert self.target(run.spec) in self.tables
+
     async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
         await self._before("keep_staging")
         assert self.staging(run) in self.tables

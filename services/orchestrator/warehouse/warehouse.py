@@ -83,6 +83,9 @@ class Warehouse(Protocol):
         A staging table that is there lives until `expire_time` from now on.
         """
 
+    async def check_columns(self, run: Run) -> None:
+        """Check that the target still has the columns that it was prepared with. Raises SchemaChanged."""
+
     async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
         """Have the staging table, which is there, live until `expire_time`."""
 

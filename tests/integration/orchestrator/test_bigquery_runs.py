@@ -18,7 +18,7 @@ from libs.bigquery.columns import Column
 from libs.bigquery.datasets import ensure_dataset
 from libs.bigquery.failures import DatasetNotOwned
 from libs.bigquery.ids import DatasetId
-from libs.bigquery.tables import ensure_table
+from libs.bigquery.tables import drop_table, ensure_table, get_columns
 from libs.metadata.tables import DATASET, TABLES
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
@@ -34,6 +34,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import ColumnSpec, PipelineSpec, TargetSpec, TransformSpec
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
+from services.orchestrator.warehouse.warehouse import SchemaChanged
 from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.bigquery_world import StreamWorker
@@ -356,3 +357,22 @@ async def test_a_merge_publishes_the_winner_of_each_key_and_counts_the_others(
     assert [
         (line.landed, line.outdated) for receipt in receipts if receipt for line in receipt.money
     ] == [(Decimal(f"7{small[1:]}"), Decimal("1.5")), (Decimal(4), Decimal(8))]
+
+
+async def test_a_held_run_is_not_published_into_a_table_that_was_made_anew_without_a_column(
+    world: BigQueryWorld, bigquery: BigQuery
+) -> None:
+    lost = Item(scope="a.csv", money=("9",), bad=True)
+    world.source.inputs = {"a.csv": [*ONE, lost]}
+    table = DatasetId("local", "acme_corp_raw_bill").table("bills")
+    async with world.orchestrator() as o:
+        held = await rest(o, await o.start())
+        assert held.state is RunState.HELD
+        columns = [c for c in get_columns(bigquery, table) if c.name != "service"]
+        drop_table(bigquery, table)
+        ensure_table(bigquery, table, columns)
+        with pytest.raises(SchemaChanged) as refused:
+            await o.approve(held)
+        assert refused.value.metadata["column"] == "service"
+        assert o.commands.find(held.name).state is RunState.HELD
+    assert await published(bigquery) == []

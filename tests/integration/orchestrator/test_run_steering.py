@@ -9,6 +9,7 @@ from convergence.orchestrator.v1 import run_service_pb2 as pb
 
 from services.orchestrator.configs.file_errors import FileError
 from services.orchestrator.runs import records as r
+from services.orchestrator.warehouse.warehouse import SchemaChanged
 from services.orchestrator.workers.memory_workers import Item
 from services.orchestrator.workers.workers import ChunkFailed
 from tests.integration.orchestrator.serving import (
@@ -229,3 +230,20 @@ async def test_a_merge_into_a_table_that_has_a_key_twice_cannot_be_approved(
         assert refusal.metadata["rowCount"] == "2"
         assert state_of(await edge.get(held.name)) == "HELD"
     assert len(world.published()) == 2
+
+
+async def test_a_held_run_whose_table_has_other_columns_by_now_cannot_be_approved(
+    edge: Edge, world: World
+) -> None:
+    world.source.inputs["a.csv"] = [*ONE, LOST]
+    held = await edge.finish()
+    changed = SchemaChanged(
+        "cost is gone", table="t", column="cost", found="none", wanted="NUMERIC"
+    )
+    world.warehouse.errors["check_columns"] = [changed]
+    with refused("FAILED_PRECONDITION", "SCHEMA_CHANGED") as refusal:
+        await edge.ask("ApproveRun", pb.ApproveRunRequest(name=held.name))
+    assert (refusal.metadata["found"], refusal.metadata["wanted"]) == ("none", "NUMERIC")
+    assert state_of(await edge.get(held.name)) == "HELD"
+    await edge.ask("ApproveRun", pb.ApproveRunRequest(name=held.name))
+    await edge.until(held.name, "SUCCEEDED")

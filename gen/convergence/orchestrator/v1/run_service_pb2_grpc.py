@@ -165,7 +165,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveRun(self, request, context):
-        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE;
+        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE, SCHEMA_CHANGED;
         UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

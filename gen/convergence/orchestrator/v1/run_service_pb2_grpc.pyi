@@ -64,7 +64,7 @@ class RunServiceStub:
     Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
     """
     ApproveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]
-    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE;
+    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE, SCHEMA_CHANGED;
     UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
     """
     DiscardRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]
@@ -112,7 +112,7 @@ class RunServiceAsyncStub(RunServiceStub):
     Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
     """
     ApproveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]  # type: ignore[assignment]
-    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE;
+    """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE, SCHEMA_CHANGED;
     UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
     """
     DiscardRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]  # type: ignore[assignment]
@@ -205,7 +205,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ApproveRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ApproveRunResponse, _abc.Awaitable[_run_service_pb2.ApproveRunResponse]]:
-        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE;
+        """Publishes a HELD run. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, KEY_NOT_UNIQUE, SCHEMA_CHANGED;
         UNAVAILABLE / WAREHOUSE_UNAVAILABLE. Content that another run published meanwhile is refused: the run stays HELD.
         """
 

@@ -4,7 +4,7 @@ import pytest
 
 from libs.bigquery.columns import Column
 from libs.bigquery.ids import TableId
-from services.orchestrator.warehouse.bigquery_columns import compare
+from services.orchestrator.warehouse.bigquery_columns import compare, require
 from services.orchestrator.warehouse.warehouse import SchemaChanged
 
 TABLE = TableId("local", "acme_raw", "t")
@@ -48,7 +48,9 @@ def test_a_column_is_never_retyped(old: tuple[str, str], new: tuple[str, str], s
         compare(TABLE, [DAY, Column("n", *old)], [DAY, Column("n", *new)])
     assert f"local.acme_raw.t: column n is {said}" in str(refused.value)
     assert "leave it as it is in the schema" in str(refused.value)
-    assert refused.value.metadata == {"table": "local.acme_raw.t", "column": "n"}
+    assert refused.value.metadata == {
+        "table": "local.acme_raw.t", "column": "n", "found": " ".join(old), "wanted": " ".join(new),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -63,4 +65,16 @@ def test_a_required_column_is_never_added(column: Column, ways: str) -> None:
     with pytest.raises(SchemaChanged) as refused:
         compare(TABLE, [COST], [COST, column])
     assert str(refused.value).endswith(ways)
-    assert refused.value.metadata == {"table": "local.acme_raw.t", "column": column.name}
+    assert (refused.value.metadata["column"], refused.value.metadata["found"]) == (
+        column.name,
+        "none",
+    )
+
+
+def test_a_column_that_is_gone_since_it_was_made_to_fit_is_named_with_what_was_wanted() -> None:
+    require(TABLE, [DAY, COST], [COST])
+    with pytest.raises(SchemaChanged, match="column cost is gone since the run was staged") as gone:
+        require(TABLE, [DAY], [DAY, COST])
+    assert gone.value.metadata == {
+        "table": "local.acme_raw.t", "column": "cost", "found": "none", "wanted": "BIGNUMERIC NULLABLE",
+    }  # fmt: skip
