@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 LINES = 10_000
 MOST = 450 * MIB
 """Of a worker with one chunk."""
-MOST_OF_A_RECORD = 900 * MIB
+MOST_OF_A_RECORD = 640 * MIB
 """Where a record of 64 MiB is among the rows."""
 COLUMNS = ("day DATE", "project STRING", "tokens INT64", "cost BIGNUMERIC", "note STRING")
 
