@@ -42,17 +42,29 @@ def pipeline_spec(catalogue: Catalogue, name: PipelineName) -> PipelineSpec:
 
 def not_acted_on(spec: PipelineSpec) -> list[FileError]:
     """Return what a right pipeline asks for and this version does not do: it runs all the same."""
-    if spec.schedule is None:
-        return []
-    return [
-        FileError(
-            file=pipeline_file(spec),
-            field="schedule",
-            found=f"cron {spec.schedule.cron}",
-            allowed="any, but nothing is started by it in this version",
-            advice="start runs with `convergence runs start` or RunService.CreateRun",
+    found = []
+    if spec.schedule is not None:
+        found.append(
+            FileError(
+                file=pipeline_file(spec),
+                field="schedule",
+                found=f"cron {spec.schedule.cron}",
+                allowed="any, but nothing is started by it in this version",
+                advice="start runs with `convergence runs start` or RunService.CreateRun",
+            )
         )
-    ]
+    if spec.write.mode == "replace" and getattr(spec.source.options, "manifest", None):
+        found.append(
+            FileError(
+                file=pipeline_file(spec),
+                field="write.scope",
+                found="a replace of what manifests name",
+                allowed="exports that write over their own files: a delivery is replaced object by object",
+                advice="where a newer export has fewer or other files, delete the rows of the older "
+                "files (`_source`) by hand",
+            )
+        )
+    return found
 
 
 def pipeline_file(spec: PipelineSpec) -> str:
