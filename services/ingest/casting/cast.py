@@ -83,7 +83,8 @@ def _disposed(
     """Return the proposal with its gaps filled by the exact caster, and count what that coerced."""
     if proposal.null_count() == texts.null_count():
         return proposal
-    odd = (proposal.is_null() & texts.is_not_null() & (texts != "")).arg_true()
+    odd = (proposal.is_null() & texts.is_not_null()).arg_true()
+    odd = odd.filter(texts.gather(odd) != "")
     left = texts.gather(odd)
     exact = cast_exactly(left, column)
     for kind, count in coercions(left, exact, column).items():
@@ -92,21 +93,22 @@ def _disposed(
         return proposal
     places = pl.int_range(len(texts), eager=True, dtype=pl.UInt32)
     places = places.scatter(odd, pl.int_range(len(texts), len(texts) + len(odd), eager=True))
-    return pl.concat([proposal, exact]).gather(places)
+    return pl.concat([proposal, exact], rechunk=True).gather(places)
 
 
 def _misfits(cells: pl.Series, found: pl.Series, column: TargetColumn) -> list[Misfit]:
     """Return cells that are there and were not read, or are absent and required."""
     if found.null_count() == cells.null_count() and not (column.required and found.null_count()):
         return []
-    there = cells.is_not_null()
+    lost = found.is_null().arg_true()
+    there = cells.gather(lost).is_not_null()
     if cells.dtype == pl.String and (column.type != "STRING" or column.repeated):
-        there &= cells.str.strip_chars() != ""
-    wrong = (there & found.is_null()).arg_true()
+        there &= cells.gather(lost).str.strip_chars() != ""
+    wrong = lost.filter(there)
     misfits = [
         Misfit(row=row, column=column, text=text)
         for row, text in zip(wrong, texts_of(cells.gather(wrong)), strict=True)
     ]
     if column.required:
-        misfits += [Misfit(row=row, column=column, text=None) for row in (~there).arg_true()]
+        misfits += [Misfit(row=row, column=column, text=None) for row in lost.filter(~there)]
     return misfits

@@ -13,11 +13,8 @@ import pyarrow.compute as pc
 from services.ingest.casting.arrow_cells import arrow_texts, joined
 from services.ingest.exact_json import MOST_DEPTH
 
-GROUP: Final = 2048
+GROUP: Final = 512
 """Cells that are parsed at once: bounds what they take as objects."""
-
-ALONE: Final = 32
-"""Cells of a group that is not halved again: they are left open."""
 
 Judge = Callable[[list[Any], bytes], bool]
 
@@ -34,7 +31,8 @@ def proven_json(text: pl.Series) -> pl.Series:
     asked = text
     if longest > 2 * MOST_DEPTH or (b"\\" in letters and b"\\u" in letters):
         asked = pl.select(pl.when(~_suspect(text)).then(text)).to_series()
-    runs = [(start, len(values)) for start, values in _proven(asked, _names_once)]
+        cells = arrow_texts(asked.drop_nulls())
+    runs = [(start, len(values)) for start, values in _proven(cells, _names_once)]
     present = asked.drop_nulls()
     proven = _marked(runs, len(present))
     return asked if proven.all() else _at(asked, proven, present.filter(proven))
@@ -42,7 +40,7 @@ def proven_json(text: pl.Series) -> pl.Series:
 
 def proven_lists(text: pl.Series) -> pl.Series:
     """Return the lists of texts that are JSON arrays of texts, null where that is not proven."""
-    found = list(_proven(text, _lists_of_texts))
+    found = list(_proven(arrow_texts(text.drop_nulls()), _lists_of_texts))
     proven = _marked(
         [(start, len(values)) for start, values in found], text.len() - text.null_count()
     )
@@ -74,21 +72,25 @@ def _suspect(text: pl.Series) -> pl.Series:
     return deep | text.str.contains("\\u", literal=True)
 
 
-def _proven(text: pl.Series, judge: Judge) -> Iterator[tuple[int, list[Any]]]:
+def _proven(cells: pa.Array, judge: Judge) -> Iterator[tuple[int, list[Any]]]:
     """Yield runs of proven cells: the number of the first among those present, and their values."""
-    cells = arrow_texts(text.drop_nulls())
     for start in range(0, len(cells), GROUP):
         yield from _judged(cells.slice(start, GROUP), start, judge)
 
 
 def _judged(cells: pa.Array, start: int, judge: Judge) -> Iterator[tuple[int, list[Any]]]:
+    """Judge a group at once, or else one by one."""
     values = _parsed(cells)
     if values is not None and judge(values, joined(cells)):
         yield start, values
-    elif len(cells) > ALONE:
-        half = len(cells) // 2
-        yield from _judged(cells.slice(0, half), start, judge)
-        yield from _judged(cells.slice(half), start + half, judge)
+        return
+    for number, text in enumerate(cells.to_pylist(), start):
+        try:
+            alone = [orjson.loads(text)]
+        except orjson.JSONDecodeError:
+            continue
+        if judge(alone, text.encode()):
+            yield number, alone
 
 
 def _parsed(cells: pa.Array) -> list[Any] | None:

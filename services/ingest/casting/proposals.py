@@ -32,6 +32,16 @@ _LONGEST_MOMENT: Final = len("2026-11-01T10:20:30.123456")
 _LONG: Final = re.compile(r".{19}\.[0-9]{6}(0{1,3}(?:Z| ?UTC|\+00(?::?00)?)?)")
 _UTC: Final = re.compile(r" ?UTC$|[ ]?\+00(?::?00)?$")
 
+_DAY_FORM: Final = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_TIME_FORM: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?"
+_FORMS: Final = {
+    "DATE": f"^{_DAY_FORM}$",
+    "TIME": f"^{_TIME_FORM}$",
+    "DATETIME": f"^{_DAY_FORM}[ T]{_TIME_FORM}$",
+    "TIMESTAMP": f"^{_DAY_FORM}[ T]{_TIME_FORM}Z?$",
+}
+"""Forms that Arrow reads, but for days that a month does not have."""
+
 Caster = Callable[[pa.Array, TargetColumn], pa.Array | None]
 
 
@@ -103,7 +113,11 @@ def _whole(texts: pl.Series, column: TargetColumn, cast: Caster) -> pl.Series:
         plainer = _without_tail(text, column)
         if plainer is None:
             return pl.Series([None], dtype=column.dtype).new_from_index(0, len(cells))
-        cells, cast = arrow_texts(plainer), _civil
+        text, cast = plainer, _civil
+    if not column.epoch_micros:
+        form = pl.col(text.name).str.contains(_FORMS[column.type])
+        text = text.to_frame().select(pl.when(form).then(text.name)).to_series()
+    cells = arrow_texts(text)
     return pl.concat([_as(part, column) for part in _pieces(cells, column, cast)])
 
 

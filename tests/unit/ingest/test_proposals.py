@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.ingest.casting.cast import cast
 from services.ingest.casting.exact import cast_exactly, coercions
-from services.ingest.casting.json_cells import ALONE, GROUP, proven_json, proven_lists
+from services.ingest.casting.json_cells import GROUP, proven_json, proven_lists
 from services.ingest.casting.proposals import LEAF, propose
 from services.ingest.columns import TargetColumn
 
@@ -218,7 +218,7 @@ def test_moments_of_any_tails_are_what_the_exact_caster_gives(texts: list[str], 
 
 
 @pytest.mark.parametrize("spec", USUAL)
-@pytest.mark.parametrize("size", [1, LEAF, 3 * LEAF + 1, GROUP + ALONE + 1])
+@pytest.mark.parametrize("size", [1, LEAF, 3 * LEAF + 1, GROUP + 1])
 def test_usual_texts_are_all_proposed_and_one_that_does_not_fit_costs_few_of_them(
     spec: str, size: int
 ) -> None:
