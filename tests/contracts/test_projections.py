@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -240,6 +240,33 @@ async def test_changes_are_followed_while_they_happen(bigquery: BigQuery) -> Non
         assert not follower.done()
         follower.cancel()
         await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_changes_during_a_write_are_gathered_before_the_next(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    run = await finished(made)
+    history = await history_of(made)
+    done, order = asyncio.Event(), list[str]()
+
+    class Busy(BigQueryProjections):
+        async def write(self, runs: Sequence[Run]) -> None:
+            order.append("write")
+            if order.count("write") == 4:
+                done.set()
+            for watch in history._watches:
+                watch.runs[run.name] = None
+                watch.changed.set()
+
+    async def sleep(seconds: float) -> None:
+        order.append("gather")
+        await asyncio.sleep(0)
+
+    follower = asyncio.create_task(Busy(bigquery, history).follow(sleep))
+    async with asyncio.timeout(20):
+        await done.wait()
+    follower.cancel()
+    await asyncio.gather(follower, return_exceptions=True)
+    assert order[:7] == ["write", "gather", "write", "gather", "write", "gather", "write"]
 
 
 async def test_a_kill_between_the_two_tables_loses_no_result(bigquery: BigQuery) -> None:

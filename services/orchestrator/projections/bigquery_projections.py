@@ -53,11 +53,10 @@ class BigQueryProjections:
         async with self._history.watching() as watch:
             waiting = {run.name: None for run in await self._behind()}
             while True:
-                waiting.update(dict.fromkeys(watch.take()))
                 if not waiting:
                     await watch.changed.wait()
                     await sleep(PAUSE_SECONDS)
-                    continue
+                    waiting.update(dict.fromkeys(watch.take()))
                 runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
                 try:
                     await self.write(runs)
