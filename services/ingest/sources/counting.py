@@ -26,7 +26,7 @@ def count_records(block: bytes, dialect: Dialect, *, last: bool) -> Counted:
 
 
 def _counted(block: bytes, dialect: Dialect) -> Counted | None:
-    """Count by the parity of quotes; None where a quote or carriage return breaks RFC 4180."""
+    """Count by the parity of quotes; None where a quote or carriage return breaks RFC 4180, or may open another cell."""
     data = marks.bytes_of(block)
     breaks = newlines = marks.where(data, ord("\n"))
     returns = marks.where(data, ord("\r")) if b"\r" in block else None
@@ -35,9 +35,11 @@ def _counted(block: bytes, dialect: Dialect) -> Counted | None:
         quotes = marks.where(data, ord(dialect.quote))
         inside = marks.odd_before(quotes)
         beside |= newlines
+        cells = marks.after(beside)
+        marks.put(cells, 0)
+        opens = marks.after(quotes)
+        opens |= cells
         beside |= quotes
-        opens = marks.after(beside)
-        marks.put(opens, 0)
         if returns is not None:
             beside |= returns
             returns &= ~inside
@@ -45,6 +47,8 @@ def _counted(block: bytes, dialect: Dialect) -> Counted | None:
         marks.put(closes, len(block) - 1)
         may = closes ^ ((opens ^ closes) & inside)
         if np.any(quotes & ~may):
+            return None
+        if np.any(quotes & cells & ~inside):
             return None
         breaks = newlines & ~inside
     begins = marks.after(newlines)

@@ -21,8 +21,8 @@ HEAD: Final = 4 * 1024 * 1024
 """In which a header must end."""
 LONGEST_RECORD: Final = 64 * 1024 * 1024
 BROKEN: Final = (
-    "a quote or carriage return where RFC 4180 allows none; allowed are quotes around a whole cell, "
-    "doubled inside of it"
+    "a quote or carriage return where RFC 4180 allows none, or text of a cell that such a quote may "
+    "close; allowed are quotes around a whole cell, doubled inside of it"
 )
 NO_UTF8: Final = "bytes that are no UTF-8; allowed is UTF-8"
 

@@ -105,6 +105,21 @@ def first_from(bits: Words, position: int, nonzero: Positions) -> int | None:
     return None
 
 
+def last_before(bits: Words, position: int, nonzero: Positions) -> int:
+    """Return the last set bit before a position, -1 if none is; `nonzero` as in `first_from`."""
+    word = position >> 6
+    at = int(np.searchsorted(nonzero, word, side="right")) - 1
+    while at >= 0:
+        found = int(nonzero[at])
+        left = int(bits[found])
+        if found == word:
+            left &= (1 << (position & 63)) - 1
+        if left:
+            return found * 64 + left.bit_length() - 1
+        at -= 1
+    return -1
+
+
 def count(bits: Words) -> int:
     """Return how many bits are set."""
     return int(np.bitwise_count(bits).sum())

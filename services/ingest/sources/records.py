@@ -3,9 +3,16 @@
 A byte is outside of quotes exactly when the number of quotes before it is even, as long as no quote
 or carriage return stands where RFC 4180 allows none. All such places of a block are found at once;
 a record that has one is scanned, and behind it the parity of quotes is counted anew.
+
+Where a quote is missing, text of a cell may look like records. So a stray quote casts doubt on what is
+before it: if by the other parity it closes a cell that a quote before it opened, and nothing between
+them breaks RFC 4180, all records from that quote's to its own are bad ones. A block ends before a
+record of which only the bytes behind the block say whether it is one of those.
 """
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import Final, Self
 
 import numpy as np
@@ -17,6 +24,9 @@ from services.ingest.sources.scanning import Scanned, Scanner
 
 _NEWLINE: Final = 10
 _RETURN: Final = 13
+
+DOUBT: Final = 8 * 1024 * 1024
+"""Bytes within which a stray quote may close a cell: no row is larger that can land."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +56,9 @@ class Records:
         break not included.
     cells: (n,) how many cells each has by its delimiters.
     blank: (n,) whether the line is empty: then it is no record.
-    bad: (n,) whether a quote or carriage return stands where RFC 4180 allows none.
-    complete_bytes: Bytes up to and with the last line break outside quotes.
+    bad: (n,) whether a quote or carriage return stands where RFC 4180 allows none, or a cell is in
+        doubt that the record may be a part of.
+    complete_bytes: Bytes up to and with the line break of the last record found.
     """
 
     starts: Positions
@@ -76,29 +87,35 @@ def find_records(block: bytes, dialect: Dialect, *, last: bool) -> Records:
         return _records(block, [])
     structure = _Structure(block, dialect)
     scanner = Scanner(dialect.delimiter, dialect.quote)
+    views = (_View(structure, 0), _View(structure, 1))
     found: list[_Run] = []
-    views = {0: _View(structure, 0)}
-    start, view = 0, views[0]
-    while True:
+    doubted: list[tuple[int, int]] = []
+    start, parity, held = 0, 0, None
+    while start < len(block):
+        view, other = views[parity], views[1 - parity]
         odd = view.first_odd(start, last=last)
         run, start = view.run(start, odd)
         found.append(run)
         if odd is None:
             if last and start < len(block):
                 found.append(view.rest(start))
+            held = None if last else other.open_at_end()
             break
         record = scanner.record(block, start, last=last)
         if record is None:
+            opened = (other.closed_within(odd, len(block)), other.open_at_end())
+            held = min((quote for quote in opened if quote is not None), default=None)
             break
         found.append(_scanned(record))
+        doubtful = other.closed_within(odd, record.end)
+        if doubtful is not None:
+            doubted.append((doubtful, record.end))
         start = record.end + 1
-        if start >= len(block):
-            break
-        parity = structure.parity_after(record.end)
-        if parity not in views:
-            views[parity] = _View(structure, parity)
-        view = views[parity]
-    return _records(block, found)
+        if record.end < len(block):
+            parity = structure.parity_after(record.end)
+        if start == len(block) and not last:
+            held = views[1 - parity].open_at_end()
+    return _records(block, found, doubted, held)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,8 +141,11 @@ class _Structure:
         self.delimiters = marks.where(data, ord(dialect.delimiter))
         self.newlines = marks.where(data, _NEWLINE)
         self.newlines_at = marks.positions(data, _NEWLINE)
+        self.quote_words = np.flatnonzero(self.quotes)
         self.inside = marks.odd_before(self.quotes)
         self.newlines_inside = marks.holds(self.inside, self.newlines_at)
+        self.cells = marks.after(self.delimiters | self.newlines)
+        marks.put(self.cells, 0)
         self.open_odd, self.close_odd, self.return_odd = self._odd(data)
 
     def _odd(self, data: npt.NDArray[np.uint8]) -> tuple[Words, Words, Words]:
@@ -134,8 +154,7 @@ class _Structure:
         Beyond the block anything may follow.
         """
         beside = self.delimiters | self.newlines | self.quotes
-        opens = marks.after(beside)
-        marks.put(opens, 0)
+        opens = self.cells | marks.after(self.quotes)
         returns = marks.where(data, _RETURN)
         ends = marks.before(self.newlines)
         marks.put(ends, self.size - 1)
@@ -152,21 +171,91 @@ class _View:
     """A block, where bytes are inside quotes if the number of quotes before them is not `parity`."""
 
     def __init__(self, structure: _Structure, parity: int) -> None:
-        s = structure
-        inside = ~s.inside if parity else s.inside
-        self._structure, self._inside = s, inside
-        self._odd = (s.open_odd & inside) | ((s.close_odd | s.return_odd) & ~inside)
-        self._odd_words = np.flatnonzero(self._odd)
-        self._breaks = s.newlines_at[s.newlines_inside == bool(parity)]
-        self._separators = marks.Ranks((s.delimiters | s.newlines) & ~inside)
-        self._ranks = self._separators.at(self._breaks)
+        self._structure = structure
+        self._parity = parity
+
+    @functools.cached_property
+    def _inside(self) -> Words:
+        return ~self._structure.inside if self._parity else self._structure.inside
+
+    @functools.cached_property
+    def _odd(self) -> Words:
+        s = self._structure
+        return (s.open_odd & self._inside) | ((s.close_odd | s.return_odd) & ~self._inside)
+
+    @functools.cached_property
+    def _odd_words(self) -> Positions:
+        return np.flatnonzero(self._odd)
+
+    @functools.cached_property
+    def _breaks(self) -> Positions:
+        s = self._structure
+        breaks: Positions = s.newlines_at[s.newlines_inside == bool(self._parity)]
+        return breaks
+
+    @functools.cached_property
+    def _separators(self) -> marks.Ranks:
+        s = self._structure
+        return marks.Ranks((s.delimiters | s.newlines) & ~self._inside)
+
+    @functools.cached_property
+    def _ranks(self) -> Positions:
+        return self._separators.at(self._breaks)
+
+    @functools.cached_property
+    def _opened(self) -> Words:
+        """Quotes that open a cell where one may begin."""
+        return self._structure.quotes & self._structure.cells & self._inside
+
+    @functools.cached_property
+    def _opened_words(self) -> Positions:
+        return np.flatnonzero(self._opened)
+
+    def closed_within(self, odd: int, end: int) -> int | None:
+        """Return which quote opened the cell that the rest of a record closes, as this view has it.
+
+        The rest begins at `odd`; None where it closes no cell, or only ones that it opened itself.
+        """
+        s = self._structure
+        quote = marks.first_from(s.quotes, odd, s.quote_words)
+        while quote is not None and quote < end:
+            at = np.array([quote])
+            if marks.holds(self._odd, at)[0]:
+                return None
+            if not marks.holds(self._inside, at)[0]:
+                return self._opened_before(quote, quote)
+            quote = marks.first_from(s.quotes, quote + 1, s.quote_words)
+        return (
+            self._opened_before(s.size, s.size) if end == s.size and self._closed_at_end else None
+        )
+
+    @property
+    def _closed_at_end(self) -> bool:
+        return not marks.holds(self._inside, np.array([self._structure.size - 1]))[0]
+
+    def open_at_end(self) -> int | None:
+        """Return the first quote behind which the rest of the block keeps RFC 4180 in this view."""
+        size = self._structure.size
+        return self._opened_before(size, max(size - 2, 0))
+
+    def _opened_before(self, position: int, known: int) -> int | None:
+        """Return the first quote that opens a cell in front of a position, no break after it.
+
+        Breaks count up to `known`: of what is beyond, more bytes may say that it is none.
+        """
+        if not len(self._opened_words):
+            return None
+        odd = marks.last_before(self._odd, known, self._odd_words)
+        after = max(odd + 1, position - DOUBT + 1, 0)
+        opened = marks.first_from(self._opened, after, self._opened_words)
+        return opened if opened is not None and opened < position else None
 
     def first_odd(self, start: int, *, last: bool) -> int | None:
         """Return where the first quote or return from a position on is that breaks RFC 4180."""
         odd = marks.first_from(self._odd, start, self._odd_words)
         end = self._structure.size - 1
-        if odd is None and last and marks.holds(self._inside, np.array([end]))[0]:
-            return end
+        if odd is None and last and not self._closed_at_end:
+            return end + 1
         return odd
 
     def run(self, start: int, end: int | None) -> tuple[_Run, int]:
@@ -190,10 +279,20 @@ class _View:
         return int(self._separators.at(np.array([position - 1]))[0]) if position else 0
 
 
-def _records(block: bytes, found: list[_Run]) -> Records:
+def _records(
+    block: bytes,
+    found: list[_Run],
+    doubted: Sequence[tuple[int, int]] = (),
+    held: int | None = None,
+) -> Records:
     breaks = np.concatenate([run.breaks for run in found] or [np.empty(0, np.int64)])
     cells = np.concatenate([run.cells for run in found] or [np.empty(0, np.int64)])
-    bad = np.repeat([run.bad for run in found], [len(run.breaks) for run in found])
+    bad = np.repeat([run.bad for run in found], [len(run.breaks) for run in found]).astype(np.bool_)
+    for opened, end in doubted:
+        bad[np.searchsorted(breaks, opened) : np.searchsorted(breaks, end) + 1] = True
+    if held is not None:
+        known = np.searchsorted(breaks, held)
+        breaks, cells, bad = breaks[:known], cells[:known], bad[:known]
     starts = np.zeros_like(breaks)
     starts[1:] = breaks[:-1] + 1
     returned = marks.bytes_of(block)[breaks - 1] == _RETURN if len(block) else starts == 0
@@ -203,6 +302,6 @@ def _records(block: bytes, found: list[_Run]) -> Records:
         ends=ends,
         cells=cells,
         blank=ends == starts,
-        bad=bad.astype(np.bool_),
+        bad=bad & (ends != starts),
         complete_bytes=min(int(breaks[-1]) + 1, len(block)) if len(breaks) else 0,
     )
