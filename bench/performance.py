@@ -39,7 +39,10 @@ Found = dict[str, Any]
 
 
 def main() -> int:
-    """Measure the sections asked for; return 1 if a figure misses its bar or could not be measured."""
+    """Measure the sections asked for; return 1 if a figure could not be measured or misses its bar.
+
+    On small data, where start-up counts for more, a bar that is missed is shown and no failure.
+    """
     parser = argparse.ArgumentParser(description="Measure what docs/performance.md states.")
     parser.add_argument("--quick", action="store_true", help="small data, nothing written")
     known = f"{', '.join(SECTIONS)}, {FIRST_CONTACT}"
@@ -58,7 +61,7 @@ def _quick(names: Sequence[str]) -> int:
     for figure in figures:
         print(" | ".join(figure.row()))
     print(ratio_line(figures))
-    return int(any(figure.missed for figure in figures))
+    return int(any(figure.value is None for figure in figures))
 
 
 def _whole(names: Sequence[str]) -> int:
