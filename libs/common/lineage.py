@@ -1,7 +1,7 @@
 """Columns that the platform adds to a tenant's tables: where every row came from."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 
@@ -44,6 +44,31 @@ MONEY_TYPES: Final = frozenset({"NUMERIC", "BIGNUMERIC"})
 def base_type(type_: str) -> str:
     """Return a BigQuery type without its parameters: `NUMERIC(10,2)` is NUMERIC."""
     return type_.partition("(")[0].strip().upper()
+
+
+VARIANT_SUFFIX: Final = "__v_text"
+
+
+def variant_column(name: str) -> str:
+    """Return the name of the NULLABLE STRING column that takes a column's misfits, as dlt names it."""
+    return f"{name}{VARIANT_SUFFIX}"
+
+
+def variants(
+    declared: Iterable[PlatformColumn], fixed: Collection[str]
+) -> tuple[PlatformColumn, ...]:
+    """Return the variant columns of those that may evolve, in their order.
+
+    Money does not, nor what is REQUIRED, what any text fits, and the columns in `fixed` (keys, scope).
+    """
+    return tuple(
+        PlatformColumn(variant_column(column.name), "STRING")
+        for column in declared
+        if base_type(column.type) not in MONEY_TYPES
+        and column.mode != "REQUIRED"
+        and (column.type, column.mode) != ("STRING", "NULLABLE")
+        and column.name not in fixed
+    )
 
 
 def staging_columns(declared: Sequence[PlatformColumn]) -> tuple[PlatformColumn, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+from services.ingest.columns import TargetColumn
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
@@ -86,6 +88,8 @@ class Plan:
     chunks: tuple[Chunk, ...]
     missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
+    evolved_columns: tuple[TargetColumn, ...] = ()
+    """What extra columns would become, where the contract lets them."""
     deliveries: tuple[str, ...] = ()
 
 

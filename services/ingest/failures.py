@@ -79,6 +79,12 @@ class ManifestInvalid(FailedPrecondition):
     reason = "MANIFEST_INVALID"
 
 
+class ContractBroken(FailedPrecondition):
+    """The source differs from the schema, and its contract says `freeze`."""
+
+    reason = "CONTRACT_BROKEN"
+
+
 class ColumnMissing(FailedPrecondition):
     """A column of the schema is not in the source."""
 
@@ -156,7 +162,7 @@ SOURCE: Final = frozenset(
         "MANIFEST_INVALID",
     }
 )
-DATA: Final = frozenset({"MEMORY_EXCEEDED", "ROW_TOO_LARGE", "ROWS_REJECTED"})
+DATA: Final = frozenset({"CONTRACT_BROKEN", "MEMORY_EXCEEDED", "ROW_TOO_LARGE", "ROWS_REJECTED"})
 PASSING: Final = frozenset({"STREAM_GONE", "RESOURCE_STALE", "INTERNAL"})
 """Reasons that are no Delayed ones and yet may be gone on another try of the chunk."""
 
@@ -170,6 +176,7 @@ ADVICE: Final[Mapping[str, str]] = {
 OWN_ADVICE: Final[Mapping[str, str]] = {
     "SOURCE_UNAUTHENTICATED": "Put a valid key into the secret that the source names, then retry.",
     "SOURCE_FORBIDDEN": "Give the key the right that the source asks for, then retry the run.",
+    "CONTRACT_BROKEN": "Change the schema or the source's contract, then start a new run.",
     "MEMORY_EXCEEDED": "Deliver the file in smaller parts, as the message says, then start a new run.",
     "SOURCE_CHANGED": "Retry the run: it plans anew with the source as it is now.",
     "SECRET_NOT_PRIVATE": "Make the secret's file private (chmod 600), then retry the run.",

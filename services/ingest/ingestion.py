@@ -11,10 +11,11 @@ import polars as pl
 import pyarrow as pa
 
 from libs.common.lineage import LINEAGE, quarantine_columns, staging_columns, target_columns
-from services.ingest.casting.cast import CastBatch, cast
+from services.ingest.casting.cast import Misfit, cast
 from services.ingest.casting.typed import texts_of
 from services.ingest.chunks import Chunk
 from services.ingest.columns import TargetColumn, lineage_column
+from services.ingest.contract import Contract
 from services.ingest.failures import Cancelled, DeadlinePassed
 from services.ingest.landing import Constants, assembled
 from services.ingest.money import MoneyCells, MoneyTally, tallies
@@ -52,6 +53,12 @@ class Task:
     snapshot: int
     ingest_time: dt.datetime
     deadline: dt.datetime
+    contract: Contract = dataclasses.field(default_factory=Contract)
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """Columns whose misfits lose their row in any case: those of scope and keys."""
+        return frozenset({*(column for column, _ in self.scope), *self.key_columns})
 
 
 @dataclasses.dataclass(slots=True)
@@ -77,6 +84,8 @@ class Tally:
     scope_counts: "Counter[str]" = dataclasses.field(default_factory=Counter)
     coerced: "Counter[tuple[str, str]]" = dataclasses.field(default_factory=Counter)
     quarantine_counts: "Counter[tuple[str, str]]" = dataclasses.field(default_factory=Counter)
+    variants: dict[str, None] = dataclasses.field(default_factory=dict)
+    """Variant columns that took a cell, in order of use."""
     stream: str = ""
     quarantine_stream: str = ""
 
@@ -89,8 +98,10 @@ class Ingestion:
         self._sink = sink
         self._now = now
         declared = [column.platform() for column in task.columns]
+        self._variants = task.contract.variants(task.columns, task.fixed)
+        landing = [*declared, *(column.platform() for column in self._variants)]
         self._columns = {
-            LANDED: (staging_columns if task.staging else target_columns)(declared),
+            LANDED: (staging_columns if task.staging else target_columns)(landing),
             QUARANTINED: quarantine_columns(declared),
         }
         self._constants = Constants(_constants(task))
@@ -120,7 +131,8 @@ class Ingestion:
             Cancelled: `cancelled` was set.
         """
         self._cancelled = cancelled
-        reading = Reading(columns=self._task.columns, cancelled=cancelled, throttled=throttled)
+        columns = self._task.contract.read_as(self._task.columns)
+        reading = Reading(columns=columns, cancelled=cancelled, throttled=throttled)
         try:
             for batch in source.read(self._task.chunk, reading):
                 self._go_on()
@@ -164,13 +176,16 @@ class Ingestion:
             self._reject(batch.rejects)
 
     def _rows(self, batch: RawBatch) -> None:
-        found = cast(batch.rows, self._task.columns)
+        contract, source = self._task.contract, self._task.chunk.input.input_id
+        rows, unknown = contract.unknown(batch.rows, source)
+        found = cast(rows, self._task.columns)
         self.tally.coerced.update(found.coerced)
         for name, money in self.tally.money.items():
             odd = [m.text for m in found.misfits if m.column.name == name]
             money.read_cells(found.frame[name], odd)
-        frame = self._with_lineage(found.frame, batch.row_numbers)
-        verdicts = self._judge(found, frame)
+        frame, misfits = contract.misfits(found.frame, found.misfits, self._task.fixed, source)
+        frame = self._with_lineage(frame, batch.row_numbers)
+        verdicts = self._judge(frame, misfits, unknown)
         self.tally.quarantine_counts.update(verdicts.blamed)
         if not verdicts.reasons:
             self._land(frame, batch.row_numbers)
@@ -188,11 +203,17 @@ class Ingestion:
             for name in self._lineage_asked
         )
 
-    def _judge(self, found: CastBatch, frame: pl.DataFrame) -> Verdicts:
+    def _judge(
+        self,
+        frame: pl.DataFrame,
+        misfits: Sequence[Misfit],
+        unknown: Mapping[int, Sequence[str]],
+    ) -> Verdicts:
         """Decide which rows land. Rules look at those that are whole by then."""
         verdicts = Verdicts()
-        verdicts.misfits(found.misfits)
-        verdicts.too_large(found.frame)
+        verdicts.misfits(misfits)
+        verdicts.unknown(unknown)
+        verdicts.too_large(frame)
         for column, values in self._task.scope:
             verdicts.scope(frame, column, values)
         for column in self._task.key_columns:
@@ -229,8 +250,18 @@ class Ingestion:
                 self.tally.scope_counts[str(value)] += count
         for name, money in self.tally.money.items():
             money.land(frame[name])
+        frame = self._with_variants(frame)
         self._append(LANDED, frame, numbers)
         self.tally.landed_row_count += frame.height
+
+    def _with_variants(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return landing rows with all variant columns, and note those that are used."""
+        for column in self._variants:
+            if column.name not in frame.columns:
+                frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(column.name))
+            elif frame[column.name].null_count() < frame.height:
+                self.tally.variants[column.name] = None
+        return frame
 
     def _quarantine(
         self, batch: RawBatch, frame: pl.DataFrame, reasons: Mapping[int, list[str]]

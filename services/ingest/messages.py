@@ -9,6 +9,7 @@ from convergence.quality.v1 import suite_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from services.ingest.chunks import ByteRange, Chunk, ReportWindow, RowGroups, WholeFile
+from services.ingest.columns import TargetColumn
 from services.ingest.failures import Failed
 from services.ingest.ingestion import Tally
 
@@ -43,6 +44,11 @@ def chunk_message(chunk: Chunk) -> chunk_pb2.Chunk:
             window = source_pb2.Interval(start_time=stamp(begin), end_time=stamp(until))
             message.report_window.CopyFrom(chunk_pb2.ReportWindow(report=report, window=window))
     return message
+
+
+def column_message(column: TargetColumn) -> ingest_service_pb2.Column:
+    """Return a column as message."""
+    return ingest_service_pb2.Column(name=column.name, type=column.declared, mode=column.mode)
 
 
 def stamp(value: dt.datetime) -> timestamp_pb2.Timestamp:
@@ -95,6 +101,7 @@ def result_message(tally: Tally) -> ingest_service_pb2.ChunkResult:
             pb.QuarantineCount(reason=reason, column=column, row_count=count)
             for (reason, column), count in sorted(tally.quarantine_counts.items())
         ],
+        variant_columns=list(tally.variants),
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from convergence.ingest.v1 import chunk_pb2, ingest_service_pb2, source_pb2
 from convergence.quality.v1 import suite_pb2
@@ -13,9 +13,10 @@ from libs.common.names import PipelineName, RunName
 from libs.common.parse import Reading, moment, required
 from services.ingest.chunks import ByteRange, Chunk, Input, Part, ReportWindow, RowGroups, WholeFile
 from services.ingest.columns import EPOCH_TYPES, TargetColumn, lineage_column
+from services.ingest.contract import Contract, TypeMode
 from services.ingest.ingestion import Task
 from services.ingest.rules import Ignore, Predicate, Rule, check
-from services.ingest.sources.source import Interval, Splitting
+from services.ingest.sources.source import EXTRA, ColumnMode, Interval, Splitting
 
 IGNORES: Final = {
     suite_pb2.IGNORE_ROW_IF_UNSPECIFIED: Ignore.BOTH_MISSING,
@@ -23,6 +24,22 @@ IGNORES: Final = {
     suite_pb2.IGNORE_ROW_IF_EITHER_VALUE_IS_MISSING: Ignore.EITHER_MISSING,
     suite_pb2.IGNORE_ROW_IF_NEITHER: Ignore.NONE,
 }
+
+
+TYPE_MODES: Final[Mapping[int, TypeMode]] = {
+    source_pb2.CONTRACT_MODE_UNSPECIFIED: "discard_row",
+    source_pb2.CONTRACT_MODE_DISCARD_ROW: "discard_row",
+    source_pb2.CONTRACT_MODE_FREEZE: "freeze",
+    source_pb2.CONTRACT_MODE_EVOLVE: "evolve",
+}
+COLUMN_MODES: Final[Mapping[int, ColumnMode]] = {
+    source_pb2.CONTRACT_MODE_UNSPECIFIED: "discard_value",
+    source_pb2.CONTRACT_MODE_DISCARD_VALUE: "discard_value",
+    source_pb2.CONTRACT_MODE_DISCARD_ROW: "discard_row",
+    source_pb2.CONTRACT_MODE_FREEZE: "freeze",
+    source_pb2.CONTRACT_MODE_EVOLVE: "evolve",
+}
+Mode = TypeVar("Mode", bound=str)
 
 
 def parent_of(text: str) -> PipelineName | RunName:
@@ -72,6 +89,37 @@ def reading_of(
     )
 
 
+def contract_of(
+    columns: Sequence[ingest_service_pb2.Column],
+) -> Callable[[source_pb2.Contract], Contract]:
+    """Return what reads a contract beside a schema's columns; unset modes are the defaults.
+
+    It raises ValueError for a mode that is none, or none of types, or that the schema contradicts.
+    """
+
+    def read(stated: source_pb2.Contract) -> Contract:
+        found = Contract(
+            columns=_mode("columns", stated.columns, COLUMN_MODES),
+            types=_mode("types", stated.types, TYPE_MODES),
+        )
+        if found.columns != "discard_value" and any(c.name.casefold() == EXTRA for c in columns):
+            raise ValueError(
+                f"found columns {found.columns} beside a column {EXTRA} of the schema; "
+                "allowed is discard_value"
+            )
+        return found
+
+    return read
+
+
+def _mode(field: str, stated: int, modes: Mapping[int, Mode]) -> Mode:
+    if stated not in modes:
+        raise ValueError(
+            f"found mode {stated} of {field}; allowed are {', '.join(dict.fromkeys(modes.values()))}"
+        )
+    return modes[stated]
+
+
 def interval_of(message: source_pb2.Interval) -> Interval:
     """Read a time span; its end is after its start."""
     made = Interval(start=moment(message.start_time), end=moment(message.end_time))
@@ -91,6 +139,7 @@ def splitting_of(
     with Reading() as read:
         parent = read("parent", parent_of, request.parent)
         read("source", parts_of, request.source)
+        contract = read("source.contract", contract_of(request.columns), request.source.contract)
         columns = read("columns", columns_of, list(request.columns))
         given = request.HasField("window")
         window = read("window", interval_of, request.window) if given else None
@@ -99,6 +148,7 @@ def splitting_of(
             read.refuse("chunk_bytes", f"found {request.chunk_bytes}; allowed is 0 or more")
     return parent.tenant, Splitting(
         columns=columns,
+        unknown=contract.columns,
         window=window,
         chunk_bytes=request.chunk_bytes or CHUNK_BYTES,
         spec_hash=spec_hash,
@@ -155,6 +205,7 @@ def task_of(request: ingest_service_pb2.IngestChunkRequest) -> Task:
     with Reading() as read:
         run = read("run", RunName.parse, request.run)
         read("source", _source, request)
+        contract = read("source.contract", contract_of(request.columns), request.source.contract)
         chunk = read("chunk", chunk_of_message, request.chunk)
         columns = read("columns", columns_of, list(request.columns))
         rules = read("row_rules", lambda rules: tuple(_rule(x) for x in rules), request.row_rules)
@@ -188,6 +239,7 @@ def task_of(request: ingest_service_pb2.IngestChunkRequest) -> Task:
         snapshot=request.snapshot,
         ingest_time=ingest_time,
         deadline=deadline,
+        contract=contract,
     )
 
 

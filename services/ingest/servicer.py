@@ -15,7 +15,7 @@ from libs.common.rpc import Context
 from services.ingest.failures import Cancelled, SourceTooLarge, failed
 from services.ingest.ingestion import Ingestion, Tally, Task
 from services.ingest.memory import CHUNK_BYTES, Memory
-from services.ingest.messages import chunk_message, failure_message, result_message
+from services.ingest.messages import chunk_message, column_message, failure_message, result_message
 from services.ingest.metrics import IngestMetrics
 from services.ingest.requests import splitting_of, task_of
 from services.ingest.sources.opening import Sources
@@ -85,6 +85,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             chunks=[chunk_message(chunk) for chunk in plan.chunks],
             missing_columns=plan.missing_columns,
             extra_columns=plan.extra_columns,
+            evolved_columns=[column_message(column) for column in plan.evolved_columns],
             deliveries=plan.deliveries,
         )
         _refuse_too_large(request.source.source_id, response)

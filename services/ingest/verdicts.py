@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -28,6 +28,13 @@ class Verdicts:
             if misfit.row not in self.reasons:
                 self.blamed["CAST", misfit.column.name] += 1
             self.reasons.setdefault(misfit.row, []).append(misfit.reason)
+
+    def unknown(self, fields: Mapping[int, Sequence[str]]) -> None:
+        """Lose rows that have values in fields which the schema lacks."""
+        for index, names in fields.items():
+            shown = ", ".join(names[:10])
+            sentence = f"CONTRACT {shown}: found a value; allowed are the schema's columns"
+            self._lose("CONTRACT", names[0], index, sentence)
 
     def too_large(self, frame: pl.DataFrame) -> None:
         """Lose rows that no append can take."""

@@ -1,11 +1,12 @@
 """A pipeline with everything it refers to, resolved: what a run is made of and uses to its end."""
 
 import hashlib
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
 import pydantic
 
-from libs.common.lineage import PlatformColumn
+from libs.common.lineage import PlatformColumn, variants
 
 
 class _Part(pydantic.BaseModel):
@@ -63,6 +64,20 @@ class TextsSpec(_Part):
     truncate_fractions: bool = False
 
 
+class ContractSpec(_Part):
+    """What becomes of data that differs from the schema; the modes are named as dlt names them."""
+
+    columns: Literal["discard_value", "discard_row", "freeze", "evolve"] = "discard_value"
+    """Columns and fields that the schema lacks."""
+    types: Literal["discard_row", "freeze", "evolve"] = "discard_row"
+    """Cells that do not fit their column."""
+
+    @property
+    def evolves(self) -> bool:
+        """Whether the table may get columns that the schema does not name."""
+        return "evolve" in (self.columns, self.types)
+
+
 class SourceSpec(_Part):
     """Where data comes from; `secret` is a name, never a value."""
 
@@ -70,6 +85,7 @@ class SourceSpec(_Part):
     secret: str | None = None
     options: SourceOptions
     texts: TextsSpec = TextsSpec()
+    contract: ContractSpec = ContractSpec()
 
 
 class WindowSpec(_Part):
@@ -156,6 +172,8 @@ class PipelineSpec(_Part):
     source: SourceSpec
     schema_id: str
     columns: tuple[ColumnSpec, ...]
+    added_count: int = pydantic.Field(default=0, exclude=True)
+    """How many of the last columns are a run's own, and none of the schema."""
     window: WindowSpec | None = None
     target: TargetSpec
     write: WriteSpec
@@ -170,8 +188,8 @@ class PipelineSpec(_Part):
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     def canonical(self) -> str:
-        """Return the JSON that is journaled: fields in order of declaration."""
-        return self.model_dump_json()
+        """Return the JSON that is journaled: fields in order of declaration, the schema's columns."""
+        return self.without_added().model_dump_json()
 
     @property
     def scope_columns(self) -> tuple[str, ...]:
@@ -185,6 +203,31 @@ class PipelineSpec(_Part):
         fixed = ((column, (value,)) for column, value in self.write.fixed)
         return ((self.write.scope[0], values), *fixed)
 
+    def with_columns(self, named: Iterable[tuple[str, str]]) -> Self:
+        """Return the spec with NULLABLE columns (name, type) after those of its schema."""
+        added = tuple(ColumnSpec(name=name, type=type_) for name, type_ in named)
+        count = self.added_count + len(added)
+        return self.model_copy(update={"columns": (*self.columns, *added), "added_count": count})
+
+    def without_added(self) -> Self:
+        """Return the spec with the columns of its schema only."""
+        declared = self.columns[: len(self.columns) - self.added_count]
+        return self.model_copy(update={"columns": declared, "added_count": 0})
+
+    @property
+    def fixed_columns(self) -> frozenset[str]:
+        """Columns that do not evolve: a row without a value in them never lands."""
+        version = (self.write.version,) if self.write.version else ()
+        return frozenset({*self.scope_columns, *self.write.key, *version})
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Columns that take the texts of cells which do not fit; none unless types evolve."""
+        if self.source.contract.types != "evolve":
+            return ()
+        declared = [column.platform() for column in self.columns]
+        return tuple(column.name for column in variants(declared, self.fixed_columns))
+
     @property
     def direct(self) -> bool:
         """Whether `append` may open its streams on the target itself.
@@ -193,6 +236,7 @@ class PipelineSpec(_Part):
         """
         return (
             self.write.mode == "append"
+            and not self.source.contract.evolves
             and self.quality.on_failure == "fail"
             and self.limits.timeout_seconds <= 3 * 3600
         )

@@ -15,13 +15,15 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import (
     ColumnSpec,
+    ContractSpec,
     PipelineSpec,
     TargetSpec,
     TransformSpec,
     WriteSpec,
 )
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
-from services.orchestrator.warehouse.warehouse import Counted, PublishFailed
+from services.orchestrator.warehouse.statements import LINEAGE_TYPES
+from services.orchestrator.warehouse.warehouse import Counted, PublishFailed, SchemaChanged
 from services.orchestrator.workers.memory_workers import Item
 from tests.contracts.warehouse_bench import (
     LATER,
@@ -327,6 +329,87 @@ async def test_a_run_that_ends_without_publishing_takes_its_quarantine_along(ben
         await bench.warehouse.tidy_unpublished(ended)
     assert await bench.quarantined(ended) == []
     assert await bench.quarantined(other) == [("a.csv", 1)]
+
+
+def with_contract(**modes: str) -> PipelineSpec:
+    made = spec()
+    source = made.source.model_copy(update={"contract": ContractSpec.model_validate(modes)})
+    return made.model_copy(update={"source": source})
+
+
+async def names(bench: Bench) -> list[str]:
+    """Return the target's own columns."""
+    found = [column.name for column in await bench.warehouse.columns(spec())]
+    return [name for name in found if name not in LINEAGE_TYPES]
+
+
+async def test_a_target_gets_new_columns_when_rows_are_published_and_not_before(
+    bench: Bench,
+) -> None:
+    assert await names(bench) == []
+    old = await bench.staged()
+    await bench.publish(old)
+    before = await names(bench)
+    grown = spec().model_copy(
+        update={"columns": (*spec().columns, ColumnSpec(name="tax", type="NUMERIC"))}
+    )
+    bench.worker.source.inputs = {
+        name: [dataclasses.replace(item, money=(*item.money, "0")) for item in found]
+        for name, found in bench.worker.source.inputs.items()
+    }
+    run = await bench.staged(grown)
+    await bench.warehouse.check_columns(run)
+    found = await bench.warehouse.published_by_scope(run, run.scope)
+    counts = {scope: (counted.row_count, counted.money[1]) for scope, counted in found.items()}
+    assert counts == {"a.csv": (2, Decimal(0)), "b.csv": (1, Decimal(0))}
+    assert await names(bench) == before
+    for _ in range(2):
+        await bench.warehouse.add_columns(run)
+    await bench.publish(run)
+    assert await names(bench) == [*before, "tax"]
+    assert {name for name, _, _ in await bench.published()} == {run.name.run}
+
+
+async def test_columns_that_evolved_are_the_runs_own_and_only_used_variants_are_added(
+    bench: Bench,
+) -> None:
+    await bench.publish(await bench.staged())
+    before = await names(bench)
+    wanted = with_contract(columns="evolve", types="evolve")
+    wanted = wanted.model_copy(
+        update={
+            "columns": (
+                *wanted.columns,
+                ColumnSpec(name="seen", type="TIMESTAMP"),
+                ColumnSpec(name="kept", type="DATE"),
+            )
+        }
+    )
+    run = await bench.planned(wanted, evolved=(("surplus", "STRING"),))
+    assert run.spec.spec_hash == wanted.spec_hash
+    assert run.spec.variants == ("seen__v_text", "kept__v_text")
+    run = await bench.ingested(run)
+    for landed in run.landed.values():
+        used = landed.model_copy(update={"variants": ("seen__v_text",)})
+        run = bench.record(run, r.ChunkCompleted(landed=used))
+    await bench.publish(run)
+    assert await names(bench) == [*before, "seen", "kept", "surplus", "seen__v_text"]
+
+
+async def test_a_column_retyped_meanwhile_is_refused_before_anything_is_published(
+    bench: Bench,
+) -> None:
+    await bench.publish(await bench.staged())
+    columns = [
+        c.model_copy(update={"type": "STRING"}) if c.name == "cost" else c for c in spec().columns
+    ]
+    with pytest.raises(SchemaChanged, match="column cost is BIGNUMERIC"):
+        await bench.planned(spec().model_copy(update={"columns": tuple(columns)}))
+    held = await bench.staged()
+    held = dataclasses.replace(held, spec=held.spec.model_copy(update={"columns": tuple(columns)}))
+    with pytest.raises(SchemaChanged) as refused:
+        await bench.warehouse.check_columns(held)
+    assert refused.value.metadata["column"] == "cost"
 
 
 def by_month(month_type: str, *, account: str = "A", partition_by: str = "") -> PipelineSpec:

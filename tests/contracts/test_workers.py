@@ -185,6 +185,9 @@ async def test_everything_that_a_worker_needs_travels_with_the_chunk(bench: Benc
     assert request.source.texts == source_pb2.Texts(
         epochs={"seen_at": source_pb2.EPOCH_UNIT_MILLIS}, truncate_fractions=True
     )
+    assert request.source.contract == source_pb2.Contract(
+        columns=source_pb2.CONTRACT_MODE_DISCARD_ROW, types=source_pb2.CONTRACT_MODE_FREEZE
+    )
     assert bench.callers == [f"Bearer {RUN}"]
 
 
@@ -195,6 +198,7 @@ async def test_a_plan_carries_window_chunk_size_and_spec(bench: Bench) -> None:
     window = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=NOON)
     planned = await bench.worker.plan(RUN, spec(), window)
     assert planned.extra_columns == ("other",)
+    assert planned.evolved_columns == (("other", "STRING"),)
     (request,) = bench.plans
     assert request.parent == str(RUN)
     assert request.window.end_time.ToDatetime(tzinfo=UTC) == NOON

@@ -11,6 +11,7 @@ from typing import Protocol
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
 from libs.common.names import PipelineName
+from services.orchestrator.conductor.planning import lacking
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.run import Run
@@ -96,6 +97,7 @@ class Bench:
         direct: bool = False,
         reload: bool = False,
         scope_values: tuple[str, ...] = (),
+        evolved: tuple[tuple[str, str], ...] = (),
     ) -> Run:
         """Return a new run that is INGESTING, its tables made, over all inputs of the source."""
         of = wanted or spec()
@@ -110,7 +112,12 @@ class Bench:
         inputs = tuple(chunk.input_id for chunk in plan.chunks)
         scope = of.scope_over(scope_values or inputs) if of.write.mode == "replace" else ()
         planned = r.RunPlanned(
-            chunks=plan.chunks, scope=scope, direct=direct, ingest_time=self.ingest_time
+            chunks=plan.chunks,
+            scope=scope,
+            direct=direct,
+            ingest_time=self.ingest_time,
+            evolved_columns=evolved,
+            new_columns=lacking(await self.warehouse.columns(of), of.with_columns(evolved).columns),
         )
         run = self._add(str(name), planned)
         await self.warehouse.prepare(run, staging=not direct, expire_time=LATER)
@@ -168,6 +175,7 @@ class Bench:
 
     async def publish(self, run: Run, *, without: tuple[str, ...] = ()) -> r.RunPublishing:
         intent = await self.intent(run, without=without)
+        await self.warehouse.add_columns(run)
         await self.warehouse.publish(run, intent)
         return intent
 

@@ -172,6 +172,7 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
             ],
             deliveries=planned.deliveries,
             extra_columns=["other"],
+            evolved_columns=[pb.Column(name="other", type="STRING", mode="NULLABLE")],
         )
 
     async def IngestChunk(

@@ -1,7 +1,7 @@
 """The `file` source: files of one format in a store."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from services.ingest.chunks import (
@@ -14,11 +14,14 @@ from services.ingest.chunks import (
     chunk_of,
     fewer,
 )
+from services.ingest.columns import TargetColumn
+from services.ingest.contract import columns_broken
 from services.ingest.failures import Cancelled, ColumnMissing, SourceEmpty, SourceMalformed
 from services.ingest.sources import deliveries
 from services.ingest.sources.csv_file import CsvFile
 from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
 from services.ingest.sources.deliveries import Deliveries, Listed, counted
+from services.ingest.sources.evolving import UNKNOWN, evolved, joined, names_in
 from services.ingest.sources.headers import match
 from services.ingest.sources.json_file import JsonReader, Pages
 from services.ingest.sources.manifests import Kind
@@ -78,17 +81,29 @@ class Files:
         least = sum(input_.size_bytes for input_ in inputs) // self.most_chunks
         wanted = dataclasses.replace(splitting, chunk_bytes=max(splitting.chunk_bytes, least))
         chunks: list[Chunk] = []
-        extra: dict[str, None] = {}
+        extra: list[Mapping[str, str]] = []
         for input_ in inputs:
             if cancelled.is_set():
                 raise Cancelled
             cut, unknown = self._split_listed(input_, listed.get(input_.input_id), wanted)
             chunks += cut
-            extra |= dict.fromkeys(unknown)
+            extra.append(unknown)
         if not chunks and not found.names:
             raise SourceEmpty(f"{self.path}: no row in any file", source=self.path)
         whole = fewer(chunks, self._most(chunks), splitting.spec_hash)
-        return Plan(chunks=tuple(whole), extra_columns=tuple(extra), deliveries=found.names)
+        types = joined(extra)
+        return Plan(
+            chunks=tuple(whole),
+            extra_columns=tuple(types),
+            evolved_columns=self._evolved(types, splitting),
+            deliveries=found.names,
+        )
+
+    def _evolved(self, extra: Mapping[str, str], splitting: Splitting) -> tuple[TargetColumn, ...]:
+        """Return what columns that the schema lacks would become. Raises ContractBroken."""
+        if extra and splitting.unknown == "freeze":
+            raise columns_broken(self.path, tuple(extra))
+        return evolved(self.path, extra) if splitting.unknown == "evolve" else ()
 
     def _most(self, chunks: Sequence[Chunk]) -> int:
         """Return how many chunks a plan may have: fewer where their headers are long."""
@@ -98,18 +113,23 @@ class Files:
 
     def _split_listed(
         self, input_: Input, of: Listed | None, splitting: Splitting
-    ) -> tuple[list[Chunk], tuple[str, ...]]:
+    ) -> tuple[list[Chunk], Mapping[str, str]]:
         """Split a file, which may have no row and must have as many as its manifest says, if one names it."""
         try:
             chunks, extra = self._planned(input_, splitting)
         except SourceEmpty:
             if of is None:
                 raise
-            chunks, extra = [], ()
+            chunks, extra = [], {}
         return chunks if of is None else counted(chunks, of), extra
 
-    def _planned(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], tuple[str, ...]]:
-        """Split one file. Raises SourceChanged if it is written meanwhile."""
+    def _planned(
+        self, input_: Input, splitting: Splitting
+    ) -> tuple[list[Chunk], Mapping[str, str]]:
+        """Split one file, and find the types of columns that the schema lacks, by name.
+
+        Raises SourceChanged if it is written meanwhile.
+        """
         blob = self.store.open(input_)
         try:
             found = self._split(blob, input_, splitting)
@@ -122,19 +142,32 @@ class Files:
 
     def _split(
         self, blob: Blob, input_: Input, splitting: Splitting
-    ) -> tuple[list[Chunk], tuple[str, ...]]:
+    ) -> tuple[list[Chunk], Mapping[str, str]]:
         if self.format == "csv" and self._coding(input_).plain:
             chunks, matched = self._csv(blob).plan(input_, splitting)
-            return chunks, matched.extra
+            return chunks, dict.fromkeys(matched.extra, "STRING")
         if not input_.content_hash:
             content = content_hash(blob, input_.input_id, splitting.cancelled)
             input_ = dataclasses.replace(input_, content_hash=content)
         if self.format == "parquet":
-            chunks, matched = ParquetFile(blob).plan(input_, splitting)
-            return chunks, matched.extra
-        if self.format == "json" or not self._coding(input_).plain:
-            return self._whole(blob, input_, splitting)
-        return self._ndjson(blob).plan(input_, splitting), ()
+            return ParquetFile(blob).plan(input_, splitting)
+        if self.format in {"csv", "json"} or not self._coding(input_).plain:
+            chunks, names = self._whole(blob, input_, splitting)
+        else:
+            chunks, names = self._ndjson(blob).plan(input_, splitting), ()
+        if self.format != "csv" and splitting.unknown == "evolve":
+            names = self._fields(blob, chunks, splitting)
+        return chunks, dict.fromkeys(names, "STRING")
+
+    def _fields(self, blob: Blob, chunks: Sequence[Chunk], splitting: Splitting) -> tuple[str, ...]:
+        """Read all records for the names of fields that the schema lacks."""
+        columns = (*splitting.columns, UNKNOWN)
+        reading = Reading(columns=columns, cancelled=splitting.cancelled)
+        found: dict[str, None] = {}
+        for chunk in chunks:
+            for batch in self._read(blob, chunk, reading):
+                found |= dict.fromkeys(names_in(batch.rows[UNKNOWN.name]))
+        return tuple(found)
 
     def _whole(
         self, blob: Blob, input_: Input, splitting: Splitting

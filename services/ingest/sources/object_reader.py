@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -76,7 +76,6 @@ class ObjectReader:
             raw_rows=raw_rows,
             rejects=tuple(found.rejects),
             read_bytes=size,
-            unknown_fields=tuple(found.unknown),
         )
 
     def _by_shapes(
@@ -161,7 +160,7 @@ class ObjectReader:
         if read.wrong is not None:
             found.wrong.append(indexes.filter(read.wrong))
             rows, indexes = rows.filter(~read.wrong), indexes.filter(~read.wrong)
-        found.add(rows, indexes, layout.unknown)
+        found.add(rows, indexes)
         return left.filter(~read.fits)
 
     def _rows(self, values: Mapping[str, pl.Series], count: int, layout: Layout) -> pl.DataFrame:
@@ -199,9 +198,8 @@ class ObjectReader:
                 found.rejects.append(_reject(first + index, error, raw))
                 continue
             indexes.append(index)
-            found.unknown |= dict.fromkeys(self._objects.layout(tuple(record)).unknown)
         if rows:
-            found.add(self._objects.frame(rows), pl.Series(indexes, dtype=pl.UInt32), ())
+            found.add(self._objects.frame(rows), pl.Series(indexes, dtype=pl.UInt32))
 
 
 @dataclasses.dataclass(slots=True)
@@ -212,12 +210,10 @@ class _Found:
     indexes: list[pl.Series] = dataclasses.field(default_factory=list)
     wrong: list[pl.Series] = dataclasses.field(default_factory=list)
     rejects: list[Reject] = dataclasses.field(default_factory=list)
-    unknown: dict[str, None] = dataclasses.field(default_factory=dict)
 
-    def add(self, rows: pl.DataFrame, indexes: pl.Series, unknown: Iterable[str]) -> None:
+    def add(self, rows: pl.DataFrame, indexes: pl.Series) -> None:
         self.rows.append(rows)
         self.indexes.append(indexes)
-        self.unknown |= dict.fromkeys(unknown)
 
     def together(self, objects: Objects) -> tuple[pl.DataFrame, pl.Series]:
         """Return the rows in order of their records, and the records' indexes."""

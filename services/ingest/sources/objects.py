@@ -21,13 +21,11 @@ class Layout:
     names: Field by column, `extra` left out where it takes what others do not.
     extra: Fields that the JSON column `extra` takes, its own included.
     own: The field that is called `extra`, if there is one: alone it stays as it is.
-    unknown: Fields that the schema lacks, whether there is an `extra` or not.
     """
 
     names: Mapping[str, str]
     extra: tuple[str, ...]
     own: str | None
-    unknown: tuple[str, ...]
 
 
 class Objects:
@@ -53,12 +51,7 @@ class Objects:
         own = names.pop(EXTRA, None) if self._extra else None
         used = set(names.values())
         others = tuple(field for field in fields if field not in used)
-        return Layout(
-            names=names,
-            extra=others if self._extra else (),
-            own=own,
-            unknown=tuple(field for field in others if field != own),
-        )
+        return Layout(names=names, extra=others if self._extra else (), own=own)
 
     def takes_extra(self, column: TargetColumn) -> bool:
         """Return whether a column is the one for fields that the schema lacks."""

@@ -64,6 +64,10 @@ class Batches:
             with file:
                 yield cls(blob, name, file.metadata, file.schema_arrow)
 
+    def type_of(self, name: str) -> pa.DataType:
+        """Return a column's type."""
+        return self._schema.field(name).type
+
     def groups(self, wanted: Sequence[str]) -> list[Group]:
         """Return the row groups with what some columns have in them."""
         leaves = self._indexes(wanted)

@@ -12,6 +12,7 @@ from services.ingest.columns import TargetColumn
 from services.ingest.failures import Cancelled, SourceEmpty, SourceMalformed
 from services.ingest.sources.arrow_cells import cells_of
 from services.ingest.sources.arrow_texts import texts_of
+from services.ingest.sources.evolving import type_of
 from services.ingest.sources.headers import Matched, match
 from services.ingest.sources.parquet_batches import Batches
 from services.ingest.sources.source import EXTRA, RawBatch, Reading, Splitting
@@ -24,14 +25,19 @@ class ParquetFile:
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
 
-    def plan(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], Matched]:
-        """Put row groups together until their columns make about `chunk_bytes`."""
+    def plan(self, input_: Input, splitting: Splitting) -> tuple[list[Chunk], dict[str, str]]:
+        """Put row groups together until their columns make about `chunk_bytes`.
+
+        Returns:
+            Chunks, and the types of columns that the schema lacks, by name.
+        """
         name = input_.input_id
         with Batches.open(self._blob, name) as batches:
             matched = match(name, batches.names, splitting.columns)
             wanted = _wanted(matched, splitting.columns)
             groups = batches.groups(wanted)
             batches.refuse_large_pages(wanted)
+            extra = {column: type_of(batches.type_of(column)) for column in matched.extra}
         chunks = []
         start, first, size, rows = 0, 0, 0, 0
         for i, group in enumerate(groups):
@@ -50,7 +56,7 @@ class ParquetFile:
                 start, first, size, rows = i + 1, first + rows, 0, 0
         if not sum(group.row_count for group in groups):
             raise SourceEmpty(f"{name} has no row; remove or fill it", source=name)
-        return chunks, matched
+        return chunks, extra
 
     def read(self, chunk: Chunk, part: RowGroups, reading: Reading) -> Iterator[RawBatch]:
         """Yield the rows of a chunk: in a column's type where every cell has it, else as texts."""

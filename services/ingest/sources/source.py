@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 import polars as pl
 
@@ -13,6 +13,10 @@ from services.ingest.columns import TargetColumn
 
 EXTRA: Final = "extra"
 """A JSON column of this name takes the fields that a schema does not know."""
+
+
+ColumnMode: TypeAlias = Literal["discard_value", "discard_row", "freeze", "evolve"]
+"""What becomes of columns and fields that a schema does not know."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +29,13 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Splitting:
-    """What a source is split by: the schema, the run's window, and the size of a chunk."""
+    """What a source is split by: the schema, the run's window, and the size of a chunk.
+
+    unknown: What becomes of columns that the schema lacks.
+    """
 
     columns: tuple[TargetColumn, ...]
+    unknown: ColumnMode = "discard_value"
     window: Interval | None
     chunk_bytes: int
     spec_hash: str
@@ -55,8 +63,6 @@ class RawBatch:
     raw_rows: Returns rows of this batch, by ascending index, as JSON objects of the source's texts.
         It may read the source again, and is asked at most once, before the next batch is taken.
     read_bytes: Bytes of the source that this batch took.
-    unknown_fields: Names of fields in this batch that the schema lacks, of sources whose records name
-        their fields themselves.
     empty_days: Days (ISO) of which the source itself says that they have no rows.
     """
 
@@ -65,7 +71,6 @@ class RawBatch:
     raw_rows: Callable[[Sequence[int]], list[str]]
     rejects: tuple[Reject, ...] = ()
     read_bytes: int = 0
-    unknown_fields: tuple[str, ...] = ()
     empty_days: tuple[str, ...] = ()
 
 

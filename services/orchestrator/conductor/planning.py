@@ -1,6 +1,6 @@
 """PENDING → PLANNING → INGESTING: the source is split, the scope is fixed, the plan is journaled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.names import PipelineName, RunName
@@ -11,7 +11,7 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.windows import Window
-from services.orchestrator.specs import PipelineSpec
+from services.orchestrator.specs import ColumnSpec, PipelineSpec
 from services.orchestrator.workers.dispatcher import NoWorker
 from services.orchestrator.workers.workers import Planned, SourceTooLarge
 
@@ -33,6 +33,9 @@ async def plan(mesh: Mesh, run: Run) -> None:
     known, renamed = sort_inputs(
         mesh.history.ledger, run.name.parent, run.spec, planned, reload=run.created.reload
     )
+    table = await mesh.warehouse.columns(run.spec)
+    evolved = evolved_columns(planned, table)
+    new = lacking(table, run.spec.with_columns(evolved).columns)
     left = tuple(chunk for chunk in planned.chunks if chunk.input_id not in known)
     inputs = tuple(dict.fromkeys(chunk.input_id for chunk in left))
     await _record(
@@ -46,11 +49,33 @@ async def plan(mesh: Mesh, run: Run) -> None:
             renamed_inputs=renamed,
             missing_columns=planned.missing_columns,
             extra_columns=planned.extra_columns,
+            evolved_columns=evolved,
+            new_columns=new,
             suite=suite.document,
-            direct=run.spec.direct and not suite.table_rule_count and not run.created.reload,
+            direct=run.spec.direct
+            and not suite.table_rule_count
+            and not run.created.reload
+            and not new,
             ingest_time=mesh.clock(),
         ),
     )
+
+
+def evolved_columns(planned: Planned, table: Sequence[ColumnSpec]) -> tuple[tuple[str, str], ...]:
+    """Return the columns (name, type) that a run has beside its schema's.
+
+    A column that the table has keeps its name and type there.
+    """
+    known = {column.name.casefold(): (column.name, column.type) for column in table}
+    return tuple(
+        known.get(name.casefold(), (name, type_)) for name, type_ in planned.evolved_columns
+    )
+
+
+def lacking(table: Sequence[ColumnSpec], columns: Iterable[ColumnSpec]) -> tuple[str, ...]:
+    """Return the columns that a table which is there does not have."""
+    known = {column.name.casefold() for column in table}
+    return tuple(c.name for c in columns if known and c.name.casefold() not in known)
 
 
 async def _record(mesh: Mesh, run: Run, plan: r.RunPlanned) -> None:

@@ -68,7 +68,7 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
         SourceChanged: an input was published meanwhile with other content, or (of a HELD run) its
             content under another name, which nobody who approves could know.
         HoldNotPossible: as above, of a direct `append`.
-        SchemaChanged: of a HELD run, a column of the table is gone or retyped since it was staged.
+        SchemaChanged: a column of the table is gone or retyped since the run was planned.
     """
     run = mesh.run(run).require(READY)
     assert run.plan is not None
@@ -80,8 +80,9 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
     if renamed := _unseen(mesh.history.ledger, run):
         return await _hold(mesh, run, renamed)
     staged = not run.plan.direct and bool(chunks or mine)
-    if run.state is RunState.HELD:
+    if staged:
         await mesh.warehouse.check_columns(run)
+    if run.state is RunState.HELD:
         await mesh.warehouse.keep_staging(run, expire_time=staging_expiry(mesh, run))
     old = await mesh.warehouse.published_by_scope(run, mine) if mine else {}
     statement = await mesh.warehouse.merge_statement(run, mine, without=known) if staged else ""
@@ -173,6 +174,7 @@ async def publish(mesh: Mesh, run: Run) -> Run:
         cause = "the streams ended before they were committed, and the target has no row of the run"
         return await mesh.record(run, r.ChunksLost(chunk_ids=lost, cause=cause))
     if publishing.job_id:
+        await mesh.warehouse.add_columns(run)
         await mesh.warehouse.publish(run, publishing)
     won = await _won(mesh, run) if run.spec.write.mode == "merge" else None
     published = r.RunPublished(restatement=await _restated(mesh, run), won=won)

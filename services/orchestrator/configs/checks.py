@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from libs.common.lineage import LINEAGE, PlatformColumn, base_type, target_columns
+from libs.common.lineage import (
+    LINEAGE,
+    PlatformColumn,
+    base_type,
+    target_columns,
+    variant_column,
+)
 from services.orchestrator.configs.documents import Document, Path
 from services.orchestrator.configs.file_errors import FileError, listed, nearest
 from services.orchestrator.configs.files import FileSourceFile, SourceFile
@@ -16,6 +22,7 @@ from services.orchestrator.transforms.guard import Guarded, check_transform, sco
 from services.orchestrator.transforms.refusals import TransformRefused
 
 SOURCE_COLUMN: Final = "_source"
+EXTRA_COLUMN: Final = "extra"
 _MAX_CLUSTER: Final = 4
 _TIMES: Final = ("DATE", "DATETIME", "TIMESTAMP")
 _UNORDERED: Final = ("JSON", "FLOAT64")
@@ -95,6 +102,7 @@ def check(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
     yield from _window(spec, document)
     yield from _write(spec, document)
     yield from _epochs(spec, document)
+    yield from _contract(spec, document)
     platform = target_columns([column.platform() for column in spec.columns])
     yield from _layout(spec.target, platform, document, ("target",))
 
@@ -160,6 +168,34 @@ def _write(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
         yield from _scope(spec, document)
     if write.mode == "merge":
         yield from _key(spec, document)
+
+
+def _contract(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
+    """The schema leaves the names that a contract needs."""
+    contract = spec.source.contract
+    extra = _find(spec.columns, EXTRA_COLUMN)
+    if contract.columns != "discard_value" and extra is not None:
+        yield document.error(
+            ("source",), found=f"contract.columns {contract.columns} in source "
+            f"{spec.source.source_id}, and a column {EXTRA_COLUMN} in schema {spec.schema_id}",
+            allowed=f"discard_value beside a column {EXTRA_COLUMN}, which takes what is unknown",
+            advice=f"remove the column {EXTRA_COLUMN} or contract.columns",
+        )  # fmt: skip
+    if contract.columns == "evolve" and spec.source.options.kind == "openai":
+        yield document.error(
+            ("source",), found=f"contract.columns evolve in source {spec.source.source_id} of kind openai",
+            allowed="discard_value, discard_row or freeze with kind openai, whose fields are known "
+            "when a report has been read",
+            advice=f"keep what is unknown in a column {EXTRA_COLUMN} JSON",
+        )  # fmt: skip
+    variants = {variant_column(column.name).casefold() for column in spec.columns}
+    taken = [c.name for c in spec.columns if c.name.casefold() in variants]
+    if contract.types == "evolve" and taken:
+        yield document.error(
+            ("schema",), found=f"columns {listed(taken)}",
+            allowed="names that contract.types evolve does not need for itself",
+            advice="rename them, or choose discard_row or freeze",
+        )  # fmt: skip
 
 
 def _scope(spec: PipelineSpec, document: Document) -> Iterator[FileError]:

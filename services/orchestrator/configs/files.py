@@ -265,6 +265,11 @@ class TextsPart(_Part):
     truncate_fractions: bool = False
 
 
+class ContractPart(_Part):
+    columns: Literal["discard_value", "discard_row", "freeze", "evolve"] = "discard_value"
+    types: Literal["discard_row", "freeze", "evolve"] = "discard_row"
+
+
 class FileSourceFile(_Part):
     """`sources/{id}.yml` of kind `file`."""
 
@@ -272,6 +277,7 @@ class FileSourceFile(_Part):
     secret: Id | None = None
     texts: TextsPart = TextsPart()
     options: FilePart
+    contract: ContractPart = ContractPart()
 
 
 class OpenAiSourceFile(_Part):
@@ -281,6 +287,7 @@ class OpenAiSourceFile(_Part):
     secret: Id
     texts: TextsPart = TextsPart()
     options: OpenAiPart
+    contract: ContractPart = ContractPart()
 
 
 SourceFile: TypeAlias = FileSourceFile | OpenAiSourceFile

@@ -27,6 +27,7 @@ from services.orchestrator.configs.scope_values import scope_literal, split
 from services.orchestrator.configs.table_schema import read_columns
 from services.orchestrator.specs import (
     ColumnSpec,
+    ContractSpec,
     FileOptions,
     LimitsSpec,
     OpenAiOptions,
@@ -186,6 +187,7 @@ class _Work:
         if file is None:
             return None
         stated = file.options.model_dump()
+        contract = ContractSpec.model_validate(file.contract.model_dump())
         options: FileOptions | OpenAiOptions
         if isinstance(file, FileSourceFile):
             options = FileOptions.model_validate(stated)
@@ -195,7 +197,13 @@ class _Work:
             epochs=tuple(file.texts.epochs.items()),
             truncate_fractions=file.texts.truncate_fractions,
         )
-        return SourceSpec(source_id=source, secret=file.secret, options=options, texts=texts)
+        return SourceSpec(
+            source_id=source,
+            secret=file.secret,
+            options=options,
+            texts=texts,
+            contract=contract,
+        )
 
     def _source_file(self, document: Document, source: str) -> SourceFile:
         found = self._yaml("sources", source, document, ("source",))

@@ -97,6 +97,8 @@ class Landed(Part):
     metrics: tuple[Metric, ...] = ()
     scope_counts: tuple[ScopeCount, ...] = ()
     coerced_cell_count: int = 0
+    variants: tuple[str, ...] = ()
+    """Variant columns that took a cell of a landed row."""
     try_count: int = 1
 
 
@@ -181,6 +183,10 @@ class RunPlanned(Part):
     """Pairs (new name, name under which the same content was published)."""
     missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
+    evolved_columns: tuple[tuple[str, str], ...] = ()
+    """Pairs (column, type) that the run has beside those of its schema, all of them NULLABLE."""
+    new_columns: tuple[str, ...] = ()
+    """Columns of the run that the target, which was there, did not have."""
     suite: str = ""
     """The compiled suite, as protobuf JSON; empty without one."""
     direct: bool = False

@@ -76,6 +76,22 @@ class Run:
         return tuple(c for c in self.plan.chunks if c.chunk_id not in self.landed)
 
     @property
+    def staged_spec(self) -> PipelineSpec:
+        """The spec with every variant column that a row might need."""
+        return self.spec.with_columns((name, "STRING") for name in self.spec.variants)
+
+    @property
+    def published_spec(self) -> PipelineSpec:
+        """The spec with the variant columns that rows need, whose statements name its columns."""
+        used = {name for landed in self.landed.values() for name in landed.variants}
+        return self.spec.with_columns((n, "STRING") for n in self.spec.variants if n in used)
+
+    @property
+    def new_columns(self) -> frozenset[str]:
+        """Columns that the target gets when the run publishes, unless another adds them before."""
+        return frozenset({*(self.plan.new_columns if self.plan else ()), *self.spec.variants})
+
+    @property
     def resting(self) -> bool:
         return self.state in RESTING
 
@@ -101,7 +117,8 @@ def _planning(run: Run, record: r.Record, _: r.RunPlanning) -> Run:
 
 def _planned(run: Run, record: r.Record, detail: r.RunPlanned) -> Run:
     kept = {c.chunk_id: run.landed[c.chunk_id] for c in detail.chunks if c.chunk_id in run.landed}
-    return _to(run, RunState.INGESTING, record, plan=detail, landed=kept)
+    spec = run.spec.with_columns(detail.evolved_columns)
+    return _to(run, RunState.INGESTING, record, plan=detail, landed=kept, spec=spec)
 
 
 def _completed(run: Run, _: r.Record, detail: r.ChunkCompleted) -> Run:
@@ -150,11 +167,14 @@ def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
     }
     if run.state is RunState.TRANSFORM_FAILED:
         if detail.spec:
-            changes["spec"] = PipelineSpec.model_validate_json(detail.spec)
+            assert run.plan is not None
+            now = PipelineSpec.model_validate_json(detail.spec)
+            changes["spec"] = now.with_columns(run.plan.evolved_columns)
         return _to(run, RunState.TRANSFORMING, record, **changes)
     changes |= {"audited": None, "held": None, "publishing": None}
     if detail.replan or run.plan is None:
         changes |= {"plan": None, "snapshot": None, "landed": {}, "reread": True}
+        changes["spec"] = run.spec.without_added()
         return _to(run, RunState.PLANNING, record, **changes)
     return _to(run, RunState.INGESTING, record, **changes)
 

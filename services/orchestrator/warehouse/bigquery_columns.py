@@ -48,9 +48,9 @@ def addable(table: TableId, columns: Sequence[Column]) -> list[Column]:
     return list(columns)
 
 
-def require(table: TableId, found: Sequence[Column], wanted: Sequence[Column]) -> None:
-    """Raise SchemaChanged for a column that a table, made to fit once, lacks or has otherwise."""
-    for column in compare(table, found, wanted):
+def refuse_gone(table: TableId, gone: Sequence[Column]) -> None:
+    """Raise SchemaChanged for a column that a table had when the run was planned, and has no more."""
+    for column in gone:
         raise SchemaChanged(
             f"{table}: column {column.name} is gone since the run was staged; start another run, "
             "which adds it again, and discard this one",

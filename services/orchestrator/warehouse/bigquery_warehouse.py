@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from libs.bigquery import datasets, jobs, streams, tables
 from libs.bigquery.client import BigQuery
@@ -21,10 +21,10 @@ from libs.common.errors import ServiceError
 from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
-from services.orchestrator.specs import PipelineSpec, TransformSpec
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, TransformSpec
 from services.orchestrator.warehouse import merge_statements as by_key
 from services.orchestrator.warehouse import statements as sql
-from services.orchestrator.warehouse.bigquery_columns import compare, require
+from services.orchestrator.warehouse.bigquery_columns import compare, refuse_gone
 from services.orchestrator.warehouse.bigquery_settling import settle
 from services.orchestrator.warehouse.bigquery_transforms import BigQueryTransforms
 from services.orchestrator.warehouse.warehouse import (
@@ -87,11 +87,28 @@ class BigQueryWarehouse:
         for dataset in sorted(used):
             await self._do(datasets.check_owner, dataset, tenant=spec.tenant)
 
+    async def columns(self, spec: PipelineSpec) -> tuple[ColumnSpec, ...]:
+        try:
+            found = await self._do(tables.get_columns, self._target(spec))
+        except TableNotFound:
+            return ()
+        return tuple(ColumnSpec(name=c.name, type=c.type, mode=_mode(c)) for c in found)
+
+    async def add_columns(self, run: Run) -> None:
+        if missing := await self._missing(run):
+            await self._do(tables.add_columns, self._target(run.spec), missing)
+
+    async def _missing(self, run: Run) -> list[Column]:
+        target = self._target(run.spec)
+        declared = [column.platform() for column in run.published_spec.columns]
+        found = await self._do(tables.get_columns, target)
+        return compare(target, found, _columns(target_columns(declared)))
+
     async def prepare(self, run: Run, *, staging: bool, expire_time: dt.datetime) -> None:
         spec = run.spec
         await self._prepare_target(spec)
         if staging:
-            declared = [column.platform() for column in spec.columns]
+            declared = [column.platform() for column in run.staged_spec.columns]
             await self._dataset(spec.tenant, "staging")
             made = await self._do(
                 tables.ensure_table,
@@ -103,23 +120,24 @@ class BigQueryWarehouse:
                 await self.keep_staging(run, expire_time=expire_time)
 
     async def check_columns(self, run: Run) -> None:
-        declared = [column.platform() for column in run.spec.columns]
-        target = self._target(run.spec)
-        found = await self._do(tables.get_columns, target)
-        require(target, found, _columns(target_columns(declared)))
+        gone = [c for c in await self._missing(run) if c.name not in run.new_columns]
+        refuse_gone(self._target(run.spec), gone)
 
     async def keep_staging(self, run: Run, *, expire_time: dt.datetime) -> None:
         await self._do(tables.set_expiration, self._staging(run), expire_time)
 
     async def _prepare_target(self, spec: PipelineSpec) -> None:
         declared = [column.platform() for column in spec.columns]
+        wanted = _columns(target_columns(declared))
         await self._dataset(spec.tenant, spec.target.dataset)
-        await self._ensure(
+        found = await self._do(
+            tables.ensure_table,
             self._target(spec),
-            _columns(target_columns(declared)),
+            wanted,
             partition_by=spec.target.partition_by,
             cluster_by=spec.target.cluster_by,
         )
+        compare(self._target(spec), found.columns, wanted)
         await self._ensure(
             self._quarantine(spec),
             _columns(quarantine_columns(declared)),
@@ -214,14 +232,25 @@ class BigQueryWarehouse:
         return await self._by_scope(run, self._staging(run), run.scope)
 
     async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
-        return await self._by_scope(run, self._target(run.spec), scope)
+        absent = await self._absent(run.spec)
+        if absent.intersection(column for column, _ in scope):
+            return {}
+        return await self._by_scope(run, self._target(run.spec), scope, absent)
 
-    async def _by_scope(self, run: Run, table: TableId, scope: Scope) -> dict[str, Counted]:
+    async def _absent(self, spec: PipelineSpec) -> frozenset[str]:
+        """Return the columns of the schema that the target does not have yet."""
+        known = {column.name.casefold() for column in await self.columns(spec)}
+        return frozenset(c.name for c in spec.columns if c.name.casefold() not in known)
+
+    async def _by_scope(
+        self, run: Run, table: TableId, scope: Scope, absent: frozenset[str] = frozenset()
+    ) -> dict[str, Counted]:
         money = sql.money_columns(run.spec.columns)
         where = sql.in_scope(run.spec, scope)
         column = scope[0][0]
         type_ = sql.column_type(run.spec, column)
-        rows = await self._read(sql.scope_counts(table.sql, where, column, type_, money))
+        there = [None if name in absent else name for name in money]
+        rows = await self._read(sql.scope_counts(table.sql, where, column, type_, there))
         return {str(row["scope_value"]): _counted(row, money) for row in rows}
 
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
@@ -229,7 +258,7 @@ class BigQueryWarehouse:
             return await self._merge_by_key(run)
         reloaded = self._reloaded(run)
         return sql.publish(
-            run.spec,
+            run.published_spec,
             sql.Publishing(
                 target=self._target(run.spec).sql,
                 staging=self._staging(run).sql,
@@ -241,17 +270,27 @@ class BigQueryWarehouse:
         )
 
     async def _merge_by_key(self, run: Run) -> str:
-        spec = run.spec
+        spec = run.published_spec
         target, staging = self._target(spec), self._staging(run).sql
         staged = _days(await self._partitions_of(run, self._staging(run), "TRUE"))
-        found = await self._read(
-            by_key.standing_keys(spec, target=target.sql, staging=staging, days=staged)
-        )
+        found: list[dict[str, object]] = []
+        if not (await self._absent(spec)).intersection(spec.write.key):
+            found = await self._read(
+                by_key.standing_keys(spec, target=target.sql, staging=staging, days=staged)
+            )
         if twins := sum(int(str(row["twin_count"])) for row in found):
             raise KeyNotUnique(str(target), ", ".join(spec.write.key), twins)
         standing = {row["partition_day"] for row in found}
         days = _days([*staged, *standing])
-        return by_key.publish_by_key(spec, target=target.sql, staging=staging, days=days)
+        own = {column.name.casefold() for column in spec.columns}
+        others = [
+            column.name
+            for column in await self.columns(spec)
+            if column.name.casefold() not in own and column.name not in sql.LINEAGE_TYPES
+        ]
+        return by_key.publish_by_key(
+            spec, target=target.sql, staging=staging, days=days, others=others
+        )
 
     @staticmethod
     def _reloaded(run: Run) -> tuple[str, ...]:
@@ -269,7 +308,9 @@ class BigQueryWarehouse:
         found = await self._partitions_of(run, self._staging(run), "TRUE")
         replaced = ""
         if scope:
-            replaced = sql.in_scope(run.spec, scope)
+            absent = await self._absent(run.spec)
+            known = not absent.intersection(column for column, _ in scope)
+            replaced = sql.in_scope(run.spec, scope) if known else ""
         elif reloaded:
             owned = f"_pipeline_id = {sql.text(run.name.pipeline)}"
             replaced = f"{owned} AND {sql.one_of('_source', reloaded, 'STRING')}"
@@ -378,6 +419,14 @@ def _days(found: Iterable[object]) -> tuple[str | None, ...]:
 
 def _columns(columns: Iterable[PlatformColumn]) -> list[Column]:
     return [Column(name=c.name, type=c.type, mode=c.mode) for c in columns]
+
+
+def _mode(column: Column) -> Literal["NULLABLE", "REQUIRED", "REPEATED"]:
+    match column.mode:
+        case "REQUIRED" | "REPEATED" as mode:
+            return mode
+        case _:
+            return "NULLABLE"
 
 
 def _counted(row: Mapping[str, object], money: Sequence[str]) -> Counted:

@@ -14,12 +14,13 @@ from libs.common.money import total
 from services.orchestrator.runs.ledger import values
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
-from services.orchestrator.specs import PipelineSpec, TransformSpec
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, TransformSpec
 from services.orchestrator.warehouse.statements import money_columns
 from services.orchestrator.warehouse.warehouse import (
     Counted,
     KeyNotUnique,
     PublishFailed,
+    SchemaChanged,
     StagedTransform,
 )
 
@@ -61,6 +62,8 @@ class MemoryWarehouse:
     """
 
     tables: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
+    schemas: dict[str, dict[str, ColumnSpec]] = dataclasses.field(default_factory=dict)
+    """Columns of targets by name, lineage left out."""
     expirations: dict[str, datetime] = dataclasses.field(default_factory=dict)
     """When staging tables would be dropped, by name; nobody drops them here."""
     streams: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
@@ -107,18 +110,49 @@ class MemoryWarehouse:
     async def check(self, spec: PipelineSpec) -> None:
         await self._before("check")
 
+    async def columns(self, spec: PipelineSpec) -> tuple[ColumnSpec, ...]:
+        await self._before("columns")
+        return tuple(self.schemas.get(self.target(spec), {}).values())
+
+    async def check_columns(self, run: Run) -> None:
+        await self._before("check_columns")
+        for column in self._missing(run.published_spec):
+            if column.name not in run.new_columns:
+                name = self.target(run.spec)
+                text = f"{name}: column {column.name} is gone since the run was staged"
+                raise SchemaChanged(text, table=name, column=column.name)
+
+    async def add_columns(self, run: Run) -> None:
+        await self._before("add_columns")
+        target = self.schemas[self.target(run.spec)]
+        target.update({column.name: column for column in self._missing(run.published_spec)})
+        self._after("add_columns")
+
+    def _missing(self, spec: PipelineSpec) -> list[ColumnSpec]:
+        """Return the columns to add; raise SchemaChanged."""
+        name = self.target(spec)
+        found = self.schemas[name]
+        for column in spec.columns:
+            old = found.get(column.name)
+            if old is not None and (old.type, old.mode) != (column.type, column.mode):
+                text = f"{name}: column {column.name} is {old.type} {old.mode}"
+                raise SchemaChanged(text, table=name, column=column.name)
+            if old is None and column.mode == "REQUIRED":
+                text = f"{name}: it lacks column {column.name}, which is REQUIRED"
+                raise SchemaChanged(text, table=name, column=column.name)
+        return [column for column in spec.columns if column.name not in found]
+
     async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
         await self._before("prepare")
+        declared = {column.name: column for column in run.spec.columns}
+        self.schemas.setdefault(self.target(run.spec), declared)
+        self._missing(run.spec)
         names = [self.target(run.spec), self.quarantine(run.spec)]
         for name in [*names, *([self.staging(run)] if staging else [])]:
             self.tables.setdefault(name, [])
         if staging:
             self.expirations[self.staging(run)] = expire_time
         self._after("prepare")
-
-    async def check_columns(self, run: Run) -> None:
-        await self._before("check_columns")
-        assert self.target(run.spec) in self.tables
 
     async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
         await self._before("keep_staging")
@@ -216,6 +250,8 @@ class MemoryWarehouse:
             raise PublishFailed(f"job {publishing.job_id} failed", job=publishing.job_id)
         if publishing.job_id not in self.jobs:
             self.jobs[publishing.job_id] = True
+            lacking = {column.name for column in self._missing(run.published_spec)}
+            assert not lacking, f"the statement names {lacking}, which the target does not have"
             what = json.loads(publishing.statement)
             (self._win if what.get("by_key") else self._merge)(run, what)
         self._after("publish")
@@ -260,7 +296,7 @@ class MemoryWarehouse:
         assert self.staging(run) in self.tables
         rows = [row for row in self.tables[self.target(run.spec)] if row.run == run.name.run]
         width = len(money_columns(run.spec.columns))
-        sums = tuple(total(row.money[i] for row in rows) for i in range(width))
+        sums = tuple(total(_amount(row, i) for row in rows) for i in range(width))
         return Counted(row_count=len(rows), money=sums)
 
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
@@ -337,7 +373,12 @@ def _counted(run: Run, rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, 
     return {
         value: Counted(
             row_count=len(group),
-            money=tuple(total(row.money[i] for row in group) for i in range(width)),
+            money=tuple(total(_amount(row, i) for row in group) for i in range(width)),
         )
         for value, group in groups.items()
     }
+
+
+def _amount(row: Row, column: int) -> Decimal:
+    """Return the money of a row in a column; rows of before the column was added have none."""
+    return row.money[column] if column < len(row.money) else Decimal(0)

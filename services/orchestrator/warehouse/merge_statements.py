@@ -20,7 +20,12 @@ from services.orchestrator.warehouse.statements import (
 
 
 def publish_by_key(
-    spec: PipelineSpec, *, target: str, staging: str, days: Sequence[str | None]
+    spec: PipelineSpec,
+    *,
+    target: str,
+    staging: str,
+    days: Sequence[str | None],
+    others: Sequence[str] = (),
 ) -> str:
     """One MERGE that publishes the rows of a run that win their keys.
 
@@ -34,6 +39,7 @@ def publish_by_key(
         staging: Quoted table.
         days: Partitions that staged rows are in, and those in which their keys stand now; None is
             the NULL partition.
+        others: Columns of the target that the run does not have: a row that is replaced loses them.
     """
     assert spec.write.version is not None
     version = name(spec.write.version)
@@ -48,7 +54,12 @@ def publish_by_key(
         f"t.{version} IS NULL OR s.{version} > t.{version}"
         f" OR s.{version} = t.{version} AND s._snapshot > t._snapshot"
     )
-    changes = ", ".join(f"{name(column)} = s.{name(column)}" for column in columns)
+    changes = ", ".join(
+        [
+            *(f"{name(column)} = s.{name(column)}" for column in columns),
+            *(f"{name(column)} = NULL" for column in others),
+        ]
+    )
     values = ", ".join(f"s.{name(column)}" for column in columns)
     return (
         f"MERGE {target} t USING ({source}) s ON {on} AND {pruned(spec, days)}"

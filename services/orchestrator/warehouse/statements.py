@@ -59,12 +59,18 @@ def column_type(spec: PipelineSpec, column: str) -> str:
     return declared.get(column) or LINEAGE_TYPES[column]
 
 
-def sums(money: Sequence[str]) -> str:
-    """Return the columns m0, m1 and so on: exact sums, 0 for no rows; each begins with a comma."""
+def sums(money: Sequence[str | None]) -> str:
+    """Return the columns m0, m1 and so on: exact sums, 0 for no rows; each begins with a comma.
+
+    None stands for a column that the table does not have: its sum is 0.
+    """
     return "".join(
-        f", COALESCE(SUM(CAST({name(column)} AS BIGNUMERIC)), 0) AS m{i}"
-        for i, column in enumerate(money)
+        f", {_sum(column) if column is not None else 0} AS m{i}" for i, column in enumerate(money)
     )
+
+
+def _sum(column: str) -> str:
+    return f"COALESCE(SUM(CAST({name(column)} AS BIGNUMERIC)), 0)"
 
 
 def chunk_counts(staging: str, money: Sequence[str]) -> str:
@@ -75,7 +81,9 @@ def chunk_counts(staging: str, money: Sequence[str]) -> str:
     )
 
 
-def scope_counts(table: str, where: str, column: str, type_: str, money: Sequence[str]) -> str:
+def scope_counts(
+    table: str, where: str, column: str, type_: str, money: Sequence[str | None]
+) -> str:
     """Rows and sums per value of a scope's first column: scope_value (text), row_count, m0 and so on.
 
     A TIMESTAMP, which is midnight UTC there, is written as scopes write it.

@@ -9,7 +9,7 @@ from typing import Protocol
 from libs.common.errors import FailedPrecondition
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
 from services.orchestrator.runs.run import Run
-from services.orchestrator.specs import PipelineSpec, TransformSpec
+from services.orchestrator.specs import ColumnSpec, PipelineSpec, TransformSpec
 
 
 class SchemaChanged(FailedPrecondition):
@@ -77,14 +77,24 @@ class Warehouse(Protocol):
     async def check(self, spec: PipelineSpec) -> None:
         """Check that datasets found belong to the tenant. Raises FailedPrecondition / DATASET_NOT_OWNED."""
 
+    async def columns(self, spec: PipelineSpec) -> tuple[ColumnSpec, ...]:
+        """Return the columns that the target has, in its order; none if there is no target."""
+
+    async def add_columns(self, run: Run) -> None:
+        """Give the target the columns of the run's `published_spec` that it lacks. Raises SchemaChanged."""
+
     async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
         """Create what is missing: datasets, target, quarantine, staging. Raises SchemaChanged.
 
+        A target that is there is left as it is: it gets new columns when rows are published.
         A staging table that is there lives until `expire_time` from now on.
         """
 
     async def check_columns(self, run: Run) -> None:
-        """Check that the target still has the columns that it was prepared with. Raises SchemaChanged."""
+        """Check that the target has the columns of the run's `published_spec`, or can get those that are new.
+
+        Raises SchemaChanged.
+        """
 
     async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
         """Have the staging table, which is there, live until `expire_time`."""

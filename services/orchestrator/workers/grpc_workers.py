@@ -68,6 +68,14 @@ MANIFESTS: Final = {
 }
 
 
+CONTRACT_MODES: Final = {
+    "evolve": source_pb2.CONTRACT_MODE_EVOLVE,
+    "freeze": source_pb2.CONTRACT_MODE_FREEZE,
+    "discard_row": source_pb2.CONTRACT_MODE_DISCARD_ROW,
+    "discard_value": source_pb2.CONTRACT_MODE_DISCARD_VALUE,
+}
+
+
 class GrpcWorker:
     """One worker at one address."""
 
@@ -112,6 +120,7 @@ class GrpcWorker:
             chunks=tuple(_chunk(chunk) for chunk in response.chunks),
             missing_columns=tuple(response.missing_columns),
             extra_columns=tuple(response.extra_columns),
+            evolved_columns=tuple((c.name, c.type) for c in response.evolved_columns),
             deliveries=tuple(response.deliveries),
         )
 
@@ -157,6 +166,10 @@ def _source(spec: PipelineSpec) -> source_pb2.Source:
         texts=source_pb2.Texts(
             epochs={column: EPOCHS[unit] for column, unit in texts.epochs},
             truncate_fractions=texts.truncate_fractions,
+        ),
+        contract=source_pb2.Contract(
+            columns=CONTRACT_MODES[spec.source.contract.columns],
+            types=CONTRACT_MODES[spec.source.contract.types],
         ),
     )
     options = spec.source.options
@@ -322,4 +335,5 @@ def _landed(a: Assignment, result: ingest_service_pb2.ChunkResult) -> r.Landed:
             for count in result.scope_counts
         ),
         coerced_cell_count=sum(coercion.cell_count for coercion in result.coercions),
+        variants=tuple(result.variant_columns),
     )

@@ -40,11 +40,13 @@ class MemorySource:
 
     empty: Scope values of which an input itself says that they have no rows.
     deliveries: Deliveries by name, each with its inputs, as manifests name them.
+    evolved: Columns (name, type) that the schema lacks.
     """
 
     inputs: dict[str, list[Item]] = dataclasses.field(default_factory=dict)
     empty: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     deliveries: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    evolved: tuple[tuple[str, str], ...] = ()
 
     def delivery_of(self, name: str) -> str:
         return next((key for key, inputs in self.deliveries.items() if name in inputs), "")
@@ -97,6 +99,7 @@ class MemoryWorker:
                 for name in self.source.inputs
             ),
             deliveries=tuple(sorted(self.source.deliveries)),
+            evolved_columns=self.source.evolved,
         )
 
     async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:

@@ -19,6 +19,8 @@ class Planned:
     chunks: tuple[Chunk, ...]
     missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
+    evolved_columns: tuple[tuple[str, str], ...] = ()
+    """Pairs (extra column, type that holds it); only where the contract says `evolve`."""
     deliveries: tuple[str, ...] = ()
     """What manifests name, also where a delivery has no file and so no chunk."""
 

@@ -243,6 +243,26 @@ async def test_a_file_that_cannot_be_planned_is_named(
     assert refusal.metadata == metadata
 
 
+async def test_a_column_that_a_frozen_contract_does_not_know_fails_the_plan(
+    worker: Served,
+) -> None:
+    worker.write("f.csv", "a,b\n1,2\n")
+    request = plan_request()
+    request.source.contract.columns = source_pb2.CONTRACT_MODE_FREEZE
+    with refused("FAILED_PRECONDITION", "CONTRACT_BROKEN") as refusal:
+        await worker.plan(request)
+    assert refusal.metadata == {
+        "source": "f.csv",
+        "column": "b",
+        "found": "a column that the schema lacks",
+    }
+    request.source.contract.columns = source_pb2.CONTRACT_MODE_EVOLVE
+    planned = await worker.plan(request)
+    assert [(c.name, c.type, c.mode) for c in planned.evolved_columns] == [
+        ("b", "STRING", "NULLABLE")
+    ]
+
+
 async def test_a_missing_secret_is_named_with_where_it_would_be(
     worker: Served, provider: Provider
 ) -> None:

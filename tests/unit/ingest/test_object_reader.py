@@ -107,7 +107,6 @@ def told(batch: RawBatch) -> Any:
         batch.row_numbers.to_list(),
         batch.raw_rows(list(indexes)),
         batch.rejects,
-        set(batch.unknown_fields),
     )
 
 

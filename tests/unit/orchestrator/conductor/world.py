@@ -21,6 +21,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import (
     ColumnSpec,
+    ContractSpec,
     FileOptions,
     PipelineSpec,
     QualitySpec,
@@ -60,6 +61,7 @@ def spec(*, mode: str = "replace", on_failure: str = "hold", transforms: int = 0
                 path="bills/*.csv", format="csv", compression="gzip", encoding="utf-16"
             ),
             texts=TextsSpec(epochs=(("seen_at", "millis"),), truncate_fractions=True),
+            contract=ContractSpec(columns="discard_row", types="freeze"),
         ),
         schema_id="bill",
         columns=(

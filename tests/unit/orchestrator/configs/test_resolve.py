@@ -1,5 +1,7 @@
 """Every mistake in a tenant's files is named by file, line and field, with what is allowed."""
 
+import json
+
 import pytest
 
 from libs.focus.columns import focus_columns
@@ -8,6 +10,7 @@ from services.orchestrator.configs.folder import Folder
 from services.orchestrator.configs.resolve import resolve
 from services.orchestrator.specs import FileOptions, OpenAiOptions, TextsSpec
 from tests.unit.orchestrator.configs.tenant_files import (
+    COLUMNS,
     DELIVERIES,
     PIPELINE,
     SQL,
@@ -469,3 +472,46 @@ def test_the_error_of_the_service_names_every_place() -> None:
             'found "appendd"; allowed is append, replace, merge; did you mean append?'
         )
     }
+
+
+def test_a_contract_is_read_and_stands_beside_the_options() -> None:
+    text = TEXTS["sources/bills.yml"] + "contract: {columns: evolve, types: freeze}\n"
+    contract = good("d", sources__bills=text).source.contract
+    assert (contract.columns, contract.types) == ("evolve", "freeze")
+    plain = good("d").source.contract
+    assert (plain.columns, plain.types) == ("discard_value", "discard_row")
+
+
+def test_a_mode_that_is_none_is_refused() -> None:
+    text = TEXTS["sources/bills.yml"] + "contract: {types: discard_value}\n"
+    error = only_error("d", sources__bills=text)
+    assert (error.field, error.found) == ("contract.types", '"discard_value"')
+    assert "discard_row, freeze, evolve" in error.allowed
+
+
+@pytest.mark.parametrize(
+    ("contract", "column", "found"),
+    [
+        (
+            "columns: freeze",
+            {"name": "extra", "type": "JSON"},
+            "contract.columns freeze in source bills",
+        ),
+        ("types: evolve", {"name": "tokens__v_text", "type": "STRING"}, "columns tokens__v_text"),
+    ],
+)
+def test_a_contract_and_a_schema_that_contradict_each_other_are_refused(
+    contract: str, column: dict[str, str], found: str
+) -> None:
+    source = TEXTS["sources/bills.yml"] + f"contract: {{{contract}}}\n"
+    schema = json.dumps([*COLUMNS, column])
+    error = only_error("d", sources__bills=source, schemas__usage=schema)
+    assert error.found.startswith(found)
+    assert error.advice
+
+
+def test_fields_of_an_api_do_not_evolve() -> None:
+    source = TEXTS["sources/usage.yml"] + "contract: {columns: evolve}\n"
+    error = only_error(sources__usage=source)
+    assert "of kind openai" in error.found
+    assert "discard_value, discard_row or freeze" in error.allowed
