@@ -1,21 +1,28 @@
 """What holds for any bytes: no crash, no record lost or doubled, wherever a file is cut."""
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.errors import ServiceError
+from libs.common.money import total
 from services.ingest.sources.source import Reject
 from services.orchestrator.configs.folder import Folder
 from services.orchestrator.configs.resolve import resolve
 from tests.fuzz.mutations import CONFIG_PIECES, CSV_PIECES, JSON_PIECES, corpus, mutated
 from tests.fuzz.records import count_records
 from tests.unit.ingest.reading import Format, Found, columns, read_bytes
+from tests.unit.ingest.working import task, work
 from tests.unit.orchestrator.configs.tenant_files import TEXTS
 
+NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+"""What docs/ingest.md calls a number; corpus and pieces make none of more than 200 characters."""
 WHOLE: Final = 4 * 1024 * 1024
 COLUMNS: Final = columns("id", "cost BIGNUMERIC", "note")
 SIZES: Final = st.sampled_from([1, 7, 16, 64, 1000, WHOLE])
@@ -69,6 +76,32 @@ def lines_come_once(data: bytes, chunk_bytes: int, block_bytes: int) -> None:
         assert len(found.numbers) == sum(bool(line.strip()) for line in lines)
 
 
+def records_of_an_array_come_once(data: bytes, block_bytes: int) -> None:
+    """Every record of an array comes once, as a row or a reject; a broken file is refused."""
+    found = _same_however_cut("json", data, WHOLE, block_bytes)
+    try:
+        known = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(found, Found) and isinstance(known, list):
+        assert len(found.numbers) == len(known)
+
+
+def money_adds_up(data: bytes, block_bytes: int) -> None:
+    """Every row read lands or is quarantined, and so does its money, by the source's own texts."""
+    found = _read("csv", data, WHOLE, block_bytes)
+    if isinstance(found, str):
+        return
+    done = work(task(COLUMNS), *found.batches)
+    tally, money = done.tally, done.tally.money["cost"]
+    assert tally.read_row_count == len(found.numbers)
+    assert tally.read_row_count == tally.landed_row_count + tally.quarantined_row_count
+    assert money.read == total((money.landed, money.quarantined))
+    assert money.landed == total(row["cost"] for row in done.landed if row["cost"] is not None)
+    texts = [(row[1] or "").strip() for row in found.texts]
+    assert money.read == total(Decimal(text) for text in texts if NUMBER.fullmatch(text))
+
+
 def files_of_a_tenant_are_resolved_or_refused(name: str, data: st.DataObject) -> None:
     """A tenant's files give a spec or errors that say where, what and what to do."""
     changed = data.draw(mutated([TEXTS[name].encode()], CONFIG_PIECES), label=name)
@@ -100,6 +133,11 @@ _CUTS: Final = {"chunk_bytes": SIZES, "block_bytes": SIZES}
 PROPERTIES: Final = (
     Property(csv_records_come_once, {"data": mutated(corpus(".csv"), CSV_PIECES), **_CUTS}),
     Property(lines_come_once, {"data": mutated(corpus(".ndjson"), JSON_PIECES), **_CUTS}),
+    Property(
+        records_of_an_array_come_once,
+        {"data": mutated(corpus(".json"), JSON_PIECES), "block_bytes": SIZES},
+    ),
+    Property(money_adds_up, {"data": mutated(corpus(".csv"), CSV_PIECES), "block_bytes": SIZES}),
     Property(
         files_of_a_tenant_are_resolved_or_refused,
         {"name": st.sampled_from(sorted(TEXTS)), "data": st.data()},

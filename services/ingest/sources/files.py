@@ -182,11 +182,18 @@ class Files:
             header, begin = self._csv_reader().header_of(head, name, last=last)
             extra = match(name, header, splitting.columns).extra
             records = head[begin:].strip(b"\r\n")
-        if last and not records:
-            raise SourceEmpty(f"{name} has no row; remove or fill it", source=name)
         size = input_.size_bytes
         whole = chunk_of(input_, WholeFile(), splitting.spec_hash, estimated_bytes=size)
+        brackets_only = self.format == "json" and last and not self._records(blob, whole, splitting)
+        if last and (not records or brackets_only):
+            raise SourceEmpty(f"{name} has no row; remove or fill it", source=name)
         return [whole], extra
+
+    def _records(self, blob: Blob, whole: Chunk, splitting: Splitting) -> bool:
+        """Return whether a small file has a record."""
+        reading = Reading(columns=splitting.columns, cancelled=splitting.cancelled)
+        batches = self._read(blob, whole, reading)
+        return any(batch.rows.height or batch.rejects for batch in batches)
 
     def _coding(self, input_: Input) -> Coding:
         return Coding.of(input_.input_id, self.compression, self.encoding)

@@ -18,7 +18,7 @@ from services.ingest.sources.source import RawBatch, Reading, Reject, Source, Sp
 from services.ingest.stores.local_files import LocalFiles
 from services.ingest.verdicts import Verdicts
 
-Format = Literal["csv", "ndjson", "parquet"]
+Format = Literal["csv", "ndjson", "json", "parquet"]
 Row = tuple[str | None, ...]
 
 
