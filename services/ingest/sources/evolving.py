@@ -87,11 +87,20 @@ def names_of(unknown: str) -> dict[str, bool]:
 
 
 def joined(types: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return the type by name over several files: STRING where they disagree."""
+    """Return the type by name over several files: STRING where they disagree.
+
+    Names that differ in case only are one, spelled as the first file has it; within one file they
+    are two.
+    """
     found: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for one in types:
+        known = dict(spelled)
         for name, type_ in one.items():
-            found[name] = type_ if found.get(name, type_) == type_ else "STRING"
+            first = known.get(name.casefold(), name)
+            spelled.setdefault(name.casefold(), first)
+            taken = name if first in one and first != name else first
+            found[taken] = type_ if found.get(taken, type_) == type_ else "STRING"
     return found
 
 

@@ -279,6 +279,14 @@ class _View:
         return int(self._separators.at(np.array([position - 1]))[0]) if position else 0
 
 
+def _together(held: int, doubted: Sequence[tuple[int, int]]) -> int:
+    """Return where a block ends so that no record is told apart from what casts doubt on it."""
+    for opened, end in sorted(doubted, reverse=True):
+        if end >= held:
+            held = min(held, opened)
+    return held
+
+
 def _records(
     block: bytes,
     found: list[_Run],
@@ -291,7 +299,7 @@ def _records(
     for opened, end in doubted:
         bad[np.searchsorted(breaks, opened) : np.searchsorted(breaks, end) + 1] = True
     if held is not None:
-        known = np.searchsorted(breaks, held)
+        known = np.searchsorted(breaks, _together(held, doubted))
         breaks, cells, bad = breaks[:known], cells[:known], bad[:known]
     starts = np.zeros_like(breaks)
     starts[1:] = breaks[:-1] + 1

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,3 +116,18 @@ def test_whatever_the_bytes_every_record_is_a_row_or_rejected_wherever_it_is_cut
     assert cut.rows == whole.rows
     assert sorted(cut.rejects, key=str) == sorted(whole.rejects, key=str)
     assert whole.numbers == list(range(sum(c.expected_row_count or 0 for c in whole.plan.chunks)))
+
+
+@pytest.mark.parametrize("cut", [1, 7, 16, 64])
+def test_a_record_is_not_told_apart_from_what_casts_doubt_on_it(cut: int) -> None:
+    data = (
+        b'id,cost,note\n1,1.5,""""\n4,",,4.5,","\n5,5.5,"\n"\n6,6.5,""\n"7","7.5","last,"\n8,1,x\n'
+    )
+    wanted = columns("id", "cost", "note")
+    whole = read_bytes("csv", data, wanted)
+    found = read_bytes("csv", data, wanted, chunk_bytes=cut, block_bytes=cut)
+    assert found.rows == whole.rows
+    assert {reject.row_number for reject in found.rejects} == {
+        reject.row_number for reject in whole.rejects
+    }
+    assert found.numbers == whole.numbers

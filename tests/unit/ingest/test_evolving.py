@@ -88,6 +88,19 @@ def test_files_that_disagree_about_a_type_make_it_string() -> None:
     }
 
 
+def test_names_in_another_case_are_one_over_files_and_two_within_one() -> None:
+    assert joined([{"Tax": "INT64"}, {"tax": "INT64"}, {"TAX": "DATE"}]) == {"Tax": "STRING"}
+    assert joined([{"a": "DATE"}, {"Tax": "DATE", "tax": "DATE"}]) == {
+        "a": "DATE",
+        "Tax": "DATE",
+        "tax": "DATE",
+    }
+    assert joined([{"Tax": "DATE"}, {"tax": "DATE", "Tax": "DATE"}]) == {
+        "Tax": "DATE",
+        "tax": "DATE",
+    }
+
+
 @pytest.mark.parametrize("format_", ["csv", "ndjson"])
 def test_nothing_evolves_unless_the_contract_says_so(tmp_path: Path, format_: Format) -> None:
     data = {"csv": b"id,cost,tax\n1,2,3\n", "ndjson": b'{"id":1,"cost":2,"tax":3}\n'}[format_]
