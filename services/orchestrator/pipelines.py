@@ -53,17 +53,6 @@ def not_acted_on(spec: PipelineSpec) -> list[FileError]:
                 advice="start runs with `convergence runs start` or RunService.CreateRun",
             )
         )
-    if spec.write.mode == "replace" and getattr(spec.source.options, "manifest", None):
-        found.append(
-            FileError(
-                file=pipeline_file(spec),
-                field="write.scope",
-                found="a replace of what manifests name",
-                allowed="exports that write over their own files: a delivery is replaced object by object",
-                advice="where a newer export has fewer or other files, delete the rows of the older "
-                "files (`_source`) by hand",
-            )
-        )
     return found
 
 

@@ -37,7 +37,8 @@ class Preview:
         inputs = tuple(dict.fromkeys(chunk.input_id for chunk in chunks))
         return cls(
             window=window,
-            scope=scope_of_plan(spec, scope_of(spec, window), inputs),
+            scope=scope_of(spec, window)
+            or scope_of_plan(mesh.history.ledger, name, spec, inputs, planned),
             chunk_count=len(chunks),
             estimated_bytes=sum(chunk.estimated_bytes for chunk in chunks),
             inputs=inputs,

@@ -203,6 +203,11 @@ class PipelineSpec(_Part):
         fixed = ((column, (value,)) for column, value in self.write.fixed)
         return ((self.write.scope[0], values), *fixed)
 
+    @property
+    def by_delivery(self) -> bool:
+        """Whether what a manifest names is replaced as a whole, where the source has manifests."""
+        return self.write.mode == "replace" and self.write.scope == ("_source",)
+
     def with_columns(self, named: Iterable[tuple[str, str]]) -> Self:
         """Return the spec with NULLABLE columns (name, type) after those of its schema."""
         added = tuple(ColumnSpec(name=name, type=type_) for name, type_ in named)

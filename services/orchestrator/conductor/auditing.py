@@ -239,12 +239,14 @@ def empty_reasons(run: Run) -> list[str]:
     assert run.plan is not None
     read = sum(done.read_row_count for done in run.landed.values())
     known = _nothing_new(run.plan)
-    if run.scope or read or known or said_empty(run):
+    if run.scope or run.deliveries or read or known or said_empty(run):
         return []
     return ["the source has no rows, and does not say itself that it is empty"]
 
 
 async def _shrink_reasons(mesh: Mesh, run: Run) -> list[str]:
+    if run.deliveries:
+        return await _shrunken_deliveries(mesh, run)
     if not run.scope:
         return []
     before = await mesh.warehouse.published_by_scope(run, run.scope)
@@ -255,6 +257,44 @@ async def _shrink_reasons(mesh: Mesh, run: Run) -> list[str]:
         *(f"{v}: no rows, and the source does not say that it is empty" for v in unseen),
         *shrink_reasons(before, now, empty, money_columns(run.spec.columns)),
     ]
+
+
+async def _shrunken_deliveries(mesh: Mesh, run: Run) -> list[str]:
+    """Compare each delivery as a whole: an object that is no longer named has not shrunken."""
+    groups = [(name or objects[0], objects) for name, objects in mesh.history.ledger.groups(run)]
+    scope = run.spec.scope_over(tuple(dict.fromkeys(x for _, objects in groups for x in objects)))
+    standing = await mesh.warehouse.published_by_scope(run, scope) if scope else {}
+    staged = await mesh.warehouse.staged_by_scope(run) if run.scope else {}
+    before, now = _grouped(groups, standing), _grouped(groups, staged)
+    empty = _deliveries_said_empty(run)
+    unseen = [name for name, _ in groups if name not in {*before, *now, *empty}]
+    return [
+        *(f"{v}: no rows, and the source does not say that it is empty" for v in unseen),
+        *shrink_reasons(before, now, empty, money_columns(run.spec.columns)),
+    ]
+
+
+def _grouped(
+    groups: Iterable[tuple[str, tuple[str, ...]]], counts: Mapping[str, Counted]
+) -> dict[str, Counted]:
+    """Add up what objects have by group; a group without any rows is left out."""
+    found = {}
+    for name, objects in groups:
+        counted = [counts[x] for x in objects if x in counts]
+        if counted:
+            sums = zip(*(one.money for one in counted), strict=True)
+            found[name] = Counted(
+                row_count=sum(one.row_count for one in counted),
+                money=tuple(total(amounts) for amounts in sums),
+            )
+    return found
+
+
+def _deliveries_said_empty(run: Run) -> frozenset[str]:
+    """Return the deliveries whose manifests name no file, or only files that they say have no row."""
+    assert run.plan is not None
+    some = {chunk.delivery for chunk in run.plan.chunks if chunk.expected_row_count != 0}
+    return frozenset(run.deliveries) - some
 
 
 def said_empty(run: Run) -> frozenset[str]:

@@ -43,8 +43,10 @@ async def plan(mesh: Mesh, run: Run) -> None:
         run,
         r.RunPlanned(
             chunks=left,
-            scope=scope_of_plan(run.spec, run.created.scope, inputs),
+            scope=run.created.scope
+            or scope_of_plan(mesh.history.ledger, run.name.parent, run.spec, inputs, planned),
             deliveries=inputs if run.created.window_start is None else (),
+            named_deliveries=deliveries_of(planned),
             known_inputs=tuple(known),
             renamed_inputs=renamed,
             missing_columns=planned.missing_columns,
@@ -120,11 +122,33 @@ def window_of_run(run: Run) -> Window | None:
     return Window(start=start, end=end) if start and end else None
 
 
-def scope_of_plan(spec: PipelineSpec, fixed: r.Scope, inputs: tuple[str, ...]) -> r.Scope:
-    """Return the scope as literals: from the window, or the objects that the plan reads."""
-    if fixed or spec.write.mode != "replace":
-        return fixed
-    return spec.scope_over(inputs)
+def scope_of_plan(
+    ledger: Ledger,
+    pipeline: PipelineName,
+    spec: PipelineSpec,
+    inputs: tuple[str, ...],
+    planned: Planned,
+) -> r.Scope:
+    """Return the scope that no window fixes, as literals; only `replace` has one.
+
+    It is the objects that the plan reads, then those that stand under its deliveries and that no
+    manifest names any more.
+    """
+    if spec.write.mode != "replace":
+        return ()
+    table = spec.target.table_id(pipeline.tenant)
+    standing = [
+        name
+        for delivery in (deliveries_of(planned) if spec.by_delivery else ())
+        for name in ledger.standing(pipeline, table, delivery)
+    ]
+    return spec.scope_over(tuple(dict.fromkeys((*inputs, *standing))))
+
+
+def deliveries_of(planned: Planned) -> tuple[str, ...]:
+    """Return every delivery that manifests name, with a file or without."""
+    of_chunks = (chunk.delivery for chunk in planned.chunks if chunk.delivery)
+    return tuple(dict.fromkeys((*planned.deliveries, *of_chunks)))
 
 
 def sort_inputs(

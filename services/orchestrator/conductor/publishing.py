@@ -72,11 +72,14 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
     """
     run = mesh.run(run).require(READY)
     assert run.plan is not None
-    mine, left_out = mesh.history.ledger.newest(run)
-    if run.scope and not mine:
-        newer = mesh.history.ledger.superseded(run) or ""
+    if newer := mesh.history.ledger.superseded(run):
         return await mesh.record(run, r.RunSuperseded(by_run=newer))
+    newest = mesh.history.ledger.newest(run)
+    mine = newest.mine
     chunks, known = fresh_chunks(mesh.history.ledger, run)
+    if run.deliveries:
+        replaced = {name for _, names in mine[:1] for name in names}
+        chunks = tuple(chunk for chunk in chunks if chunk.input_id in replaced)
     if renamed := _unseen(mesh.history.ledger, run):
         return await _hold(mesh, run, renamed)
     staged = not run.plan.direct and bool(chunks or mine)
@@ -91,7 +94,8 @@ async def intend(mesh: Mesh, run: Run, *, by: str = "", reason: str = "") -> Run
         run,
         r.RunPublishing(
             scope=mine,
-            left_out=left_out or r.scope_of_inputs(known),
+            left_out=newest.older or r.scope_of_inputs(known),
+            deliveries=newest.deliveries,
             inputs=tuple({c.input_id: c.content_hash for c in chunks}.items()),
             streams=direct_streams(run, chunks),
             job_id=publishing_job_id(run) if staged else "",

@@ -18,6 +18,32 @@ class Look:
     run: str
 
 
+Fixed = tuple[tuple[str, str], ...]
+"""The columns of a scope that have one value in every run, with it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """Who published a delivery last, and the objects whose rows stand under it since."""
+
+    look: Look
+    objects: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """What a run may publish.
+
+    mine: Values to replace, objects included that no manifest names any more.
+    older: Values of the run at which newer looks are published.
+    deliveries: Deliveries that are replaced as a whole, also those without any object.
+    """
+
+    mine: r.Scope
+    older: r.Scope
+    deliveries: tuple[str, ...] = ()
+
+
 @dataclasses.dataclass(slots=True)
 class Ledger:
     """The state of the world after all records applied, in order of position."""
@@ -32,6 +58,10 @@ class Ledger:
     """Newest published look by (pipeline, table), columns of the scope and combination of their values."""
     inputs: dict[tuple[PipelineName, str], dict[str, str]] = dataclasses.field(default_factory=dict)
     """Content hash of published inputs by (pipeline, table) and input id."""
+    delivered: dict[tuple[PipelineName, str], dict[str, dict[Fixed, Delivered]]] = (
+        dataclasses.field(default_factory=dict)
+    )
+    """Published deliveries by (pipeline, table), delivery and the scope's fixed values."""
     untransformed: dict[tuple[PipelineName, str], dict[tuple[str, ...], int]] = dataclasses.field(
         default_factory=dict
     )
@@ -78,9 +108,58 @@ class Ledger:
             looks = self.looks.setdefault(key, {}).setdefault(columns_of(replaced), {})
             looks.update(dict.fromkeys(values(replaced), look))
         self.inputs.setdefault(key, {}).update(run.publishing.inputs)
+        self._deliver(run, look)
         for transform in run.spec.transforms:
             pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
             pending.update(dict.fromkeys(published(run), position))
+
+    def _deliver(self, run: Run, look: Look) -> None:
+        """Keep what stands under each delivery now.
+
+        A run that replaces deliveries as a whole leaves nothing beside its objects. Others (`append`,
+        `merge`, journals of earlier versions) add theirs.
+        """
+        assert run.plan is not None
+        assert run.publishing is not None
+        key, fixed = _key(run), run.spec.write.fixed
+        read = _read(run)
+        whole = bool(run.deliveries)
+        for delivery in run.publishing.deliveries if whole else read:
+            entries = self.delivered.setdefault(key, {}).setdefault(delivery, {})
+            objects, newest, before = read.get(delivery, ()), look, entries.get(fixed)
+            if before is not None and not whole:
+                objects = tuple(dict.fromkeys((*before.objects, *objects)))
+                newest = max(before.look, look, key=lambda one: one.snapshot)
+            entries[fixed] = Delivered(look=newest, objects=objects)
+
+    def standing(self, parent: PipelineName, table: str, delivery: str) -> tuple[str, ...]:
+        """Return the objects that a pipeline has published under a delivery, as far as they stand."""
+        entries = self.delivered.get((parent, table), {}).get(delivery, {})
+        return tuple(dict.fromkeys(name for entry in entries.values() for name in entry.objects))
+
+    def groups(self, run: Run) -> list[tuple[str, tuple[str, ...]]]:
+        """Return pairs (delivery, objects) that a run replaces, each as a whole.
+
+        Objects are those that it reads, then those that stand under the delivery by now. An object
+        without a delivery is alone, under an empty name.
+        """
+        assert run.plan is not None
+        read = _read(run)
+        named = {name for objects in read.values() for name in objects}
+        alone = dict.fromkeys(c.input_id for c in run.plan.chunks if not c.delivery)
+        return [
+            *(("", (name,)) for name in alone),
+            *(
+                (
+                    delivery,
+                    (
+                        *read.get(delivery, ()),
+                        *(x for x in self.standing(*_key(run), delivery) if x not in named),
+                    ),
+                )
+                for delivery in run.deliveries
+            ),
+        ]
 
     def inputs_of(self, run: Run) -> dict[str, str]:
         """Return the content hash of all inputs that a run's pipeline has published to its table."""
@@ -109,10 +188,12 @@ class Ledger:
 
     def superseded(self, run: Run) -> str | None:
         """Return the run that made `run` old: newer looks at ALL its scope values are published."""
-        if run.snapshot is None or run.spec.write.mode != "replace" or not run.scope:
+        if run.snapshot is None or run.spec.write.mode != "replace":
             return None
         newest = [self._look(run, value) for value in values(run.scope)]
-        if all(look is not None and look.snapshot > run.snapshot for look in newest):
+        if run.deliveries:
+            newest = [self._group_look(run, *group) for group in self.groups(run)]
+        if newest and all(look is not None and look.snapshot > run.snapshot for look in newest):
             return next(look.run for look in newest if look is not None)
         return None
 
@@ -122,7 +203,7 @@ class Ledger:
         Looks through other columns count where one row may lie in both: a pipeline's scope may have
         been changed between two of its runs.
         """
-        columns = columns_of(run.scope)
+        columns = run.spec.scope_columns
         key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
         found: list[Look] = []
         for others, looks in self.looks.get(key, {}).items():
@@ -137,9 +218,43 @@ class Ledger:
             ]
         return max(found, key=lambda look: look.snapshot, default=None)
 
-    def newest(self, run: Run) -> tuple[r.Scope, r.Scope]:
-        """Split the run's scope into the values of which it is the newest look, and the others."""
+    def _group_look(self, run: Run, delivery: str, objects: Iterable[str]) -> Look | None:
+        """Return the newest published look at a delivery, or at rows of one of its objects."""
+        found = [self._look(run, value) for value in values(run.spec.scope_over(tuple(objects)))]
+        entries = self.delivered.get(_key(run), {}).get(delivery, {})
+        if entry := entries.get(run.spec.write.fixed):
+            found.append(entry.look)
+        looks = [look for look in found if look is not None]
+        return max(looks, key=lambda look: look.snapshot, default=None)
+
+    def _newest_of_deliveries(self, run: Run) -> Newest:
         assert run.snapshot is not None
+        mine: list[str] = []
+        older: list[str] = []
+        deliveries: list[str] = []
+        read = {name for objects in _read(run).values() for name in objects}
+        for delivery, objects in self.groups(run):
+            look = self._group_look(run, delivery, objects)
+            if look is not None and look.snapshot > run.snapshot:
+                older += [name for name in objects if not delivery or name in read]
+                continue
+            mine += objects
+            deliveries += [delivery] if delivery else []
+        return Newest(
+            mine=run.spec.scope_over(tuple(dict.fromkeys(mine))),
+            older=run.spec.scope_over(tuple(dict.fromkeys(older))),
+            deliveries=tuple(deliveries),
+        )
+
+    def newest(self, run: Run) -> Newest:
+        """Split the run's scope into the values of which it is the newest look, and the others.
+
+        A delivery is on one side as a whole; what was published under it since the run was planned
+        belongs to it.
+        """
+        assert run.snapshot is not None
+        if run.deliveries:
+            return self._newest_of_deliveries(run)
         columns = columns_of(run.scope)
         mine: list[tuple[str, ...]] = []
         older: list[tuple[str, ...]] = []
@@ -147,7 +262,21 @@ class Ledger:
             look = self._look(run, value)
             newer_is_there = look is not None and look.snapshot > run.snapshot
             (older if newer_is_there else mine).append(value)
-        return scope(columns, mine), scope(columns, older)
+        return Newest(mine=scope(columns, mine), older=scope(columns, older))
+
+
+def _key(run: Run) -> tuple[PipelineName, str]:
+    return run.name.parent, run.spec.target.table_id(run.name.tenant)
+
+
+def _read(run: Run) -> dict[str, tuple[str, ...]]:
+    """Return the objects that a run reads, by delivery and in plan order; those without are left out."""
+    assert run.plan is not None
+    found: dict[str, dict[str, None]] = {}
+    for chunk in run.plan.chunks:
+        if chunk.delivery:
+            found.setdefault(chunk.delivery, {})[chunk.input_id] = None
+    return {delivery: tuple(objects) for delivery, objects in found.items()}
 
 
 def values(scope_: r.Scope) -> Iterator[tuple[str, ...]]:

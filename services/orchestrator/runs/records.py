@@ -178,6 +178,8 @@ class RunPlanned(Part):
     chunks: tuple[Chunk, ...]
     scope: Scope = ()
     deliveries: tuple[str, ...] = ()
+    named_deliveries: tuple[str, ...] = ()
+    """What manifests name, also where a delivery has no file and so no chunk."""
     known_inputs: tuple[str, ...] = ()
     renamed_inputs: tuple[tuple[str, str], ...] = ()
     """Pairs (new name, name under which the same content was published)."""
@@ -239,6 +241,8 @@ class RunPublishing(Part):
     type: Literal["run.publishing"] = "run.publishing"
     scope: Scope = ()
     left_out: Scope = ()
+    deliveries: tuple[str, ...] = ()
+    """Deliveries of manifests that are replaced as a whole: the scope has all their objects."""
     inputs: tuple[tuple[str, str], ...] = ()
     """Pairs (input id, content hash) that become published."""
     streams: tuple[str, ...] = ()

@@ -69,6 +69,11 @@ class Run:
         return self.plan.scope if self.plan else self.created.scope
 
     @property
+    def deliveries(self) -> tuple[str, ...]:
+        """Deliveries that the run replaces as a whole; empty where it replaces by anything else."""
+        return self.plan.named_deliveries if self.plan and self.spec.by_delivery else ()
+
+    @property
     def missing(self) -> tuple[r.Chunk, ...]:
         """Planned chunks that are not done, in plan order."""
         if self.plan is None:

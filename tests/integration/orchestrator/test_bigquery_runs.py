@@ -181,6 +181,30 @@ async def test_a_replace_is_published_transformed_and_restated_exactly(
     assert left == []
 
 
+async def test_a_delivery_is_replaced_as_a_whole_and_silver_with_it(
+    world: BigQueryWorld, bigquery: BigQuery
+) -> None:
+    world.source.deliveries = {"10": ("b.csv",), "11": ("a.csv",)}
+    totals = "SELECT x_source, CAST(total AS STRING) FROM acme_corp_silver_cost.totals ORDER BY 1"
+    async with world.orchestrator() as o:
+        await rest(o, await o.start(with_silver(spec())))
+        world.source.inputs = {"c.csv": [Item(scope="c.csv", money=("1.25",))]}
+        world.source.deliveries = {"11": ("c.csv",)}
+        moved = await rest(o, await o.start(with_silver(spec())))
+        assert moved.failure is None, moved.failure
+        assert await rows(bigquery, totals) == [
+            ("b.csv", "7.000000000000000000"),
+            ("c.csv", "1.250000000000000000"),
+        ]
+        world.source.inputs, world.source.deliveries = {}, {"11": ()}
+        emptied = await rest(o, await o.start(with_silver(spec())))
+        again = await rest(o, await o.start(with_silver(spec())))
+    assert [run.failure for run in (emptied, again)] == [None, None]
+    assert [run.state for run in (moved, emptied, again)] == [RunState.SUCCEEDED] * 3
+    assert await published(bigquery) == [("b.csv", "7.000000000000000000")]
+    assert await rows(bigquery, totals) == [("b.csv", "7.000000000000000000")]
+
+
 async def test_a_transform_reads_no_dataset_without_its_tenants_label(
     world: BigQueryWorld, bigquery: BigQuery
 ) -> None:
