@@ -50,7 +50,7 @@ def evolved(source: str, found: Mapping[str, str]) -> tuple[TargetColumn, ...]:
             raise _broken(source, name, "allowed are letters, digits and _, at most 300")
         if name.upper().startswith(_RESERVED):
             raise _broken(source, name, "BigQuery keeps names that begin so for itself")
-        if name.casefold() in _OWN or name.endswith(VARIANT_SUFFIX):
+        if name.casefold() in _OWN or name.casefold().endswith(VARIANT_SUFFIX):
             raise _broken(source, name, "the platform has a column of that name")
     if len(found) > MOST:
         raise _broken(source, f"{len(found)} new columns", f"allowed are {MOST} at once")

@@ -46,7 +46,8 @@ def find_lines(block: bytes) -> tuple[Positions, Positions]:
         breaks = np.append(breaks, len(data))
     starts = np.concatenate([[0], breaks[:-1] + 1])
     empty = starts == breaks
-    doubtful = ~empty & _BLANK[data[np.minimum(starts, len(data) - 1)]]
+    doubtful = ~empty
+    doubtful[doubtful] = _BLANK[data[starts[doubtful]]]
     for i in np.flatnonzero(doubtful):
         empty[i] = not block[starts[i] : breaks[i]].strip()
     return starts[~empty], breaks[~empty]

@@ -42,6 +42,12 @@ def test_fields_are_found_in_every_record_if_they_have_a_value(tmp_path: Path) -
     assert _columns(plan) == [("late", "STRING", "NULLABLE")]
 
 
+def test_keys_that_are_data_break_the_contract_before_all_of_them_are_kept(tmp_path: Path) -> None:
+    lines = b"".join(b'{"id":1,"k%d":1}\n' % i for i in range(3 * MOST))
+    with pytest.raises(ContractBroken, match="new columns"):
+        _plan(tmp_path, "ndjson", "evolve", a=lines)
+
+
 def test_columns_of_parquet_keep_their_types(tmp_path: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -119,7 +125,7 @@ def test_freeze_refuses_a_header_that_the_schema_does_not_know(tmp_path: Path) -
         ("total cost", "allowed are letters, digits and _"), ("1st", "allowed are letters"), ("", "allowed are letters"),
         ("größe", "allowed are letters"), ("a" * 301, "at most 300"), ("_PARTITIONTIME", "BigQuery keeps names"),
         ("_table_suffix", "BigQuery keeps names"), ("_run_id", "the platform has a column"), ("_Attempt", "the platform has"),
-        ("tokens__v_text", "the platform has a column"),
+        ("tokens__v_text", "the platform has a column"), ("Tokens__V_Text", "the platform has a column"),
     ],
 )  # fmt: skip
 def test_a_name_that_no_column_can_have_breaks_the_contract(name: str, why: str) -> None:
