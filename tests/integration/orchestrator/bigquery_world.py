@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from decimal import Decimal
 
 import pyarrow as pa
@@ -86,7 +86,12 @@ def _row(a: Assignment, number: int, item: Item) -> dict[str, object]:
 def _scope(a: Assignment, item: Item) -> list[object]:
     """Return a row's values of declared scope columns, in their types."""
     types = {column.name: column.type for column in a.spec.columns}
-    read = {"DATE": dt.date.fromisoformat, "TIMESTAMP": _utc, "INT64": int, "STRING": str}
+    read: dict[str, Callable[[str], object]] = {
+        "DATE": dt.date.fromisoformat,
+        "TIMESTAMP": _utc,
+        "INT64": int,
+        "STRING": str,
+    }
     texts = zip(a.spec.scope_columns, (item.scope, *item.fixed), strict=False)
     return [
         read[types[column]](text) if column in types else a.chunk.input_id for column, text in texts

@@ -80,7 +80,7 @@ async def test_a_token_stands_for_tenant_scopes_and_run(auth: Auth) -> None:
 
 
 async def test_a_token_says_as_whom_and_where_sources_may_read(auth: Auth) -> None:
-    claims = {"service_account": "a@b", "source_prefixes": ["gs://a/", "s3://b/c/"]}
+    claims: dict[str, Any] = {"service_account": "a@b", "source_prefixes": ["gs://a/", "s3://b/c/"]}
     principal = await auth.verifier().verify(token(**claims))
     assert (principal.service_account, principal.source_prefixes) == (
         "a@b", ("gs://a/", "s3://b/c/"),
