@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -267,6 +268,53 @@ async def test_changes_during_a_write_are_gathered_before_the_next(bigquery: Big
     follower.cancel()
     await asyncio.gather(follower, return_exceptions=True)
     assert order[:7] == ["write", "gather", "write", "gather", "write", "gather", "write"]
+
+
+async def test_chunks_alone_are_written_now_and_then_and_states_at_once(bigquery: BigQuery) -> None:
+    made = World.of(a_csv=ONE)
+    done = await finished(made)
+    history = await history_of(made)
+    written = list[tuple[RunState, int]]()
+
+    class Noting(BigQueryProjections):
+        async def write(self, runs: Sequence[Run]) -> None:
+            written.extend((run.state, run.attempt) for run in runs)
+
+    async def sleep(_: float) -> None:
+        await asyncio.sleep(0)
+
+    def after(seconds: float, state: RunState, **changes: int) -> Run:
+        time = done.update_time + dt.timedelta(seconds=seconds)
+        return dataclasses.replace(done, state=state, update_time=time, **changes)  # type: ignore[arg-type]
+
+    async def change(run: Run) -> list[tuple[RunState, int]]:
+        history.ledger.runs[run.name] = run
+        (watch,) = history._watches
+        watch.runs[run.name] = None
+        watch.changed.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return [written.pop() for _ in range(len(written))]
+
+    follower = asyncio.create_task(Noting(bigquery, history).follow(sleep))
+    async with asyncio.timeout(20):
+        while not written:
+            await asyncio.sleep(0.01)
+    written.clear()
+    ingesting = RunState.INGESTING
+    assert await change(after(0, ingesting)) == [(ingesting, 1)]
+    assert await change(after(1, ingesting)) == []
+    assert await change(after(29, ingesting)) == []
+    assert await change(after(30, ingesting)) == [(ingesting, 1)]
+    assert await change(after(31, ingesting)) == []
+    assert await change(after(31, ingesting, attempt=2)) == [(ingesting, 2)]
+    assert await change(after(32, RunState.AUDITING, attempt=2)) == [(RunState.AUDITING, 2)]
+    audited = after(32, RunState.AUDITING, attempt=2, audit_position=done.audit_position + 1)
+    assert await change(audited) == [(RunState.AUDITING, 2)]
+    for _ in range(2):
+        assert await change(after(33, RunState.HELD, attempt=2)) == [(RunState.HELD, 2)]
+    follower.cancel()
+    await asyncio.gather(follower, return_exceptions=True)
 
 
 async def test_a_kill_between_the_two_tables_loses_no_result(bigquery: BigQuery) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 import pydantic
 import structlog
@@ -21,6 +21,7 @@ from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, MetadataTab
 from services.orchestrator.journal.history import History
 from services.orchestrator.runs.receipts import Receipt, receipt_of
 from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.states import RunState
 from services.orchestrator.warehouse.statements import text
 
 log = structlog.get_logger()
@@ -32,11 +33,20 @@ BATCH_BYTES: Final = 900_000
 PAUSE_SECONDS: Final = 2.0
 """How long changes are gathered before they are written: a short run is one MERGE, not one a state."""
 
+PROGRESS: Final = dt.timedelta(seconds=30)
+"""How far the row of a run may lie behind it while its state stays: a chunk more is no MERGE more."""
+
 SECONDS: Final = 60.0
 REFUSED: Final = (QueryRejected, WarehouseRejected)
 """What another try of the same statement ends with again."""
 
 Row = Mapping[str, object]
+_Said: TypeAlias = tuple[RunState, int, int]
+
+
+def _said(run: Run) -> _Said:
+    """Return what of a run is written as soon as it changes."""
+    return run.state, run.attempt, run.audit_position
 
 
 class BigQueryProjections:
@@ -47,16 +57,22 @@ class BigQueryProjections:
         self._history = history
         self._judged: dict[RunName, int] = {}
         """Audit of each open run whose results are written already."""
+        self._followed: dict[RunName, tuple[_Said, dt.datetime]] = {}
+        """What the row of each open run says, and when the run was so."""
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Write every run that changed, for ever; a BigQuery that is away is waited for."""
+        """Write every run that changed, for ever; a BigQuery that is away is waited for.
+
+        A new state, attempt or audit is written soon. Counts of a run that stays in its state follow
+        by no more than PROGRESS of the run's own changes, and are whole with its next state.
+        """
         async with self._history.watching() as watch:
             waiting = {run.name: None for run in await self._behind()}
             while True:
                 if not waiting:
                     await watch.changed.wait()
                     await sleep(PAUSE_SECONDS)
-                    waiting.update(dict.fromkeys(watch.take()))
+                    waiting.update(dict.fromkeys(filter(self._due, watch.take())))
                 runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
                 try:
                     await self.write(runs)
@@ -65,8 +81,19 @@ class BigQueryProjections:
                 else:
                     for run in runs:
                         waiting.pop(run.name, None)
+                        self._followed[run.name] = _said(run), run.update_time
+                        if run.resting:
+                            del self._followed[run.name]
                     continue
                 await sleep(PAUSE_SECONDS)
+
+    def _due(self, name: RunName) -> bool:
+        """Return whether a run that changed is to be written, or may wait for more."""
+        run = self._history.ledger.runs[name]
+        if run.resting or name not in self._followed:
+            return True
+        said, time = self._followed[name]
+        return _said(run) != said or run.update_time - time >= PROGRESS
 
     async def _behind(self) -> list[Run]:
         """Return the runs that the table does not have as they are now."""
