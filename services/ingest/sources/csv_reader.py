@@ -16,7 +16,7 @@ from services.ingest.sources.marks import Positions
 from services.ingest.sources.records import Dialect, Records, find_records
 from services.ingest.sources.source import RawBatch, Reading, Reject
 
-BLOCK: Final = 8 * 1024 * 1024
+BLOCK: Final = 4 * 1024 * 1024
 HEAD: Final = 4 * 1024 * 1024
 """In which a header must end."""
 LONGEST_RECORD: Final = 64 * 1024 * 1024
