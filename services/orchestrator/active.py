@@ -1,6 +1,7 @@
 """Becoming the active orchestrator, and what it consists of while it is."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
@@ -20,6 +21,9 @@ from services.orchestrator.runs.records import Record
 log = structlog.get_logger()
 
 RETRY_SECONDS = 0.5
+
+PATIENCE_SECONDS = 3.0
+"""How long a call waits for the journal to be looked at anew."""
 
 
 class NotActive(Unavailable):
@@ -55,6 +59,8 @@ class Seat:
     def __init__(self) -> None:
         self._active: Active | None = None
         self._refusal: ServiceError = NotActive("this orchestrator is not active yet; call again")
+        self._tried = asyncio.Condition()
+        self._tries = 0
 
     def active(self) -> Active:
         """Return the active orchestrator. Raises NotActive, NOT_INITIALIZED, WAREHOUSE_UNAVAILABLE."""
@@ -62,13 +68,35 @@ class Seat:
             raise self._refusal.with_traceback(None)
         return self._active
 
-    def refuse(self, error: ServiceError) -> None:
+    async def soon(self) -> Active:
+        """Return the active orchestrator. Raises as `active` does.
+
+        NOT_INITIALIZED is not believed of a look that began before this call: so a call right after
+        `admin init` is answered.
+        """
+        if self._active is not None or self._refusal.reason != "NOT_INITIALIZED":
+            return self.active()
+        async with self._tried:
+            until = self._tries + 2
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._tried.wait_for(
+                        lambda: self._active is not None or self._tries >= until
+                    )
+        return self.active()
+
+    async def refuse(self, error: ServiceError) -> None:
         """Say why there is none."""
         self._refusal = error
+        async with self._tried:
+            self._tries += 1
+            self._tried.notify_all()
 
-    def take(self, active: Active) -> None:
+    async def take(self, active: Active) -> None:
         """From here on calls are answered."""
         self._active = active
+        async with self._tried:
+            self._tried.notify_all()
 
 
 async def lead(
@@ -96,7 +124,7 @@ async def lead(
     ]
     active.conductor.resume()
     log.info("leadership.begun", epoch=term.epoch, records=len(records))
-    seat.take(active)
+    await seat.take(active)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -114,6 +142,6 @@ async def _open(seat: Seat, journal: Journal, term: Term) -> tuple[list[Record],
         try:
             return await journal.open(term)
         except (FailedPrecondition, Unavailable) as error:
-            seat.refuse(error)
+            await seat.refuse(error)
             log.warning("leadership.delayed", reason=error.reason, cause=str(error))
             await asyncio.sleep(RETRY_SECONDS)

@@ -54,7 +54,7 @@ class PipelineServicer(pipeline_service_pb2_grpc.PipelineServiceServicer):
     ) -> pipeline_service_pb2.ValidatePipelineResponse:
         name = _name("name", request.name)
         entry = pipeline_entry(self._catalogue, name)
-        errors = await validate(self._seat.active().mesh, name, entry)
+        errors = await validate((await self._seat.soon()).mesh, name, entry)
         spec_hash = entry.spec.spec_hash if entry.spec and not entry.errors else ""
         return pipeline_service_pb2.ValidatePipelineResponse(
             errors=[_error(error) for error in errors],
@@ -70,7 +70,7 @@ class PipelineServicer(pipeline_service_pb2_grpc.PipelineServiceServicer):
             given = request.HasField("window_time")
             when = read("window_time", moment, request.window_time) if given else None
         spec = pipeline_spec(self._catalogue, name)
-        mesh = self._seat.active().mesh
+        mesh = (await self._seat.soon()).mesh
         return _plan(await Preview.of(mesh, name, spec, when))
 
 

@@ -37,7 +37,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def CreateRun(
         self, request: run_service_pb2.CreateRunRequest, context: Context
     ) -> run_service_pb2.CreateRunResponse:
-        active = self._seat.active()
+        active = await self._seat.soon()
         with Reading() as read:
             pipeline = read("parent", PipelineName.parse, request.parent)
             request_id = read("request_id", UUID, request.request_id)
