@@ -19,3 +19,9 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
 def difference(one: Decimal, other: Decimal) -> Decimal:
     """Return exactly `one` - `other`."""
     return EXACT.subtract(one, other)
+
+
+def plain(amount: Decimal) -> str:
+    """Return an amount as plain decimal text, without zeros at the end of its fraction."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,13 +1,13 @@
 """Values to messages."""
 
 import datetime as dt
-from decimal import Decimal
 
 from convergence.common.v1 import failure_pb2
 from convergence.ingest.v1 import chunk_pb2, ingest_service_pb2, source_pb2
 from convergence.quality.v1 import suite_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
+from libs.common.money import plain
 from services.ingest.chunks import ByteRange, Chunk, ReportWindow, RowGroups, WholeFile
 from services.ingest.columns import TargetColumn
 from services.ingest.failures import Failed
@@ -71,9 +71,9 @@ def result_message(tally: Tally) -> ingest_service_pb2.ChunkResult:
         money=[
             pb.MoneySum(
                 column=money.column,
-                read=_text(money.read),
-                landed=_text(money.landed),
-                quarantined=_text(money.quarantined),
+                read=plain(money.read),
+                landed=plain(money.landed),
+                quarantined=plain(money.quarantined),
                 unparsable_count=money.unparsable_count,
                 quarantined_row_count=money.quarantined_row_count,
             )
@@ -103,10 +103,6 @@ def result_message(tally: Tally) -> ingest_service_pb2.ChunkResult:
         ],
         variant_columns=list(tally.variants),
     )
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount:f}"
 
 
 def failure_message(failed: Failed) -> ingest_service_pb2.ChunkFailure:

@@ -7,7 +7,7 @@ from convergence.common.v1 import failure_pb2
 from convergence.orchestrator.v1 import run_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
-from libs.common.money import difference
+from libs.common.money import difference, plain
 from services.orchestrator.conductor.ingesting import Live
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import Receipt, receipt_of
@@ -99,10 +99,10 @@ def _receipt(receipt: Receipt) -> run_pb2.Receipt:
         money=[
             run_pb2.Money(
                 column=m.column,
-                read=f"{m.read:f}",
-                landed=f"{m.landed:f}",
-                quarantined=f"{m.quarantined:f}",
-                outdated=f"{m.outdated:f}",
+                read=plain(m.read),
+                landed=plain(m.landed),
+                quarantined=plain(m.quarantined),
+                outdated=plain(m.outdated),
                 unparsable_count=m.unparsable_count,
             )
             for m in receipt.money
@@ -133,9 +133,9 @@ def _restatement(restatement: r.Restatement) -> run_pb2.Restatement:
         money=[
             run_pb2.MoneyChange(
                 column=c.column,
-                old=f"{c.old:f}",
-                new=f"{c.new:f}",
-                change=f"{difference(c.new, c.old):f}",
+                old=plain(c.old),
+                new=plain(c.new),
+                change=plain(difference(c.new, c.old)),
             )
             for c in restatement.money
         ],

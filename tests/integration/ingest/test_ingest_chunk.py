@@ -94,7 +94,7 @@ async def test_the_result_says_what_the_chunk_holds(worker: Served) -> None:
     assert (money.column, money.unparsable_count, money.quarantined_row_count) == ("cost", 1, 2)
     assert (money.read, money.landed, money.quarantined) == (
         "0.300000000000000001",
-        "0.100000000000000000",
+        "0.1",
         "0.200000000000000001",
     )
     assert [(list(c.values), c.row_count) for c in result.scope_counts] == [(["2026-11-01"], 1)]

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.money import total
-from services.ingest.money import sum_typed, tallies
+from services.ingest.ingestion import Tally
+from services.ingest.messages import result_message
+from services.ingest.money import MoneyTally, sum_typed, tallies
 from tests.unit.ingest.reading import columns
 from tests.unit.ingest.working import batch, task, work
 
@@ -107,3 +109,13 @@ def test_a_sum_of_any_values_is_exact(units: list[int]) -> None:
 )
 def test_exact_decimals_are_money_and_nothing_else_is(spec: str, counted: bool) -> None:
     assert (list(tallies(columns(f"m {spec}"))) == ["m"]) is counted
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("1.500000000000000000", "1.5"), ("0E-18", "0"), ("100", "100"), ("-20.50", "-20.5"), ("1E+3", "1000")],
+)  # fmt: skip
+def test_sums_travel_as_plain_decimals_without_zeros_at_the_end(amount: str, text: str) -> None:
+    tally = Tally(money={"cost": MoneyTally("cost", read=Decimal(amount))})
+    (money,) = result_message(tally).money
+    assert money.read == text
