@@ -112,8 +112,12 @@ class Child:
         self._changed()
 
 
-SHARED: Final = {"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
-"""Logs appear at once; few memory arenas, so that idle processes stay small."""
+SHARED: Final = {
+    "PYTHONUNBUFFERED": "1",
+    "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Logs appear at once; few memory arenas and no threads for algebra, which nobody does here."""
 
 
 def _how(code: int) -> str:
