@@ -118,7 +118,7 @@ def read(lines: list[bytes], schema: tuple[TargetColumn, ...], fewest: int) -> l
 
 
 @given(lines=records(), schema=st.sampled_from(SCHEMAS), fewest=st.sampled_from([1, 2]))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @example(
     lines=[b'{"b":{"a:1":2,"a:2":3}}', b'{"b":{"a:1": 2, "a:1":3}}'], schema=SCHEMAS[0], fewest=1
 )
