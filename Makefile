@@ -103,7 +103,6 @@ lock: $(VENV)/bin/uv ## Resolve all lock files anew: names, versions, hashes
 	for peer in $(PEERS); do $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o bench/peers/$$peer.lock bench/peers/$$peer.in || exit 1; done
 
 bench: setup ## Measure all that README.md and docs/performance.md state, 25 to 30 minutes; ONLY=worker,… measures a part
-	$(if $(ONLY),,$(BIN)/python -m bench.first_contact)
 	$(BIN)/python -m bench.performance $(if $(ONLY),--only $(ONLY))
 
 bench-quick: setup ## The main ratios on small data, 5 minutes; the last line has them
