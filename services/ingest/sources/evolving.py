@@ -16,7 +16,7 @@ from services.ingest.sources.source import EXTRA
 UNKNOWN: Final = TargetColumn.parse(EXTRA, "JSON")
 """What a reader is asked for beside the schema: an object of all that the schema lacks."""
 
-MOST: Final = 1000
+MOST_COLUMNS: Final = 1000
 """Columns that one plan may add: a table of BigQuery has 10,000 at most."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
@@ -52,8 +52,8 @@ def evolved(source: str, found: Mapping[str, str]) -> tuple[TargetColumn, ...]:
             raise _broken(source, name, "BigQuery keeps names that begin so for itself")
         if name.casefold() in _OWN or name.casefold().endswith(VARIANT_SUFFIX):
             raise _broken(source, name, "the platform has a column of that name")
-    if len(found) > MOST:
-        raise _broken(source, f"{len(found)} new columns", f"allowed are {MOST} at once")
+    if len(found) > MOST_COLUMNS:
+        raise _broken(source, f"{len(found)} new columns", f"allowed are {MOST_COLUMNS} at once")
     return tuple(TargetColumn.parse(name, type_) for name, type_ in found.items())
 
 

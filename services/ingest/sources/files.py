@@ -21,8 +21,7 @@ from services.ingest.sources import deliveries
 from services.ingest.sources.csv_file import CsvFile
 from services.ingest.sources.csv_reader import BLOCK, HEAD, CsvReader
 from services.ingest.sources.deliveries import Deliveries, Listed, counted
-from services.ingest.sources.evolving import MOST as MOST_NEW
-from services.ingest.sources.evolving import UNKNOWN, evolved, joined, names_in
+from services.ingest.sources.evolving import MOST_COLUMNS, UNKNOWN, evolved, joined, names_in
 from services.ingest.sources.headers import match
 from services.ingest.sources.json_file import JsonReader, Pages
 from services.ingest.sources.manifests import Kind
@@ -168,7 +167,7 @@ class Files:
         for chunk in chunks:
             for batch in self._read(blob, chunk, reading):
                 found |= dict.fromkeys(names_in(batch.rows[UNKNOWN.name]))
-                if len(found) > MOST_NEW:
+                if len(found) > MOST_COLUMNS:
                     return tuple(found)
         return tuple(found)
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.ingest.chunks import Plan
 from services.ingest.failures import ContractBroken
-from services.ingest.sources.evolving import MOST, evolved, joined, type_of
+from services.ingest.sources.evolving import MOST_COLUMNS, evolved, joined, type_of
 from services.ingest.sources.source import ColumnMode
 from tests.unit.ingest.reading import Format, columns, files, splitting
 
@@ -43,7 +43,7 @@ def test_fields_are_found_in_every_record_if_they_have_a_value(tmp_path: Path) -
 
 
 def test_keys_that_are_data_break_the_contract_before_all_of_them_are_kept(tmp_path: Path) -> None:
-    lines = b"".join(b'{"id":1,"k%d":1}\n' % i for i in range(3 * MOST))
+    lines = b"".join(b'{"id":1,"k%d":1}\n' % i for i in range(3 * MOST_COLUMNS))
     with pytest.raises(ContractBroken, match="new columns"):
         _plan(tmp_path, "ndjson", "evolve", a=lines)
 
@@ -138,4 +138,4 @@ def test_names_that_differ_in_case_only_and_too_many_break_the_contract() -> Non
     with pytest.raises(ContractBroken, match="stands there as Tax too"):
         evolved("a.csv", {"Tax": "STRING", "tax": "STRING"})
     with pytest.raises(ContractBroken, match=r"1001 new columns.*allowed are 1000"):
-        evolved("a.csv", {f"c{i}": "STRING" for i in range(MOST + 1)})
+        evolved("a.csv", {f"c{i}": "STRING" for i in range(MOST_COLUMNS + 1)})
