@@ -8,7 +8,7 @@ import pydantic
 
 from libs.common.names import ID
 from libs.focus import columns as focus
-from services.orchestrator.configs import checks
+from services.orchestrator.configs import checks, source_checks, transform_checks
 from services.orchestrator.configs.documents import Document, Path, Unreadable, read_json, read_yaml
 from services.orchestrator.configs.file_errors import FileError, listed, nearest
 from services.orchestrator.configs.files import (
@@ -94,7 +94,7 @@ class _Work:
             limits=_limits(file),
         )
         self.errors.extend(checks.check(spec, document))
-        self.errors.extend(checks.check_transforms(spec, document))
+        self.errors.extend(transform_checks.check_transforms(spec, document))
         return self._judged(spec)
 
     def _window(self, document: Document, file: PipelineFile) -> WindowSpec | None:
@@ -122,7 +122,9 @@ class _Work:
         """Return the spec with the SQL that was judged in the place of what was written."""
         transforms = []
         for one in spec.transforms:
-            guarded = self._tried(functools.partial(checks.judge_sql, spec, one, self.folder))
+            guarded = self._tried(
+                functools.partial(transform_checks.judge_sql, spec, one, self.folder)
+            )
             if guarded is not None:
                 reads = sorted({table.partition(".")[0] for table in guarded.tables})
                 changes = {"sql": guarded.sql, "reads": tuple(reads)}
@@ -209,7 +211,7 @@ class _Work:
         found = self._yaml("sources", source, document, ("source",))
         kind = _kind(found)
         file = parse(found, SOURCE_FILES[kind])
-        if problems := tuple(checks.check_source(file, found)):
+        if problems := tuple(source_checks.check_source(file, found)):
             raise Wrong(problems)
         return file
 
