@@ -86,7 +86,6 @@ class Plan:
     """
 
     chunks: tuple[Chunk, ...]
-    missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
     evolved_columns: tuple[TargetColumn, ...] = ()
     """What extra columns would become, where the contract lets them."""

@@ -83,7 +83,6 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
             cancelled.set()
         response = ingest_service_pb2.PlanChunksResponse(
             chunks=[chunk_message(chunk) for chunk in plan.chunks],
-            missing_columns=plan.missing_columns,
             extra_columns=plan.extra_columns,
             evolved_columns=[column_message(column) for column in plan.evolved_columns],
             deliveries=plan.deliveries,

@@ -49,7 +49,6 @@ async def plan(mesh: Mesh, run: Run) -> None:
             named_deliveries=deliveries_of(planned),
             known_inputs=tuple(known),
             renamed_inputs=renamed,
-            missing_columns=planned.missing_columns,
             extra_columns=planned.extra_columns,
             evolved_columns=evolved,
             new_columns=new,

@@ -183,7 +183,6 @@ class RunPlanned(Part):
     known_inputs: tuple[str, ...] = ()
     renamed_inputs: tuple[tuple[str, str], ...] = ()
     """Pairs (new name, name under which the same content was published)."""
-    missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
     evolved_columns: tuple[tuple[str, str], ...] = ()
     """Pairs (column, type) that the run has beside those of its schema, all of them NULLABLE."""

@@ -118,7 +118,6 @@ class GrpcWorker:
             raise from_status(error) from error
         return Planned(
             chunks=tuple(_chunk(chunk) for chunk in response.chunks),
-            missing_columns=tuple(response.missing_columns),
             extra_columns=tuple(response.extra_columns),
             evolved_columns=tuple((c.name, c.type) for c in response.evolved_columns),
             deliveries=tuple(response.deliveries),

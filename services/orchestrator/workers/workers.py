@@ -17,7 +17,6 @@ class Planned:
     """How a worker splits a source."""
 
     chunks: tuple[Chunk, ...]
-    missing_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
     evolved_columns: tuple[tuple[str, str], ...] = ()
     """Pairs (extra column, type that holds it); only where the contract says `evolve`."""

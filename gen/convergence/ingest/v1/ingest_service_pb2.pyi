@@ -49,18 +49,16 @@ class PlanChunksRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., source: _Optional[_Union[_source_pb2.Source, _Mapping]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., window: _Optional[_Union[_source_pb2.Interval, _Mapping]] = ..., chunk_bytes: _Optional[int] = ..., spec_hash: _Optional[str] = ...) -> None: ...
 
 class PlanChunksResponse(_message.Message):
-    __slots__ = ("chunks", "missing_columns", "extra_columns", "evolved_columns", "deliveries")
+    __slots__ = ("chunks", "extra_columns", "evolved_columns", "deliveries")
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
-    MISSING_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     EXTRA_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     EVOLVED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     DELIVERIES_FIELD_NUMBER: _ClassVar[int]
     chunks: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Chunk]
-    missing_columns: _containers.RepeatedScalarFieldContainer[str]
     extra_columns: _containers.RepeatedScalarFieldContainer[str]
     evolved_columns: _containers.RepeatedCompositeFieldContainer[Column]
     deliveries: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., missing_columns: _Optional[_Iterable[str]] = ..., extra_columns: _Optional[_Iterable[str]] = ..., evolved_columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., deliveries: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., extra_columns: _Optional[_Iterable[str]] = ..., evolved_columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., deliveries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class IngestChunkRequest(_message.Message):
     __slots__ = ("run", "run_attempt", "chunk_attempt", "epoch", "source", "chunk", "columns", "scope", "key_columns", "row_rules", "table", "quarantine_table", "staging", "snapshot", "ingest_time", "deadline")
