@@ -178,7 +178,7 @@ class Ingestion:
     def _rows(self, batch: RawBatch) -> None:
         contract, source = self._task.contract, self._task.chunk.input.input_id
         rows, unknown = contract.unknown(batch.rows, source)
-        found = cast(rows, self._task.columns)
+        found = cast(rows, self._task.columns, proven_json=batch.proven_json)
         self.tally.coerced.update(found.coerced)
         for name, money in self.tally.money.items():
             odd = [m.text for m in found.misfits if m.column.name == name]

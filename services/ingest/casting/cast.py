@@ -47,15 +47,22 @@ class CastBatch:
     coerced: "Counter[tuple[str, str]]"
 
 
-def cast(rows: pl.DataFrame, columns: Sequence[TargetColumn]) -> CastBatch:
+def cast(
+    rows: pl.DataFrame, columns: Sequence[TargetColumn], *, proven_json: bool = False
+) -> CastBatch:
     """Cast a batch to the types of `columns`.
 
     Args:
         rows: (n, c) one column per schema column, of texts or of the schema column's `dtype`; null
             is an absent value.
         columns: The schema.
+        proven_json: Whether the texts of JSON columns are known to be JSON: they are taken as they are.
     """
-    as_text = [c for c in columns if rows.schema[c.name] == pl.String]
+    as_text = [
+        c
+        for c in columns
+        if rows.schema[c.name] == pl.String and not (proven_json and c.type == "JSON")
+    ]
     proposed = propose(rows, as_text)
     coerced: Counter[tuple[str, str]] = Counter()
     values = []

@@ -76,6 +76,7 @@ class ObjectReader:
             raw_rows=raw_rows,
             rejects=tuple(found.rejects),
             read_bytes=size,
+            proven_json=True,
         )
 
     def _by_shapes(

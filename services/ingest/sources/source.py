@@ -63,6 +63,7 @@ class RawBatch:
     raw_rows: Returns rows of this batch, by ascending index, as JSON objects of the source's texts.
         It may read the source again, and is asked at most once, before the next batch is taken.
     read_bytes: Bytes of the source that this batch took.
+    proven_json: Whether each text of a JSON column is known to be JSON as `exact_json.loads` takes it.
     empty_days: Days (ISO) of which the source itself says that they have no rows.
     """
 
@@ -71,6 +72,7 @@ class RawBatch:
     raw_rows: Callable[[Sequence[int]], list[str]]
     rejects: tuple[Reject, ...] = ()
     read_bytes: int = 0
+    proven_json: bool = False
     empty_days: tuple[str, ...] = ()
 
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.ingest import exact_json
+from services.ingest.casting.cast import cast
 from services.ingest.columns import TargetColumn
 from services.ingest.sources import nested_values
 from services.ingest.sources.object_reader import ObjectReader
@@ -131,6 +132,28 @@ def test_shapes_say_what_one_record_after_the_other_says(
     lines: list[bytes], schema: tuple[TargetColumn, ...], fewest: int
 ) -> None:
     assert read(lines, schema, fewest) == read(lines, schema, NEVER)
+
+
+@given(lines=records(), fewest=st.sampled_from([1, 2]))
+@settings(deadline=None, max_examples=60)
+def test_what_is_called_proven_json_the_caster_takes_as_it_is(
+    lines: list[bytes], fewest: int
+) -> None:
+    schema = columns("a JSON", "b JSON", "extra JSON")
+    reader = ObjectReader(schema, fewest=fewest)
+    series = pl.Series(lines, dtype=pl.Binary)
+    for batch in (reader.batch(series, 0, 0), reader.batch(series, 0, 0)):
+        assert batch.proven_json
+        found = cast(batch.rows, schema)
+        assert not found.misfits
+        assert found.frame.rows() == batch.rows.rows()
+        assert cast(batch.rows, schema, proven_json=True).frame.equals(found.frame)
+
+
+def test_proven_json_is_not_parsed_again() -> None:
+    rows = pl.DataFrame({"a": ["{"], "b": ["1"]})
+    found = cast(rows, columns("a JSON", "b INT64"), proven_json=True)
+    assert (found.frame.rows(), found.misfits) == ([("{", 1)], ())
 
 
 def line(i: int) -> bytes:
