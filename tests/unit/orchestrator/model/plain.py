@@ -17,6 +17,11 @@ Source = dict[str, tuple[Item, ...]]
 REPORT = "report"
 
 
+def delivery_of(name: str) -> str:
+    """Return the delivery whose manifest names an object: its folder; empty for one that none names."""
+    return name.rpartition("/")[0]
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Row:
     """A row that readers see."""
@@ -49,6 +54,8 @@ class Look:
     """Names of inputs by chunk id."""
     read: dict[str, tuple[Item, ...]] = dataclasses.field(default_factory=dict)
     """Rows by chunk id."""
+    deliveries: tuple[str, ...] = ()
+    """What manifests named when it planned, also those without an object."""
     approved: bool = False
 
     def rows(self, *, bad: bool = False) -> Iterator[Row]:
@@ -59,9 +66,17 @@ class Look:
 
     @property
     def values(self) -> list[tuple[str, ...]]:
-        """Combinations of scope values that the run replaces."""
+        """Combinations of scope values that the run replaces; a delivery is one as a whole."""
         fixed = tuple(value for _, value in self.spec.write.fixed)
-        return [(value, *fixed) for value in self.days or sorted(set(self.planned.values()))]
+        values = self.days or self.deliveries or sorted(set(self.planned.values()))
+        return [(value, *fixed) for value in values]
+
+    def value(self, row: Row) -> tuple[str, ...]:
+        """Return the one of such combinations that a row lies in."""
+        if self.spec.window:
+            return (row.item.scope, *row.item.fixed)
+        name = delivery_of(row.source) if self.deliveries else row.source
+        return (name, *row.item.fixed)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +101,8 @@ class Model:
     newest: dict[tuple[str, tuple[str, ...]], int] = dataclasses.field(default_factory=dict)
     """Snapshot of the newest look by pipeline and scope value."""
 
-    def add(self, record: r.Record, source: Source) -> None:
-        """Follow one record, with the source as it stood then."""
+    def add(self, record: r.Record, source: Source, deliveries: Iterable[str] = ()) -> None:
+        """Follow one record, with the source and what manifests named as they stood then."""
         detail = record.detail
         if isinstance(detail, r.RunCreated):
             spec = PipelineSpec.model_validate_json(detail.spec)
@@ -95,9 +110,11 @@ class Model:
             days = tuple(_days(detail))
             self.looks[record.run] = Look(spec.pipeline, name, spec, days, detail.reload)
         elif record.run:
-            self._follow(self.looks[record.run], record, source)
+            self._follow(self.looks[record.run], record, source, tuple(sorted(deliveries)))
 
-    def _follow(self, look: Look, record: r.Record, source: Source) -> None:
+    def _follow(
+        self, look: Look, record: r.Record, source: Source, deliveries: tuple[str, ...]
+    ) -> None:
         match record.detail:
             case r.RunPlanning():
                 look.snapshot = record.position
@@ -105,7 +122,9 @@ class Model:
                 look.snapshot = 0
             case r.RunPlanned() as plan:
                 look.planned = {chunk.chunk_id: chunk.input_id for chunk in plan.chunks}
+                look.deliveries = deliveries
                 assert set(look.planned.values()) == self._wanted(look, source)
+                assert set(plan.named_deliveries) == set(deliveries)
             case r.ChunkCompleted() as done:
                 chunk = done.landed.chunk_id
                 look.read[chunk] = readable(look.spec, look.planned[chunk], look.days, source)
@@ -162,8 +181,8 @@ class Model:
         }
         assert mine or not look.values, "a run without a newest value is superseded"
         self.newest.update({(look.pipeline, value): look.snapshot for value in mine})
-        self._drop(look, lambda row: value_of(look.spec, row) in mine)
-        return [row for row in good if value_of(look.spec, row) in mine]
+        self._drop(look, lambda row: look.value(row) in mine)
+        return [row for row in good if look.value(row) in mine]
 
     def _merge(self, look: Look, good: Sequence[Row]) -> list[Row]:
         chunks = {name: chunk for chunk, name in look.planned.items()}
@@ -194,11 +213,6 @@ def readable(
         return source[name]
     fixed = tuple(value for _, value in spec.write.fixed)
     return tuple(x for x in source.get(REPORT, ()) if x.scope in days and x.fixed == fixed)
-
-
-def value_of(spec: PipelineSpec, row: Row) -> tuple[str, ...]:
-    """Return the combination of scope values that a row lies in."""
-    return (row.item.scope if spec.window else row.source, *row.item.fixed)
 
 
 def _days(created: r.RunCreated) -> Iterator[str]:

@@ -25,8 +25,9 @@ from tests.unit.orchestrator.conductor.cutting import CutJournals, kill
 from tests.unit.orchestrator.conductor.world import NOON, Orchestrator, World, spec
 from tests.unit.orchestrator.model.plain import REPORT, Model, Source, Sums, readable
 
-MODES = ("append", "direct", "replace", "report", "merge")
+MODES = ("append", "direct", "replace", "report", "manifest", "merge")
 NAMES = ("a.csv", "b.csv", "c.csv")
+MONTHS = ("2026-10", "2026-11")
 DAYS = tuple((NOON - timedelta(days=n)).date().isoformat() for n in range(3))
 PIPELINES = ("p_bill", "p_other")
 FAILS = (
@@ -62,6 +63,14 @@ class Deliver:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A newer manifest names these objects of a delivery and no others, or it is there no more."""
+
+    delivery: str
+    objects: tuple[Deliver, ...] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """A run is asked for, or two at once of neighbouring days."""
 
@@ -82,7 +91,8 @@ class Steer:
     trouble: Trouble = Trouble()
 
 
-Step = Deliver | Start | Steer
+Change = Deliver | Export
+Step = Change | Start | Steer
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +100,14 @@ class Story:
     """What happens, in order; `first` is delivered before anything is asked."""
 
     mode: str
-    first: tuple[Deliver, ...]
+    first: tuple[Change, ...]
     steps: tuple[Step, ...]
 
 
 def spec_of(mode: str, pipeline: str, account: str, table: str = "bills") -> PipelineSpec:
     """Return the pipeline of a story; a report is scoped by day and account."""
     made = spec(
-        mode={"direct": "append", "report": "replace"}.get(mode, mode),
+        mode={"direct": "append", "report": "replace", "manifest": "replace"}.get(mode, mode),
         on_failure="fail" if mode == "direct" else "hold",
     )
     changes: dict[str, object] = {
@@ -147,7 +157,7 @@ def _steps(mode: str, broken_warehouse: bool) -> st.SearchStrategy[Step]:
     return st.one_of(_deliveries(mode), start, start, steer, steer)
 
 
-def _deliveries(mode: str) -> st.SearchStrategy[Step]:
+def _deliveries(mode: str) -> st.SearchStrategy[Change]:
     money = st.sampled_from(["0", "1", "2.5", "-3", "0.000000000000000001", "12345678901234567890"])
     bad = st.sampled_from([False] * 5 + [True])
     if mode == "report":
@@ -162,8 +172,20 @@ def _deliveries(mode: str) -> st.SearchStrategy[Step]:
         key=st.sampled_from("abc"), version=st.integers(0, 2),
     )  # fmt: skip
     some = st.lists(item, min_size=1, max_size=4).map(tuple)
+    if mode == "manifest":
+        return st.sampled_from(MONTHS).flatmap(lambda month: _exports(month, some))
     rows = st.one_of(some, some, some, st.none(), st.just(()))
     return st.builds(_object, name=st.sampled_from(NAMES), items=rows)
+
+
+def _exports(month: str, rows: st.SearchStrategy[tuple[Item, ...]]) -> st.SearchStrategy[Change]:
+    """A month's export has other objects each time, none in some, and may be deleted."""
+    names = st.sampled_from([f"{month}/{name}" for name in NAMES])
+    one = st.builds(_object, name=names, items=st.one_of(rows, rows, rows, st.just(())))
+    some = st.lists(one, max_size=3, unique_by=lambda delivered: delivered.name).map(tuple)
+    return st.builds(
+        Export, delivery=st.just(month), objects=st.one_of(some, some, some, st.none())
+    )
 
 
 def _object(name: str, items: tuple[Item, ...] | None) -> Deliver:
@@ -279,18 +301,30 @@ class Telling:
 
     async def _step(self, o: Orchestrator, step: Step) -> bool:
         """Do a step; return whether the orchestrator was killed, so that callers ask again."""
-        if isinstance(step, Deliver):
+        if isinstance(step, Deliver | Export):
             self._follow()
-            if step.items is None:
-                self.world.source.inputs.pop(step.name, None)
-            else:
-                self.world.source.inputs[step.name] = list(step.items)
+            self._change(step)
             return False
         self._break(step.trouble)
         try:
             return await self._unless_killed(self._ask(o, step), step.trouble)
         finally:
             self._mend()
+
+    def _change(self, change: Change) -> None:
+        source = self.world.source
+        if isinstance(change, Deliver):
+            if change.items is None:
+                source.inputs.pop(change.name, None)
+            else:
+                source.inputs[change.name] = list(change.items)
+            return
+        for name in source.deliveries.pop(change.delivery, ()):
+            del source.inputs[name]
+        if change.objects is not None:
+            source.deliveries[change.delivery] = tuple(x.name for x in change.objects)
+            for delivered in change.objects:
+                self._change(delivered)
 
     async def _unless_killed(self, asked: Awaitable[None], trouble: Trouble) -> bool:
         journals = self.journals
@@ -399,7 +433,7 @@ class Telling:
         """Let the model see the records that there are since it looked, before the source changes."""
         source: Source = {n: tuple(rows) for n, rows in self.world.source.inputs.items()}
         for record in self.journals.records[self.followed :]:
-            self.model.add(record, source)
+            self.model.add(record, source, self.world.source.deliveries)
         self.followed = len(self.journals.records)
 
     async def _agree(self, o: Orchestrator) -> None:
@@ -430,4 +464,6 @@ class Telling:
 
 def _again(step: Step) -> Step:
     """Return what a caller asks again after a kill: the same, and nothing breaks this time."""
-    return step if isinstance(step, Deliver) else dataclasses.replace(step, trouble=Trouble())
+    return (
+        step if isinstance(step, Deliver | Export) else dataclasses.replace(step, trouble=Trouble())
+    )
