@@ -30,9 +30,7 @@ def _holds(value: pl.Expr, column: TargetColumn) -> pl.Expr | None:
     if column.repeated:
         return ~value.list.eval(pl.element().is_null()).list.any()
     if column.money:
-        most = Decimal(10) ** column.whole_digits
-        step = Decimal(1).scaleb(-column.fraction_digits)
-        return (value.abs() < pl.lit(most)) & (value % pl.lit(step) == 0)
+        return _fits(value, column)
     match column.type:
         case "DATE":
             return value.is_between(_FIRST, _LAST)
@@ -41,6 +39,14 @@ def _holds(value: pl.Expr, column: TargetColumn) -> pl.Expr | None:
         case "BYTES" if column.max_length is not None:
             return value.bin.size() <= column.max_length
     return None
+
+
+def _fits(value: pl.Expr, column: TargetColumn) -> pl.Expr:
+    small = value.abs() < pl.lit(Decimal(10) ** column.whole_digits)
+    if column.dtype == pl.Decimal(38, column.fraction_digits):
+        return small
+    step = Decimal(1).scaleb(-column.fraction_digits)
+    return small & (value % pl.lit(step) == 0)
 
 
 def texts_of(values: pl.Series) -> list[str | None]:

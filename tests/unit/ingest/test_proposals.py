@@ -249,6 +249,21 @@ def test_no_cell_borrows_from_its_neighbour(texts: list[str]) -> None:
 
 
 @given(
+    few=st.lists(
+        st.none() | st.sampled_from(DOCUMENTS) | st.text('[]{},:"\\u0a1 ', max_size=6),
+        min_size=1,
+        max_size=4,
+    ),
+    times=st.integers(2, 4),
+)
+@settings(deadline=None, max_examples=100)
+def test_texts_that_repeat_are_what_the_exact_caster_gives(
+    few: list[str | None], times: int
+) -> None:
+    held_against_the_exact_caster(few * times, column_of("JSON", {}))
+
+
+@given(
     value=st.recursive(
         st.integers() | st.text(':"{\\a', max_size=4),
         lambda inner: (
