@@ -34,6 +34,7 @@ from libs.local.mesh.plans import ROOT
 RESULTS: Final = ROOT / "bench" / "results"
 PAGE: Final = ROOT / "docs" / "performance.md"
 FIRST_CONTACT: Final = "first_contact"
+FLOORS: Final = "floors"
 MIB: Final = 2**20
 Found = dict[str, Any]
 
@@ -74,7 +75,7 @@ def _whole(names: Sequence[str]) -> int:
         missed |= any(figure.missed for figure in result.figures)
         _save(name, result)
         write_page()
-    everything = [Figure(**one) for found in _saved().values() for one in found["figures"]]
+    everything = _bars(_saved())
     print(figures_table(everything))
     print(ratio_line(everything))
     return int(missed)
@@ -130,8 +131,21 @@ def write_page() -> None:
     PAGE.write_text(text)
 
 
+def _bars(saved: dict[str, Found]) -> list[Figure]:
+    """Return the figures that promise something; the floors have a table of their own."""
+    found = [one for name, found in saved.items() if name != FLOORS for one in found["figures"]]
+    return [Figure(**one) for one in found]
+
+
+def _floors(saved: dict[str, Found]) -> str:
+    """What each step takes when only its library does it."""
+    figures = [Figure(**one) for one in saved.get(FLOORS, {"figures": []})["figures"]]
+    rows = [(f.what, f.row()[1], f.detail) for f in figures]
+    return table(["Step", "CPU a row", "From"], rows)
+
+
 def _figures(saved: dict[str, Found]) -> str:
-    figures = [Figure(**one) for found in saved.values() for one in found["figures"]]
+    figures = _bars(saved)
     when = [f"{found['date']} ({name})" for name, found in saved.items()]
     machines = sorted({found["machine"] for found in saved.values()})
     return f"{figures_table(figures)}\nMeasured by `make bench` on {'; '.join(machines)}: {', '.join(when)}.\n"
@@ -219,6 +233,7 @@ _TABLES: Final[dict[str, Callable[[dict[str, Found]], str]]] = {
     "figures": _figures,
     "peers": _peers,
     "stages": _stages,
+    "floors": _floors,
 }
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from bench import alone, money
+from bench import alone, floors, money
 from bench.data import DIGITS, FOLDER, FORMATS, Format, Source, block, usage, usage_of_bytes
 from bench.figures import Figure, ratio, spread
 from bench.machine import cpu_seconds, peak_bytes
@@ -470,6 +470,11 @@ def tiny_files(count: int) -> tuple[tuple[Path, ...], Expected]:
     return tuple(files), Expected(rows=frame.height, sums=sums)
 
 
+def floor(size: Size) -> Result:
+    """What each step takes when only its library does it: below that no code of ours can come."""
+    return Result(figures=floors.measured(usage(size.worker_rows, "csv"), size.repeats))
+
+
 SECTIONS: Final[Mapping[str, Callable[[Size], Result]]] = {
     "worker": worker,
     "run": run,
@@ -478,5 +483,6 @@ SECTIONS: Final[Mapping[str, Callable[[Size], Result]]] = {
     "planning": planning,
     "money": exact,
     "chunks": chunks,
+    "floors": floor,
 }
 QUICK_SECTIONS: Final = ("worker", "run", "default", "planning", "money", "chunks")
