@@ -29,6 +29,7 @@ from libs.local.engine.parameters import typed_parameters
 from libs.local.engine.pending_rows import abandoned_streams_end, pending_rows_in_files
 from libs.local.engine.refusal import Refused
 from libs.local.engine.results import old_results_freed
+from libs.local.engine.row_counts import row_counts_in_memory
 from libs.local.engine.schemas import schema_of_sql_tables
 from libs.local.engine.sessions import cursor_per_thread, one_writer
 from libs.local.engine.spatial import spatial_from_package
@@ -39,6 +40,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         spatial_from_package,
         duckdb_bounded,
         cursor_per_thread,
+        row_counts_in_memory,
         one_writer,
         halves_mended,
         no_copy_per_write,

@@ -69,6 +69,11 @@ CLAIMS: Final = (
         stored=True,
     ),
     Claim(fix="no_copy_per_write", check=claims_on_writes.a_write_copies_nothing),
+    Claim(
+        fix="row_counts_in_memory",
+        check=claims_on_writes.an_append_writes_its_rows_alone,
+        stored=True,
+    ),
     Claim(fix="atomic_batch_commit", check=claims_on_writes.a_failed_commit_stores_nothing),
     Claim(
         fix="failed_append_keeps_offset",

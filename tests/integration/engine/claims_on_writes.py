@@ -13,6 +13,7 @@ from typing import Final, cast
 import grpc
 import pyarrow as pa
 from google.api_core.exceptions import InvalidArgument, NotFound
+from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of, record
@@ -26,6 +27,8 @@ MOMENT: Final = 3
 """Seconds after which a call that is answered at once, if at all, counts as waiting."""
 PATIENCE: Final = 10
 """Seconds that a call may take which waits for nobody."""
+LONG_DESCRIPTION: Final = 100_000
+"""Characters, far more than a few rows take."""
 
 
 @contextlib.contextmanager
@@ -125,6 +128,26 @@ def a_write_copies_nothing(warehouse: Warehouse) -> None:
     warehouse.table("t", ("i", "INT64"))
     warehouse.run("INSERT INTO `{d}.t` (i) VALUES (1)")
     assert warehouse.rows(copies) == [(0,)]
+
+
+def an_append_writes_its_rows_alone(warehouse: Warehouse) -> None:
+    """And how many rows the table has is listed, before and after the engine is killed."""
+    assert warehouse.engine.data_dir is not None
+    schema = [bigquery.SchemaField("i", "INT64", description="d" * LONG_DESCRIPTION)]
+    name = f"{warehouse.dataset}.t"
+    warehouse.client.create_table(bigquery.Table(name, schema))
+    before = _stored_bytes(warehouse.engine.data_dir)
+    warehouse.load(name, record(i=[1, 2]))
+    assert _stored_bytes(warehouse.engine.data_dir) - before < LONG_DESCRIPTION
+    assert warehouse.client.get_table(name).num_rows == 2
+    warehouse.engine.kill()
+    warehouse.engine.restart()
+    with warehouse.again() as restarted:
+        assert restarted.client.get_table(name).num_rows == 2
+
+
+def _stored_bytes(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
 def a_failed_commit_stores_nothing(warehouse: Warehouse) -> None:
