@@ -1,11 +1,19 @@
 """How many records a block has, and where the last of them ends: what a plan needs of it."""
 
 import dataclasses
+from typing import Final, Self
 
 import numpy as np
 
 from services.ingest.sources import marks
-from services.ingest.sources.records import Dialect, find_records
+from services.ingest.sources.marks import Words
+from services.ingest.sources.records import DOUBT, Dialect, find_records
+
+TAIL: Final = 64
+"""Words at a block's end that mostly tell which quote the bytes behind the block may cast doubt on."""
+
+_NEWLINE: Final = 10
+_RETURN: Final = 13
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,39 +34,116 @@ def count_records(block: bytes, dialect: Dialect, *, last: bool) -> Counted:
 
 
 def _counted(block: bytes, dialect: Dialect) -> Counted | None:
-    """Count by the parity of quotes; None where a quote or carriage return breaks RFC 4180, or may open another cell."""
-    data = marks.bytes_of(block)
-    breaks = newlines = marks.where(data, ord("\n"))
-    returns = marks.where(data, ord("\r")) if b"\r" in block else None
-    if dialect.quote.encode() in block:
-        beside = marks.where(data, ord(dialect.delimiter))
-        quotes = marks.where(data, ord(dialect.quote))
-        inside = marks.odd_before(quotes)
-        beside |= newlines
-        cells = marks.after(beside)
-        marks.put(cells, 0)
-        opens = marks.after(quotes)
-        opens |= cells
-        beside |= quotes
-        if returns is not None:
-            beside |= returns
-            returns &= ~inside
-        closes = marks.before(beside)
-        marks.put(closes, len(block) - 1)
-        may = closes ^ ((opens ^ closes) & inside)
-        if np.any(quotes & ~may):
-            return None
-        if np.any(quotes & cells & ~inside):
-            return None
-        breaks = newlines & ~inside
-    begins = marks.after(newlines)
+    """Count by the parity of quotes; None where a quote or carriage return breaks RFC 4180."""
+    found = _Marks.of(block, dialect)
+    if found.broken:
+        return None
+    breaks, begins = found.newlines, marks.after(found.newlines)
     marks.put(begins, 0)
+    if found.quoted:
+        breaks = breaks & ~found.inside
+        held = found.held()
+        if held is not None:
+            marks.clear_from(breaks, held)
     blank = breaks & begins
-    if returns is not None:
-        ends = marks.before(newlines)
-        marks.put(ends, len(block) - 1)
-        if np.any(returns & ~ends):
-            return None
-        blank |= breaks & marks.after(returns & begins)
+    if found.returned:
+        blank |= breaks & marks.after(found.returns & begins)
     count = marks.count(breaks) - marks.count(blank)
     return Counted(count=count, complete_bytes=marks.last(breaks) + 1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Marks:
+    """What of a block, or of the words at its end, makes records.
+
+    separators: Delimiters and newlines; of no use where nothing is quoted.
+    inside: Where the number of quotes up to and with a byte is odd.
+    quoted, returned: Whether the block has quotes, carriage returns.
+    size: Bytes.
+    """
+
+    quotes: Words
+    separators: Words
+    newlines: Words
+    returns: Words
+    inside: Words
+    quoted: bool
+    returned: bool
+    size: int
+
+    @classmethod
+    def of(cls, block: bytes, dialect: Dialect) -> Self:
+        data = marks.bytes_of(block)
+        quoted, returned = dialect.quote.encode() in block, b"\r" in block
+        newlines = marks.where(data, _NEWLINE)
+        none = np.zeros_like(newlines)
+        quotes = marks.where(data, ord(dialect.quote)) if quoted else none
+        delimiters = marks.where(data, ord(dialect.delimiter)) if quoted else none
+        return cls(
+            quotes=quotes,
+            separators=delimiters | newlines,
+            newlines=newlines,
+            returns=marks.where(data, _RETURN) if returned else none,
+            inside=marks.odd_before(quotes) if quoted else none,
+            quoted=quoted,
+            returned=returned,
+            size=len(block),
+        )
+
+    @property
+    def _odd_returns(self) -> Words:
+        """Carriage returns that end no line; beyond the block anything may follow."""
+        ends = marks.before(self.newlines)
+        marks.put(ends, self.size - 1)
+        return self.returns & ~ends
+
+    @property
+    def broken(self) -> bool:
+        """Whether a quote or carriage return stands where RFC 4180 allows none."""
+        if self.returned and np.any(self._odd_returns & ~self.inside):
+            return True
+        return self.quoted and self._cells_touch_texts
+
+    @property
+    def _cells_touch_texts(self) -> bool:
+        """Whether anything but a separator or a line's end stands beside a quoted cell, or may behind the block."""
+        cells = self.inside | self.quotes
+        beside = marks.after(cells)
+        beside |= marks.before(cells)
+        beside &= ~(cells | self.separators | self.returns)
+        return bool(beside.any())
+
+    def held(self) -> int | None:
+        """Return the first quote behind which the rest keeps RFC 4180 if bytes outside of quotes are inside."""
+        begin = max(len(self.quotes) - TAIL, 0)
+        told, held = self._behind(begin).open_at_end()
+        if begin and not told:
+            begin, held = 0, self.open_at_end()[1]
+        return None if held is None else 64 * begin + held
+
+    def _behind(self, word: int) -> Self:
+        return dataclasses.replace(
+            self,
+            quotes=self.quotes[word:],
+            separators=self.separators[word:],
+            newlines=self.newlines[word:],
+            returns=self.returns[word:],
+            inside=self.inside[word:],
+            size=self.size - 64 * word,
+        )
+
+    def open_at_end(self) -> tuple[bool, int | None]:
+        """Return whether a byte breaks RFC 4180 then, and the first quote that opens a cell behind the last that does."""
+        begins = marks.after(self.separators)
+        marks.put(begins, 0)
+        opens = begins | marks.after(self.quotes)
+        odd_returns = self._odd_returns
+        closes = marks.before(self.separators | self.quotes | (self.returns & ~odd_returns))
+        marks.put(closes, self.size - 1)
+        odd = self.quotes & ~opens & ~self.inside
+        odd |= (self.quotes & ~closes | odd_returns) & self.inside
+        marks.clear_from(odd, max(self.size - 2, 0))
+        last = marks.last(odd)
+        opened = self.quotes & begins & ~self.inside
+        after = max(last + 1, self.size - DOUBT + 1)
+        return last >= 0, marks.first_from(opened, after, np.flatnonzero(opened))

@@ -80,6 +80,13 @@ def put(bits: Words, position: int) -> None:
     bits[position >> 6] |= np.uint64(1 << (position & 63))
 
 
+def clear_from(bits: Words, position: int) -> None:
+    """Clear the bits from a position on."""
+    word = position >> 6
+    bits[word] &= np.uint64((1 << (position & 63)) - 1)
+    bits[word + 1 :] = 0
+
+
 def holds(bits: Words, at: Positions) -> npt.NDArray[np.bool_]:
     """Return whether the bits at some positions are set."""
     shift = (at & 63).astype(np.uint64)
@@ -127,11 +134,9 @@ def count(bits: Words) -> int:
 
 def last(bits: Words) -> int:
     """Return the last set bit, -1 if none is."""
-    nonzero = np.flatnonzero(bits)
-    if not len(nonzero):
-        return -1
-    word = int(nonzero[-1])
-    return word * 64 + int(bits[word]).bit_length() - 1
+    word = len(bits) - 1 - int(np.argmax(bits[::-1] != 0))
+    found = int(bits[word])
+    return word * 64 + found.bit_length() - 1 if found else -1
 
 
 class Ranks:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.sources import marks
-from services.ingest.sources.counting import count_records
+from services.ingest.sources.counting import TAIL, count_records
 from services.ingest.sources.records import Dialect, Records, find_records
 from tests.unit.ingest.walking import walked
 
@@ -17,6 +17,14 @@ PIECES = st.sampled_from(
 BLOCKS = st.lists(PIECES, max_size=20).map(b"".join)
 LONG = st.lists(PIECES, min_size=30, max_size=150).map(b"".join)
 """Of more than one word of 64 bits."""
+REPEATED = st.builds(
+    lambda begun, record, count, end: begun + record * count + end,
+    BLOCKS,
+    st.sampled_from([b"a,b\n", b'a,"b"\n', b'"{""a"":1,""b"":2}"\r\n', b'"",""\n', b'a,",""\n"\n']),
+    st.integers(0, 3 * 64 * TAIL // 4),
+    BLOCKS | LONG,
+)
+"""Of more bytes than those at the end that mostly tell what the next block may cast doubt on."""
 
 
 def found_in(records: Records) -> list[tuple[int, int, int, bool]]:
@@ -33,11 +41,35 @@ def test_records_found_at_once_are_those_of_a_walk_byte_by_byte(block: bytes) ->
     assert found.blank.tolist() == (found.starts == found.ends).tolist()
 
 
-@given(block=BLOCKS | LONG, last=st.booleans())
-@settings(deadline=None, max_examples=150)
+@given(block=BLOCKS | LONG | REPEATED, last=st.booleans())
+@settings(deadline=None, max_examples=300)
 def test_records_are_counted_as_they_are_found(block: bytes, last: bool) -> None:
     counted = count_records(block, Dialect(), last=last)
     found = find_records(block, Dialect(), last=last)
+    assert (counted.count, counted.complete_bytes) == (found.count, found.complete_bytes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 64 * TAIL, 1000 * TAIL])
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b'",""",\n',
+        b'"a,""b""",\n',
+        b'x"y\n',
+        b'"a"b,"c\n',
+        b'"x,"\ny\rz"\n',
+        b'",""\r\n",\n',
+        b"\r\n\n",
+    ],
+    ids=["held", "told", "stray", "open", "return", "returns", "blank"],
+)
+@pytest.mark.parametrize("end", [b"", b'"a', b'"a\n', b'"', b'"\r', b'a""', b',"",', b"\r"])
+def test_records_are_counted_as_they_are_found_far_from_what_is_odd(
+    begun: bytes, size: int, end: bytes
+) -> None:
+    block = begun + b"a,b\n" * (size // 4) + end
+    counted = count_records(block, Dialect(), last=False)
+    found = find_records(block, Dialect(), last=False)
     assert (counted.count, counted.complete_bytes) == (found.count, found.complete_bytes)
 
 
