@@ -13,7 +13,7 @@ from services.ingest.failures import Cancelled, SourceMalformed
 from services.ingest.sources.around import Around
 from services.ingest.sources.csv_reader import BLOCK, Stream
 from services.ingest.sources.json_tokens import LONGEST, OPENING, Positions, Tokens
-from services.ingest.sources.lines import slices
+from services.ingest.sources.lines import Records
 from services.ingest.sources.nested_values import FEWEST
 from services.ingest.sources.object_reader import ObjectReader
 from services.ingest.sources.source import RawBatch, Reading
@@ -76,7 +76,7 @@ class JsonReader:
                 raise Cancelled
             starts = np.concatenate([run.starts for run in runs])
             ends = np.concatenate([run.ends for run in runs])
-            records = slices(runs[0].block, starts, ends)
+            records = Records(runs[0].block, starts, ends)
             around = _around(runs) if taken_over else None
 
             def broken(
@@ -84,9 +84,11 @@ class JsonReader:
                 error: json.JSONDecodeError,
                 begin: int = runs[0].base,
                 at: Positions = starts,
-                records: pl.Series = records,
+                block: bytes = runs[0].block,
+                until: Positions = ends,
             ) -> None:
-                blank = len(records[index]) - len(records[index].lstrip())
+                record = block[at[index] : until[index]]
+                blank = len(record) - len(record.lstrip())
                 offset = blank + len(error.doc[: error.pos].encode())
                 walk.fail(error.msg, begin + int(at[index]) + offset)
 

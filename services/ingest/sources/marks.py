@@ -5,6 +5,7 @@ of quotes before it is even. That number's parity, and what stands beside a quot
 operations on words of 64 bits.
 """
 
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,6 +21,11 @@ _ONE: Final = np.uint64(1)
 _TOP: Final = np.uint64(63)
 _SHIFTS: Final = tuple(np.uint64(1 << power) for power in range(6))
 
+_NTH: Final = np.array(
+    [([i for i in range(8) if byte >> i & 1] + [0] * 8)[:8] for byte in range(256)], np.int64
+)
+"""The nth bit that is set in a byte."""
+
 AT_ONCE: Final = 1 << 20
 """Bytes that are compared at once: few enough to stay in a processor's cache."""
 
@@ -31,11 +37,18 @@ def bytes_of(block: bytes) -> npt.NDArray[np.uint8]:
 
 def where(data: npt.NDArray[np.uint8], byte: int) -> Words:
     """Return where a byte is."""
+    return _packed(data, lambda part, out: np.equal(part, byte, out=out))
+
+
+def _packed(
+    data: npt.NDArray[np.uint8],
+    test: Callable[[npt.NDArray[np.uint8], npt.NDArray[np.bool_]], npt.NDArray[np.bool_]],
+) -> Words:
     packed = np.zeros(-(-len(data) // 64) * 8, np.uint8)
     same = np.empty(min(len(data), AT_ONCE), np.bool_)
     for start in range(0, len(data), AT_ONCE):
         part = data[start : start + AT_ONCE]
-        found = np.equal(part, byte, out=same[: len(part)])
+        found = test(part, same[: len(part)])
         bits = np.packbits(found, bitorder="little")
         packed[start // 8 : start // 8 + len(bits)] = bits
     return packed.view(np.uint64)
@@ -49,6 +62,26 @@ def positions(data: npt.NDArray[np.uint8], byte: int) -> Positions:
         part = data[start : start + AT_ONCE]
         parts.append(np.flatnonzero(np.equal(part, byte, out=same[: len(part)])) + start)
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def below(data: npt.NDArray[np.uint8], byte: int) -> Words:
+    """Return where bytes are that are less than one."""
+    return _packed(data, lambda part, out: np.less(part, byte, out=out))
+
+
+def listed(bits: Words) -> Positions:
+    """Return the positions of the bits that are set."""
+    parts = bits.view(np.uint8)
+    at = np.flatnonzero(parts != 0)
+    held = parts[at]
+    counts = np.bitwise_count(held)
+    rank: Positions | int = 0
+    if len(at) and counts.max() > 1:
+        ends = np.cumsum(counts, dtype=np.int64)
+        rank = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+        at, held = np.repeat(at, counts), np.repeat(held, counts)
+    found: Positions = (at << 3) + _NTH[held, rank]
+    return found
 
 
 def odd_before(bits: Words) -> Words:

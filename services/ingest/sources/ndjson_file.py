@@ -7,7 +7,7 @@ from typing import Final
 from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
 from services.ingest.failures import Cancelled, SourceEmpty
 from services.ingest.sources.csv_reader import Limited, Stream
-from services.ingest.sources.lines import find_lines, slices, whole_lines
+from services.ingest.sources.lines import Records, find_lines, whole_lines
 from services.ingest.sources.nested_values import FEWEST
 from services.ingest.sources.object_reader import ObjectReader
 from services.ingest.sources.source import RawBatch, Reading, Splitting
@@ -49,7 +49,7 @@ class NdjsonReader:
             block = lines.removeprefix(BOM_UTF8) if begins else lines
             begins = False
             starts, ends = find_lines(block)
-            yield objects.batch(slices(block, starts, ends), first, len(lines))
+            yield objects.batch(Records(block, starts, ends), first, len(lines))
             first += len(starts)
 
 

@@ -5,15 +5,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from services.ingest import exact_json
 from services.ingest.columns import TargetColumn
 from services.ingest.sources.around import Around
+from services.ingest.sources.lines import Records
+from services.ingest.sources.marked_records import MarkedRecords
 from services.ingest.sources.nested_values import FEWEST, NestedValues
 from services.ingest.sources.objects import Layout, Objects
 from services.ingest.sources.shapes import Field, Shape, Use
 from services.ingest.sources.source import RawBatch, Reject
+from services.ingest.sources.templates import Template
 
 MOST_SHAPES: Final = 32
 SAMPLE: Final = 16
@@ -40,11 +44,12 @@ class ObjectReader:
         self._taken_over = tuple(taken_over)
         self._fewest = fewest
         self._shapes: dict[tuple[str, ...], Shape] = {}
+        self._templates: dict[tuple[str, ...], Template] = {}
         self._nested: dict[str, NestedValues] = {}
 
     def batch(
         self,
-        records: pl.Series,
+        records: Records,
         first: int,
         size: int,
         *,
@@ -54,21 +59,22 @@ class ObjectReader:
         """Return records as a batch. What is no object is rejected, with its reason.
 
         Args:
-            records: (n,) Binary, none of them blank.
+            records: n records.
             first: Row number of the first.
             size: Bytes of the source that they took.
             around: What is around them, where fields are taken over.
             broken: Called with the index of a record that is no JSON at all, before it is rejected.
         """
-        texts = _texts(records)
-        found = _Found()
+        binary = records.series()
+        texts = _texts(binary)
+        found = _Found(MarkedRecords(records))
         left = self._by_shapes(texts, texts.is_not_null().arg_true(), found, around)
         odd = pl.concat([left, texts.is_null().arg_true(), *found.wrong]).sort()
-        self._exactly(records, odd, first, found, around, broken)
+        self._exactly(binary, odd, first, found, around, broken)
         rows, indexes = found.together(self._objects)
 
         def raw_rows(wanted: Sequence[int]) -> list[str]:
-            return [_raw(records[indexes[i]], indexes[i], around) for i in wanted]
+            return [_raw(binary[indexes[i]], indexes[i], around) for i in wanted]
 
         return RawBatch(
             rows=rows,
@@ -97,6 +103,7 @@ class ObjectReader:
         if len(texts) >= MOST_SHAPES * self._fewest:
             useful = sorted(hits, key=lambda names: -hits[names])[:MOST_SHAPES]
             self._shapes = {n: self._shapes[n] for n in useful if hits[n] >= self._fewest}
+            self._templates = {n: t for n, t in self._templates.items() if n in self._shapes}
         return left
 
     def _learn(self, sample: pl.Series) -> list[tuple[str, ...]]:
@@ -111,8 +118,12 @@ class ObjectReader:
             if layout is None:
                 continue
             names = tuple(record)
-            shape = self._shapes.setdefault(names, Shape(self._fields(names, layout)))
-            if shape.learn(record):
+            if names not in self._shapes:
+                fields = self._fields(names, layout)
+                self._shapes[names] = Shape(fields)
+                if fields:
+                    self._templates[names] = Template(fields, text)
+            if self._shapes[names].learn(record):
                 learned[names] = None
         return list(learned)
 
@@ -147,25 +158,53 @@ class ObjectReader:
         around: Around | None,
     ) -> pl.Series:
         """Read those of the left records that are of this shape; return the others."""
+        left = self._of_template(shape.names, left, found, around)
+        if not len(left):
+            return left
         read = shape.read(texts.gather(left) if len(left) < len(texts) else texts)
         indexes = left.filter(read.fits)
         if not len(indexes):
             return left
-        layout = self._layout(shape.names)
-        values = dict(read.values)
-        if around is not None:
-            for name, use in self._uses(layout).items():
-                if name in self._taken_over and name not in shape.names:
-                    values[name] = around.series(name, indexes, as_json=use == "json")
-        rows = self._rows(values, len(indexes), layout)
+        rows = self._rows(read.values, indexes, shape.names, around)
         if read.wrong is not None:
             found.wrong.append(indexes.filter(read.wrong))
             rows, indexes = rows.filter(~read.wrong), indexes.filter(~read.wrong)
         found.add(rows, indexes)
         return left.filter(~read.fits)
 
-    def _rows(self, values: Mapping[str, pl.Series], count: int, layout: Layout) -> pl.DataFrame:
-        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, count)
+    def _of_template(
+        self, names: tuple[str, ...], left: pl.Series, found: "_Found", around: Around | None
+    ) -> pl.Series:
+        """Read those of the left records that are written as a template has them; return the others."""
+        template = self._templates.get(names)
+        if template is None:
+            return left
+        records = left.to_numpy().astype(np.int64)
+        apart = np.zeros(len(found.marked.starts), np.bool_)
+        for start in range(0, len(records), template.most_records):
+            taken = template.read(found.marked, records[start : start + template.most_records])
+            if len(taken.records):
+                apart[taken.records] = True
+                indexes = pl.Series(taken.records.astype(np.uint32))
+                found.add(self._rows(taken.values, indexes, names, around), indexes)
+        return left.filter(pl.Series(~apart[records]))
+
+    def _rows(
+        self,
+        values: Mapping[str, pl.Series],
+        indexes: pl.Series,
+        names: tuple[str, ...],
+        around: Around | None,
+    ) -> pl.DataFrame:
+        layout = self._layout(names)
+        if around is not None:
+            over = {
+                name: around.series(name, indexes, as_json=use == "json")
+                for name, use in self._uses(layout).items()
+                if name in self._taken_over and name not in names
+            }
+            values = {**values, **over}
+        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(indexes))
         made = []
         for column in self._objects.columns:
             if self._objects.takes_extra(column):
@@ -207,6 +246,7 @@ class ObjectReader:
 class _Found:
     """What was read of a batch so far, in no order."""
 
+    marked: MarkedRecords
     rows: list[pl.DataFrame] = dataclasses.field(default_factory=list)
     indexes: list[pl.Series] = dataclasses.field(default_factory=list)
     wrong: list[pl.Series] = dataclasses.field(default_factory=list)

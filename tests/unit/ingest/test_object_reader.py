@@ -4,6 +4,7 @@ import json
 import random
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +14,7 @@ from services.ingest import exact_json
 from services.ingest.casting.cast import cast
 from services.ingest.columns import TargetColumn
 from services.ingest.sources import nested_values
+from services.ingest.sources.lines import Records
 from services.ingest.sources.object_reader import ObjectReader
 from services.ingest.sources.source import RawBatch
 from tests.unit.ingest.reading import columns
@@ -111,10 +113,17 @@ def told(batch: RawBatch) -> Any:
     )
 
 
+def together(lines: list[bytes]) -> Records:
+    """Return lines as the records of a block."""
+    ends = np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1
+    starts = ends - np.array([len(line) for line in lines], np.int64)
+    return Records(b"\n".join(lines), starts, ends)
+
+
 def read(lines: list[bytes], schema: tuple[TargetColumn, ...], fewest: int) -> list[Any]:
     """Return what a reader says of the lines, twice: it has learned from the first time."""
     reader = ObjectReader(schema, fewest=fewest)
-    series = pl.Series(lines, dtype=pl.Binary)
+    series = together(lines)
     return [told(reader.batch(series, 7, 0)) for _ in range(2)]
 
 
@@ -141,7 +150,7 @@ def test_what_is_called_proven_json_the_caster_takes_as_it_is(
 ) -> None:
     schema = columns("a JSON", "b JSON", "extra JSON")
     reader = ObjectReader(schema, fewest=fewest)
-    series = pl.Series(lines, dtype=pl.Binary)
+    series = together(lines)
     for batch in (reader.batch(series, 0, 0), reader.batch(series, 0, 0)):
         assert batch.proven_json
         found = cast(batch.rows, schema)
