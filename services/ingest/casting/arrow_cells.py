@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -27,3 +28,8 @@ def joined(cells: pa.Array) -> bytes:
     )
     first, last = ends[0].as_py(), ends[-1].as_py()
     return bytes(data.slice(first, last - first))
+
+
+def count_of(letter: bytes, text: bytes) -> int:
+    """Return how often an ASCII letter is there: `bytes.count` looks for one after another."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(letter)))

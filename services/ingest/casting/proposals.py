@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.ingest.casting.arrow_cells import VIEWS, arrow_texts, joined
+from services.ingest.casting.arrow_cells import VIEWS, arrow_texts, count_of, joined
 from services.ingest.casting.exact import DAY_MICROS, EPOCH_FIRST, EPOCH_LAST, moments
 from services.ingest.casting.json_cells import proven_json, proven_lists
 from services.ingest.columns import TargetColumn
@@ -230,8 +230,8 @@ def _moments(cells: pa.Array, column: TargetColumn) -> pa.Array | None:
     offset but Z, and a cell has no more than two.
     """
     text, count = joined(cells), len(cells) - cells.null_count
-    zoned = text.count(b"Z")
-    if text.count(b":") != 2 * count or zoned not in {0, count}:
+    zoned = count_of(b"Z", text)
+    if count_of(b":", text) != 2 * count or zoned not in {0, count}:
         return None
     if zoned and column.type != "TIMESTAMP":
         return None

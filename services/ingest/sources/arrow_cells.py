@@ -23,6 +23,8 @@ def cells_of(found: pa.Array, column: TargetColumn) -> pl.Series:
     Raises:
         ValueError, pa.ArrowException: they have no text that loses nothing.
     """
+    if pa.types.is_dictionary(found.type) and pa.types.is_string(found.type.value_type):
+        return pl.Series(found.dictionary).gather(pl.Series(found.indices)).alias(column.name)
     array = plain(found)
     typed = _typed(array, column)
     if typed is None:

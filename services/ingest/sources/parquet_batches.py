@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from typing import Final, Self
 
@@ -27,6 +28,9 @@ LARGEST_BUFFER: Final = 2 * 1024 * 1024
 
 MOST_PAGE_BYTES: Final = 64 * 1024 * 1024
 """A page is unpacked as a whole; a column chunk is not."""
+
+LENGTH_BYTES: Final = 4
+"""Of a text that a page holds as it is, beside its letters."""
 
 LEAST_VALUE_BYTES: Final = 8
 """Of a value in memory, however small it is in the file."""
@@ -123,13 +127,16 @@ class Batches:
         return [i for name in wanted for i in self._leaves[name]]
 
     def read(self, part: RowGroups, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield some columns of row groups. INT96 moments are microseconds, or texts where finer."""
+        """Yield some columns of row groups. INT96 moments are microseconds, or texts where finer.
+
+        Columns whose texts repeat may be dictionaries.
+        """
         old = [name for name in wanted if self._is_int96(name)]
         rows = self._rows_of_a_batch(part, wanted)
-        coarse = self._batches(part, wanted, rows, unit="us" if old else None)
         if not old:
-            yield from coarse
+            yield from self._batches(part, wanted, rows, repeating=self._repeating(part, wanted))
             return
+        coarse = self._batches(part, wanted, rows, unit="us")
         for batch, fine in zip(coarse, self._batches(part, old, rows, unit="ns"), strict=True):
             yield _without_int96(batch, fine, old)
 
@@ -137,6 +144,22 @@ class Batches:
         return any(
             self._metadata.schema.column(i).physical_type == "INT96" for i in self._leaves[name]
         )
+
+    def _repeating(self, part: RowGroups, wanted: Sequence[str]) -> list[str]:
+        """Return columns whose texts take fewer bytes than their lengths would: they are numbers of a few.
+
+        Each batch has such a column's texts anew, so all of them together are not larger than a batch.
+        """
+        groups = [self._metadata.row_group(group) for group in range(part.start, part.end)]
+        sizes = []
+        for name in wanted:
+            if pa.types.is_string(self.type_of(name)):
+                chunks = [group.column(self._leaves[name].start) for group in groups]
+                if all(c.total_uncompressed_size < LENGTH_BYTES * c.num_values for c in chunks):
+                    sizes.append((max(c.total_uncompressed_size for c in chunks), name))
+        until = itertools.accumulate(size for size, _ in sorted(sizes))
+        names = (name for _, name in sorted(sizes))
+        return [name for name, size in zip(names, until, strict=True) if size <= BATCH_BYTES]
 
     def _rows_of_a_batch(self, part: RowGroups, wanted: Sequence[str]) -> int:
         """Return how many rows a batch has, by the footer, and by pages where a few may weigh most."""
@@ -154,7 +177,13 @@ class Batches:
         return min(MOST_ROWS, max(1, BATCH_BYTES // max(1, least, widest, densest)))
 
     def _batches(
-        self, part: RowGroups, wanted: Sequence[str], rows: int, *, unit: str | None
+        self,
+        part: RowGroups,
+        wanted: Sequence[str],
+        rows: int,
+        *,
+        unit: str | None = None,
+        repeating: Sequence[str] = (),
     ) -> Iterator[pa.RecordBatch]:
         each = BUFFERS_BYTES // max(1, len(self._indexes(wanted)))
         with self._blob.seekable() as bytes_:
@@ -163,6 +192,7 @@ class Batches:
                     bytes_,
                     metadata=self._metadata,
                     pre_buffer=False,
+                    read_dictionary=list(repeating),
                     buffer_size=min(LARGEST_BUFFER, max(SMALLEST_BUFFER, each)),
                     coerce_int96_timestamp_unit=unit,
                     page_checksum_verification=True,
