@@ -73,7 +73,7 @@ async def ingest(mesh: Mesh, run: Run, live: Live) -> None:
     async with asyncio.TaskGroup() as group:
         for chunk in run.missing:
             group.create_task(_chunk(mesh, run, chunk, limit, live, committer))
-    await committer.commit(mesh.run(run))
+    await committer.rest()
     await mesh.record(run, r.RunIngested())
 
 
@@ -83,27 +83,51 @@ def staging_expiry(mesh: Mesh, run: Run) -> datetime:
 
 
 class _Committer:
-    """Commits finished streams into staging in batches: what waits is one batch."""
+    """Commits finished streams into staging: what waits is one batch, and a batch gathers a while.
+
+    Nothing is gained by waiting once every chunk is there, so the last batch goes at once.
+    """
 
     def __init__(self, mesh: Mesh, run: Run) -> None:
         self._mesh = mesh
         self._run = run
         self._lock = asyncio.Lock()
         self._done: set[tuple[str, int]] = set()
+        self._missing = len(run.missing)
+        self._whole = asyncio.Event()
+        self._next = 0.0
 
-    async def commit(self, run: Run) -> None:
+    async def landed(self, landed: r.Landed) -> None:
+        """Return when the stream of a chunk that was just journaled is committed."""
+        self._missing -= 1
+        if not self._missing:
+            self._whole.set()
+        async with self._lock:
+            if (landed.chunk_id, landed.chunk_attempt) not in self._done:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._next):
+                        await self._whole.wait()
+                await self._commit()
+
+    async def rest(self) -> None:
+        """Commit whatever the journal names and nobody has committed here."""
+        async with self._lock:
+            await self._commit()
+
+    async def _commit(self) -> None:
+        run = self._mesh.run(self._run)
         assert run.plan is not None
         if run.plan.direct:
             return
-        async with self._lock:
-            waiting = [
-                landed
-                for landed in self._mesh.run(run).landed.values()
-                if (landed.chunk_id, landed.chunk_attempt) not in self._done
-            ]
-            if waiting:
-                await self._mesh.warehouse.commit_staged(run, waiting)
-                self._done.update((w.chunk_id, w.chunk_attempt) for w in waiting)
+        waiting = [
+            landed
+            for landed in run.landed.values()
+            if (landed.chunk_id, landed.chunk_attempt) not in self._done
+        ]
+        if waiting:
+            await self._mesh.warehouse.commit_staged(run, waiting)
+            self._done.update((w.chunk_id, w.chunk_attempt) for w in waiting)
+            self._next = asyncio.get_running_loop().time() + self._mesh.gather_seconds
 
 
 async def _chunk(
@@ -116,8 +140,8 @@ async def _chunk(
 ) -> None:
     async with limit:
         landed, worker = await _attempts(mesh, run, chunk, live)
-        after = await mesh.record(run, r.ChunkCompleted(landed=landed, worker=worker))
-        await committer.commit(after)
+        await mesh.record(run, r.ChunkCompleted(landed=landed, worker=worker))
+    await committer.landed(landed)
 
 
 async def _attempts(mesh: Mesh, run: Run, chunk: r.Chunk, live: Live) -> tuple[r.Landed, str]:

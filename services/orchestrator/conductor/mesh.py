@@ -29,6 +29,8 @@ class Mesh:
     """Numbers of chunk tries of this epoch."""
     beat_seconds: float = 10.0
     """Silence of a worker after which its attempt is dead."""
+    gather_seconds: float = 1.0
+    """How long finished streams of a run are gathered between two commits into its staging."""
 
     def run(self, run: Run) -> Run:
         """Return the newest version of a run."""

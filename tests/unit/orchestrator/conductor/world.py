@@ -120,6 +120,7 @@ class World:
     epochs: "itertools.count[int]" = dataclasses.field(default_factory=lambda: itertools.count(1))
     ids: "itertools.count[int]" = dataclasses.field(default_factory=lambda: itertools.count(1))
     stream: str = ""
+    gather_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         self.workers = [MemoryWorker(f"w{i}", self.source, self.warehouse) for i in (1, 2)]
@@ -167,6 +168,7 @@ class World:
             clock=self.clock,
             sleep=self.clock.sleep,
             random=Random(7),
+            gather_seconds=self.gather_seconds,
         )
         conductor = Conductor(mesh)
         conductor.resume()
