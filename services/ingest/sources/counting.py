@@ -106,11 +106,13 @@ class _Marks:
 
     @property
     def _cells_touch_texts(self) -> bool:
-        """Whether anything but a separator or a line's end stands beside a quoted cell, or may behind the block."""
+        """Whether anything but a separator or a line's end stands beside a quoted cell."""
         cells = self.inside | self.quotes
         beside = marks.after(cells)
         beside |= marks.before(cells)
         beside &= ~(cells | self.separators | self.returns)
+        if self.size % 64:
+            marks.clear_from(beside, self.size)
         return bool(beside.any())
 
     def held(self) -> int | None:
