@@ -162,7 +162,7 @@ class CsvReader:
                 text = f"{name}: a record of more than 64 MiB; a quote may be left open"
                 raise SourceMalformed(text, source=name, file=name)
             if found.complete_bytes:
-                yield found, block[: found.complete_bytes]
+                yield found, block
 
     def read_stream(self, stream: Stream, name: str, reading: Reading) -> Iterator[RawBatch]:
         """Yield the records of a whole text, which begins with its header, as texts.
@@ -193,7 +193,8 @@ class CsvReader:
         for found, block in self._blocks(stream, name, self.block_bytes, find_records):
             if reading.cancelled.is_set():
                 raise Cancelled
-            yield self._batch(found, block, first, header, matched, reading)
+            whole = block[: found.complete_bytes]
+            yield self._batch(found, whole, first, header, matched, reading)
             first += found.count
 
     def _batch(

@@ -12,29 +12,30 @@ from services.ingest.failures import Cancelled, SourceChanged
 from services.ingest.stores.store import Blob
 
 AHEAD: Final = 4 * 1024 * 1024
-"""Bytes that are read and hashed while those before them are looked at."""
+"""Bytes that are read while those before them are hashed and looked at."""
 
 
 class Hashing:
-    """A stream that is read once, in order; another thread reads ahead and hashes.
+    """A stream that is read once, in order; one thread reads ahead, another one hashes what was read.
 
     Args:
         stream: Of an object, from its beginning.
         size: How many bytes the object has.
         name: Of the object.
-        thread: Where to read.
+        threads: Two, where to read and to hash.
     """
 
     def __init__(
-        self, stream: BinaryIO, size: int, name: str, thread: concurrent.futures.Executor
+        self, stream: BinaryIO, size: int, name: str, threads: concurrent.futures.Executor
     ) -> None:
         self._stream = stream
         self._left = size
         self._name = name
-        self._thread = thread
+        self._threads = threads
         self._hash = blake3.blake3()
         self._piece = memoryview(b"")
-        self._next = thread.submit(self._more)
+        self._next = threads.submit(self._more)
+        self._hashed = threads.submit(self._hash.update, b"")
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, none at the end.
@@ -44,8 +45,11 @@ class Hashing:
             ServiceError: as the stream raises.
         """
         if not self._piece:
-            self._piece = memoryview(self._next.result())
-            self._next = self._thread.submit(self._more)
+            piece = self._next.result()
+            self._next = self._threads.submit(self._more)
+            self._hashed.result()
+            self._hashed = self._threads.submit(self._hash.update, piece)
+            self._piece = memoryview(piece)
         data, self._piece = bytes(self._piece[:size]), self._piece[size:]
         return data
 
@@ -55,7 +59,6 @@ class Hashing:
             text = f"{self._name} became shorter while it was read; retry the run: it plans anew"
             raise SourceChanged(text, source=self._name)
         self._left -= len(data)
-        self._hash.update(data)
         return data
 
     def content_hash(self, cancelled: threading.Event) -> str:
@@ -63,6 +66,7 @@ class Hashing:
         while self.read(AHEAD):
             if cancelled.is_set():
                 raise Cancelled
+        self._hashed.result()
         return f"blake3:{self._hash.hexdigest()}"
 
 
@@ -72,9 +76,9 @@ def hashing(blob: Blob, name: str) -> Generator[Hashing]:
     size = blob.size_bytes
     with (
         blob.stream(0, size) as stream,
-        concurrent.futures.ThreadPoolExecutor(1, "hashing") as thread,
+        concurrent.futures.ThreadPoolExecutor(2, "hashing") as threads,
     ):
-        yield Hashing(stream, size, name, thread)
+        yield Hashing(stream, size, name, threads)
 
 
 def content_hash(blob: Blob, name: str, cancelled: threading.Event) -> str:
