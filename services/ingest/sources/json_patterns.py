@@ -27,7 +27,8 @@ STRING: Final = f'"{INSIDE}"'
 _UNESCAPED: Final = r'"[^"\\\x00-\x1f]*"'
 _SCALAR: Final = f"(?:{_UNESCAPED}|{PLAIN}|null)"
 _DEEPEST: Final = 4
-_LONGEST: Final = 8_000
+LONGEST: Final = 8_000
+"""Characters of a pattern."""
 
 
 class _Escaped(Exception):
@@ -43,12 +44,12 @@ NESTED: Final = _bracketed(_DEEPEST)
 """From a bracket to the one that closes it; what is between them is not looked at."""
 
 
-def name(text: str) -> str:
+def name(text: str, blanks: str = BLANKS) -> str:
     """Return the pattern of a field's name as it is mostly written, up to its value."""
-    return re.escape(json.dumps(text, ensure_ascii=False)) + f"{BLANKS}:{BLANKS}"
+    return re.escape(json.dumps(text, ensure_ascii=False)) + f"{blanks}:{blanks}"
 
 
-def structure(value: Any) -> str | None:
+def structure(value: Any, blanks: str = BLANKS) -> str | None:
     """Return a pattern of nested values that are built as this one is.
 
     None if it would be long, or if a name is written with an escape.
@@ -57,25 +58,26 @@ def structure(value: Any) -> str | None:
 
     Args:
         value: An object or list, as `exact_json.loads` reads it.
+        blanks: What may stand around its tokens, nothing in compact JSON.
     """
     try:
-        found = "".join(_structure(value))
+        found = "".join(_structure(value, blanks))
     except (RecursionError, _Escaped):
         return None
-    return f"^{found}$" if len(found) <= _LONGEST else None
+    return f"^{found}$" if len(found) <= LONGEST else None
 
 
-def _structure(value: Any) -> Iterator[str]:
+def _structure(value: Any, blanks: str) -> Iterator[str]:
     if isinstance(value, dict):
-        yield rf"\{{{BLANKS}"
+        yield rf"\{{{blanks}"
         for i, (key, item) in enumerate(value.items()):
-            yield f"{BLANKS},{BLANKS}" if i else ""
-            yield _unescaped(key)
-            yield "".join(_structure(item))
-        yield rf"{BLANKS}\}}"
+            yield f"{blanks},{blanks}" if i else ""
+            yield _unescaped(key, blanks)
+            yield "".join(_structure(item, blanks))
+        yield rf"{blanks}\}}"
     elif isinstance(value, list):
-        item = _either("".join(_structure(item)) for item in value)
-        yield rf"\[{BLANKS}(?:{item}(?:{BLANKS},{BLANKS}{item})*{BLANKS})?\]"
+        item = _either("".join(_structure(item, blanks)) for item in value)
+        yield rf"\[{blanks}(?:{item}(?:{blanks},{blanks}{item})*{blanks})?\]"
     else:
         yield _SCALAR
 
@@ -87,12 +89,12 @@ def _either(patterns: Iterable[str]) -> str:
         if pattern not in found:
             found[pattern] = None
             size += len(pattern)
-        if size > _LONGEST:
+        if size > LONGEST:
             break
     return f"(?:{'|'.join(found) or _SCALAR})"
 
 
-def _unescaped(key: str) -> str:
+def _unescaped(key: str, blanks: str) -> str:
     if "\\" in exact_json.dumps(key):
         raise _Escaped(key)
-    return name(key)
+    return name(key, blanks)

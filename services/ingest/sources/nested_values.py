@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from services.ingest import exact_json
-from services.ingest.sources.json_patterns import structure
+from services.ingest.sources.json_patterns import LONGEST, structure
 
 FEWEST: Final = 64
 """Values that are worth a pattern of their own."""
@@ -22,7 +22,9 @@ class NestedValues:
 
     def __init__(self, fewest: int = FEWEST) -> None:
         self._fewest = fewest
-        self._patterns: dict[str, None] = {}
+        self._patterns: dict[str, str] = {}
+        """What is known with blanks anywhere, and the same as compact JSON."""
+        self._compact = ""
         self._seen: dict[str, str | None] = {}
 
     def compact(self, values: pl.Series) -> pl.Series:
@@ -33,15 +35,17 @@ class NestedValues:
         """
         shown = values.clone()
         odd = pl.arange(len(values), eager=True, dtype=pl.UInt32)
-        for pattern in list(self._patterns):
+        if self._compact:
+            odd = odd.filter(~values.str.contains(self._compact))
+        for pattern in self._patterns:
             odd = self._matching(values, odd, pattern, shown)
         learned = True
         while learned and len(odd) >= self._fewest:
             learned = False
-            for pattern in self._learn(values.gather(odd.head(SAMPLE))):
+            for pattern, compact in self._learn(values.gather(odd.head(SAMPLE))).items():
                 left = self._matching(values, odd, pattern, shown)
                 if len(odd) - len(left) >= self._fewest:
-                    self._patterns[pattern] = None
+                    self._keep(pattern, compact)
                     learned = True
                 odd = left
         if not len(odd):
@@ -64,12 +68,19 @@ class NestedValues:
             shown.scatter(found.filter(spaced), squeezed)
         return odd.filter(~fits)
 
-    def _learn(self, sample: pl.Series) -> list[str]:
-        """Return patterns that these values teach and that were not known."""
+    def _keep(self, pattern: str, compact: str) -> None:
+        """Know a pattern, and look for it first among compact values, with all others at once."""
+        self._patterns[pattern] = compact
+        every = "|".join(self._patterns.values())
+        if len(every) <= LONGEST and _compiles(every):
+            self._compact = every
+
+    def _learn(self, sample: pl.Series) -> dict[str, str]:
+        """Return patterns that these values teach and that were not known, each with its compact one."""
         if len(self._patterns) >= MOST_PATTERNS:
-            return []
-        found = dict.fromkeys(_pattern(text) for text in sample.to_list())
-        return [text for text in found if text is not None and text not in self._patterns]
+            return {}
+        found = (_patterns(text) for text in sample.to_list())
+        return {one[0]: one[1] for one in found if one and one[0] not in self._patterns}
 
     def _one(self, text: str) -> str | None:
         if text in self._seen:
@@ -85,11 +96,20 @@ class NestedValues:
         return shown
 
 
-def _pattern(text: str) -> str | None:
+def _patterns(text: str) -> tuple[str, str] | None:
     try:
-        pattern = structure(exact_json.loads(text))
-        if pattern is not None:
-            pl.Series([text]).str.contains(pattern)
-    except (ValueError, pl.exceptions.ComputeError):
+        value = exact_json.loads(text)
+    except ValueError:
         return None
-    return pattern
+    pattern, compact = structure(value), structure(value, blanks="")
+    if pattern is None or compact is None or not _compiles(pattern):
+        return None
+    return pattern, compact
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        pl.Series([""]).str.contains(pattern)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
