@@ -33,7 +33,7 @@ def whole_lines(stream: Stream, name: str, step: int) -> Iterator[bytes]:
             text = f"{name}: a line of more than 64 MiB; allowed is one object a line"
             raise SourceMalformed(text, source=name, file=name)
         if cut:
-            yield b"".join([*waiting, data[:cut]])
+            yield b"".join((*waiting, memoryview(data)[:cut]))
             waiting, size = [], 0
         waiting.append(data[cut:])
         size += len(data) - cut

@@ -112,14 +112,13 @@ class Template:
         texts = slices(
             marked.block, (cells.begins + bare).ravel(), (cells.ends - bare).ravel(), _STRING
         )
+        each = [pl.nth(0).gather_every(width, i).alias(str(i)) for i in range(width)]
+        columns = texts.to_frame().select(each).get_columns()
+        fits = _plain(cells, columns)
         values = {}
-        fits = np.ones(len(cells.records), np.bool_)
         for i, field in enumerate(self._fields):
-            found = texts.gather_every(width, i)
+            found = columns[i]
             null, nested = cells.null[:, i], cells.nested[:, i]
-            plain = ~(cells.quoted[:, i] | null | nested)
-            if plain.any():
-                fits &= ~plain | found.str.contains(_PLAIN).to_numpy()
             if nested.any():
                 found = _compact(found, nested, field)
                 fits &= ~nested | found.is_not_null().to_numpy()
@@ -245,6 +244,17 @@ def _quotes_beside(marked: MarkedRecords, cells: _Cells) -> Positions:
         within = quotes.at(cells.ends[:, i] - 1) - quotes.at(cells.begins[:, i])
         found -= np.where(cells.nested[:, i], within, 0)
     return found
+
+
+def _plain(cells: _Cells, columns: Sequence[pl.Series]) -> Flags:
+    """Return which records have but numbers and truth values where no text, null or nested value is."""
+    plain = ~(cells.quoted | cells.null | cells.nested)
+    which = np.flatnonzero(plain.any(axis=0)).tolist()
+    checks = pl.DataFrame([columns[i] for i in which]).select(pl.all().str.contains(_PLAIN))
+    fits = np.ones(len(cells.records), np.bool_)
+    for i, proven in zip(which, checks.get_columns(), strict=True):
+        fits &= ~plain[:, i] | proven.to_numpy()
+    return fits
 
 
 def _compact(found: pl.Series, nested: Flags, field: Field) -> pl.Series:
