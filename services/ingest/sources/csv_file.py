@@ -11,7 +11,7 @@ from services.ingest.sources.csv_reader import (
     CsvReader,
     Limited,
     Rejoined,
-    Stream,
+    Views,
     read_fully,
 )
 from services.ingest.sources.headers import Matched, match
@@ -53,7 +53,7 @@ class CsvFile:
 
     def _parts(
         self,
-        stream: Stream,
+        stream: Views,
         begin: int,
         name: str,
         splitting: Splitting,

@@ -52,6 +52,14 @@ class Stream(Protocol):
         ...
 
 
+class Views(Protocol):
+    """A stream that may give views of bytes, which are copied only once then: into a block."""
+
+    def read(self, size: int, /) -> bytes | memoryview:
+        """Return up to `size` bytes, none at the end."""
+        ...
+
+
 class Limited:
     """The first `size` bytes of a stream."""
 
@@ -68,20 +76,20 @@ class Limited:
 class Rejoined:
     """Bytes that were read of a stream, and what follows them."""
 
-    def __init__(self, begun: bytes, stream: Stream) -> None:
+    def __init__(self, begun: bytes, stream: Views) -> None:
         self._begun = memoryview(begun)
         self._stream = stream
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int, /) -> bytes | memoryview:
         if not self._begun:
             return self._stream.read(size)
-        data, self._begun = bytes(self._begun[:size]), self._begun[size:]
+        data, self._begun = self._begun[:size], self._begun[size:]
         return data
 
 
-def read_fully(stream: Stream, size: int) -> bytes:
+def read_fully(stream: Views, size: int) -> bytes:
     """Return `size` bytes of a stream, fewer only if it ends."""
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     while size > 0 and (data := stream.read(size)):
         parts.append(data)
         size -= len(data)
@@ -142,13 +150,13 @@ class CsvReader:
         begin = int(found.starts[first + 1]) if more else found.complete_bytes
         return [cell or "" for cell in split(text, self._dialect)], skip + begin
 
-    def counted(self, stream: Stream, name: str, step: int) -> Iterator[Counted]:
+    def counted(self, stream: Views, name: str, step: int) -> Iterator[Counted]:
         """Count the records of a stream, block by block."""
         for counted, _ in self._blocks(stream, name, step, count_records):
             yield counted
 
     def _blocks(
-        self, stream: Stream, name: str, step: int, find: _Find[_Found]
+        self, stream: Views, name: str, step: int, find: _Find[_Found]
     ) -> Iterator[tuple[_Found, bytes]]:
         """Yield what is found in a stream, with the blocks of whole records."""
         rest, last = b"", False
@@ -183,7 +191,7 @@ class CsvReader:
 
     def read(
         self,
-        stream: Stream,
+        stream: Views,
         header: list[str],
         first: int,
         name: str,

@@ -37,7 +37,7 @@ class Hashing:
         self._next = threads.submit(self._more)
         self._hashed = threads.submit(self._hash.update, b"")
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int, /) -> memoryview:
         """Return up to `size` bytes, none at the end.
 
         Raises:
@@ -50,7 +50,7 @@ class Hashing:
             self._hashed.result()
             self._hashed = self._threads.submit(self._hash.update, piece)
             self._piece = memoryview(piece)
-        data, self._piece = bytes(self._piece[:size]), self._piece[size:]
+        data, self._piece = self._piece[:size], self._piece[size:]
         return data
 
     def _more(self) -> bytes:
