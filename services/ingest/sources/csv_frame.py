@@ -79,7 +79,7 @@ def frame_of(
             schema=schema,
             separator=dialect.delimiter,
             quote_char=dialect.quote,
-        )
+        ).rechunk()  # each later look at columns of unlike pieces would do it
     except pl.exceptions.PolarsError:
         frame = pl.DataFrame(schema=schema)
     frame = frame.slice(1) if marked else frame

@@ -54,14 +54,18 @@ def _packed(
     return packed.view(np.uint64)
 
 
-def positions(data: npt.NDArray[np.uint8], byte: int) -> Positions:
-    """Return the positions of a byte, as `where` without the bits."""
-    same = np.empty(min(len(data), AT_ONCE), np.bool_)
-    parts = []
-    for start in range(0, len(data), AT_ONCE):
-        part = data[start : start + AT_ONCE]
-        parts.append(np.flatnonzero(np.equal(part, byte, out=same[: len(part)])) + start)
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+def positions(bits: Words) -> Positions:
+    """Return which bits are set."""
+    at = np.flatnonzero(bits)
+    left, first = bits[at], at << 6
+    found = []
+    while len(left):
+        lowest = left & -left
+        found.append(first + np.bitwise_count(lowest - _ONE))
+        left ^= lowest
+        more = left != 0
+        left, first = left[more], first[more]
+    return np.sort(np.concatenate(found), kind="stable") if found else np.empty(0, np.int64)
 
 
 def below(data: npt.NDArray[np.uint8], byte: int) -> Words:

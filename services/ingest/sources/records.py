@@ -140,7 +140,7 @@ class _Structure:
         self.quotes = marks.where(data, ord(dialect.quote))
         self.delimiters = marks.where(data, ord(dialect.delimiter))
         self.newlines = marks.where(data, _NEWLINE)
-        self.newlines_at = marks.positions(data, _NEWLINE)
+        self.newlines_at = marks.positions(self.newlines)
         self.quote_words = np.flatnonzero(self.quotes)
         self.inside = marks.odd_before(self.quotes)
         self.newlines_inside = marks.holds(self.inside, self.newlines_at)

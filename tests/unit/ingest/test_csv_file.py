@@ -244,3 +244,8 @@ def test_a_cell_of_nine_mib_is_read_whole() -> None:
     cell = "y" * (9 << 20)
     found = read_bytes("csv", f'a,b\n1,2\n3,"{cell}"\n5,6\n'.encode(), AB)
     assert found.texts == [("1", "2"), ("3", cell), ("5", "6")]
+
+
+def test_columns_of_a_batch_are_in_one_piece_each() -> None:
+    found = read_bytes("csv", b"a,b\n" + b"1,2\n" * 50_000, AB)
+    assert {cells.n_chunks() for batch in found.batches for cells in batch.rows} == {1}

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -142,3 +143,10 @@ def test_marks_at_the_edges_of_words(size: int) -> None:
     found = find_records(block, Dialect(), last=False)
     assert found.count == 0
     assert found.complete_bytes == len(found.starts) == size
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63]), max_size=9))
+def test_positions_are_those_of_the_bits(words: list[int]) -> None:
+    bits = np.array(words, np.uint64)
+    expected = [p for p in range(64 * len(words)) if words[p // 64] >> p % 64 & 1]
+    assert marks.positions(bits).tolist() == expected
