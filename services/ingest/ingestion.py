@@ -19,7 +19,7 @@ from services.ingest.contract import Contract
 from services.ingest.failures import Cancelled, DeadlinePassed
 from services.ingest.landing import Constants, assembled
 from services.ingest.money import MoneyCells, MoneyTally, tallies
-from services.ingest.rules import MOST_SAMPLES, RowRules, Rule, samples
+from services.ingest.rules import MOST_SAMPLES, Rule, row_rules, samples
 from services.ingest.sink import Sink, SinkStream
 from services.ingest.sources.source import RawBatch, Reading, Reject, Source
 from services.ingest.verdicts import Verdicts, scope_text
@@ -105,10 +105,7 @@ class Ingestion:
             QUARANTINED: quarantine_columns(declared),
         }
         self._constants = Constants(_constants(task))
-        self._rules = RowRules(
-            task.rules,
-            {c.name: c for c in task.columns} | {c.name: lineage_column(c) for c in LINEAGE},
-        )
+        self._rules = row_rules(task.rules, (*task.columns, *map(lineage_column, LINEAGE)))
         asked = {
             *(column for column, _ in task.scope),
             *task.key_columns,

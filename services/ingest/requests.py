@@ -15,7 +15,7 @@ from services.ingest.chunks import ByteRange, Chunk, Input, Part, ReportWindow, 
 from services.ingest.columns import EPOCH_TYPES, TargetColumn, lineage_column
 from services.ingest.contract import Contract, TypeMode
 from services.ingest.ingestion import Task
-from services.ingest.rules import Ignore, Predicate, Rule, check
+from services.ingest.rules import Ignore, Predicate, Rule, row_rules
 from services.ingest.sources.source import EXTRA, ColumnMode, Interval, Splitting
 
 IGNORES: Final = {
@@ -222,7 +222,7 @@ def task_of(request: ingest_service_pb2.IngestChunkRequest) -> Task:
         named = {column.name: column for column in (*columns, *map(lineage_column, LINEAGE))}
         read("scope", _scope(named), request.scope)
         read("key_columns", _known(named), request.key_columns)
-        read("row_rules", _judging(named), rules)
+        read("row_rules", lambda rules: row_rules(rules, tuple(named.values())), rules)
     return Task(
         tenant=run.tenant,
         pipeline=run.pipeline,
@@ -281,14 +281,6 @@ def _table_of(tenant: str) -> Callable[[str], str]:
         if not last or not parts[1].startswith(f"{tenant}_"):
             raise ValueError(f"found {table!r}; allowed is project.{tenant}_dataset.table")
         return table
-
-    return read
-
-
-def _judging(columns: Mapping[str, TargetColumn]) -> Callable[[Iterable[Rule]], None]:
-    def read(rules: Iterable[Rule]) -> None:
-        for rule in rules:
-            check(rule, columns)
 
     return read
 

@@ -3,6 +3,7 @@
 import dataclasses
 import decimal
 import enum
+import functools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -108,6 +109,21 @@ class RowRules:
             Outcome(unexpected=~holds & ~left_out, missing_count=int(left_out.sum()))
             for left_out, holds in pairs
         ]
+
+
+@functools.lru_cache(8)
+def row_rules(rules: tuple[Rule, ...], columns: tuple[TargetColumn, ...]) -> RowRules:
+    """Return rules that rows of these columns can be judged by.
+
+    Those of the last few runs are kept: to prepare them takes longer than to judge a small chunk.
+
+    Raises:
+        ValueError: no row of these columns can be judged by one of them.
+    """
+    named = {column.name: column for column in columns}
+    for rule in rules:
+        check(rule, named)
+    return RowRules(rules, named)
 
 
 def evaluate(rule: Rule, frame: pl.DataFrame, columns: Mapping[str, TargetColumn]) -> Outcome:

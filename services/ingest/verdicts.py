@@ -79,7 +79,7 @@ class Verdicts:
 
     def whole(self, height: int) -> pl.Series:
         """Return (height,) which rows of the batch have no reason so far."""
-        lands = pl.repeat(value=True, n=height, dtype=pl.Boolean, eager=True)
+        lands = pl.Series([True]).new_from_index(0, height)
         return lands.scatter(list(self.reasons), values=False) if self.reasons else lands
 
 

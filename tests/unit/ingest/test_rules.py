@@ -1,5 +1,6 @@
 """Row rules: which rows they break, which they leave out, and which rules there cannot be."""
 
+import dataclasses
 import datetime as dt
 from decimal import Decimal
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from services.ingest.rules import Ignore, Predicate, Rule, check, evaluate, samples
+from services.ingest.rules import Ignore, Predicate, Rule, check, evaluate, row_rules, samples
 from tests.unit.ingest.reading import columns
 
 SCHEMA = columns(
@@ -180,3 +181,12 @@ def test_every_predicate_can_be_judged(predicate: Predicate) -> None:
     names = ("s", "s") if predicate.startswith("pair") else ("s",)
     bounds = {"min_value": "1"} if "between" in predicate else {}
     check(rule(predicate, *names, values=("a",), regex="a", **bounds), BY_NAME)
+
+
+def test_rules_of_a_run_are_prepared_once_and_refused_each_time() -> None:
+    columns = tuple(BY_NAME.values())
+    good, bad = rule(Predicate.NOT_BE_NULL, "i"), rule(Predicate.MATCH_REGEX, "i", regex="a")
+    assert row_rules((good,), columns) is row_rules((dataclasses.replace(good),), columns)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="does not go with INT64"):
+            row_rules((good, bad), columns)
