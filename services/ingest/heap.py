@@ -1,7 +1,8 @@
 """How a worker's allocators keep memory. Imports nothing that allocates: libraries look once, when loaded.
 
 Buffers of a chunk are megabytes large, made by one thread and let go of by another. Allocators that
-keep such memory apart for each thread and library hold far more than what lives at once.
+keep such memory apart for each thread and library hold far more than what lives at once; those that
+give it back at once get it again for the next batch, page by page, which costs more than to fill it.
 """
 
 import ctypes
@@ -9,11 +10,23 @@ import os
 from collections.abc import MutableMapping
 from typing import Final
 
-_M_ARENA_MAX: Final = -8
-"""A parameter of glibc's mallopt."""
+MIB: Final = 1024 * 1024
 
 ARENAS: Final = 2
 """Heaps of the C library: of one, threads would wait for each other; eight a processor is its own way."""
+
+KEPT_BYTES: Final = 64 * MIB
+"""Free memory at the end of a heap that is not given back: what a batch and its requests let go of."""
+
+LARGEST_BYTES: Final = 32 * MIB
+"""Of an allocation that a heap holds; a larger one is given back as soon as it is free."""
+
+HEAPS: Final = {
+    "MALLOC_ARENA_MAX": (-8, ARENAS),
+    "MALLOC_TRIM_THRESHOLD_": (-1, KEPT_BYTES),
+    "MALLOC_MMAP_THRESHOLD_": (-3, LARGEST_BYTES),
+}
+"""Parameters of glibc's mallopt and their values, by the variables that say otherwise."""
 
 LIBRARIES: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 """What libraries are told by the environment: Arrow shares the heaps of the C library."""
@@ -23,10 +36,13 @@ def share(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let all threads take memory from few heaps, where the environment does not say otherwise.
 
     For the start of a process, before it loads Arrow and has other threads. A C library that has no
-    such parameter is left as it is.
+    such parameters is left as it is.
     """
     for name, value in LIBRARIES.items():
         environment.setdefault(name, value)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and "MALLOC_ARENA_MAX" not in environment:
-        mallopt(_M_ARENA_MAX, ARENAS)
+    if mallopt is None:
+        return
+    for variable, (parameter, amount) in HEAPS.items():
+        if variable not in environment:
+            mallopt(parameter, amount)

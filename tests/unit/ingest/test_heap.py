@@ -38,6 +38,19 @@ c.fflush(None)
 """Eight threads that live at once; then what glibc says of its heaps."""
 
 
+FAULTING = """
+import resource
+from services.ingest.heap import share
+share()
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+b"x" * (16 << 20)
+before = faults()
+for _ in range(10): b"x" * (16 << 20)
+print(faults() - before)
+"""
+"""Sixteen megabytes, let go of and taken again ten times; then how often a page was not there."""
+
+
 def said(program: str, **environment: str) -> str:
     own = {k: v for k, v in os.environ.items() if not k.startswith(("ARROW_", "MALLOC_"))}
     command = [sys.executable, "-c", program]
@@ -61,3 +74,8 @@ def test_what_the_environment_says_of_the_heaps_is_kept() -> None:
 def test_what_the_environment_says_of_a_library_is_kept() -> None:
     pool = said(LOADED, CONVERGENCE_INGEST_NO_SUCH="1", ARROW_DEFAULT_MEMORY_POOL="mimalloc")
     assert pool.split()[-1] == "mimalloc"
+
+
+def test_memory_that_a_batch_lets_go_of_is_there_for_the_next() -> None:
+    assert int(said(FAULTING)) < 16 << 20 >> 12
+    assert int(said(FAULTING, MALLOC_TRIM_THRESHOLD_="131072")) > 16 << 20 >> 12
