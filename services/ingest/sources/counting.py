@@ -120,8 +120,20 @@ class _Marks:
         begin = max(len(self.quotes) - TAIL, 0)
         told, held = self._behind(begin).open_at_end()
         if begin and not told:
-            begin, held = 0, self.open_at_end()[1]
+            begin, held = 0, self.open_at_end()[1] if self._opened.any() else None
         return None if held is None else 64 * begin + held
+
+    @property
+    def _begins(self) -> Words:
+        """Where a cell may begin."""
+        begins = marks.after(self.separators)
+        marks.put(begins, 0)
+        return begins
+
+    @property
+    def _opened(self) -> Words:
+        """Quotes that open a cell if bytes outside of quotes are inside."""
+        return self.quotes & self._begins & ~self.inside
 
     def _behind(self, word: int) -> Self:
         return dataclasses.replace(
@@ -136,9 +148,7 @@ class _Marks:
 
     def open_at_end(self) -> tuple[bool, int | None]:
         """Return whether a byte breaks RFC 4180 then, and the first quote that opens a cell behind the last that does."""
-        begins = marks.after(self.separators)
-        marks.put(begins, 0)
-        opens = begins | marks.after(self.quotes)
+        opens = self._begins | marks.after(self.quotes)
         odd_returns = self._odd_returns
         closes = marks.before(self.separators | self.quotes | (self.returns & ~odd_returns))
         marks.put(closes, self.size - 1)
@@ -146,6 +156,6 @@ class _Marks:
         odd |= (self.quotes & ~closes | odd_returns) & self.inside
         marks.clear_from(odd, max(self.size - 2, 0))
         last = marks.last(odd)
-        opened = self.quotes & begins & ~self.inside
+        opened = self._opened
         after = max(last + 1, self.size - DOUBT + 1)
         return last >= 0, marks.first_from(opened, after, np.flatnonzero(opened))
