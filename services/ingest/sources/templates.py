@@ -99,9 +99,11 @@ class Template:
             number += 1
         last = marked.lasts[records]
         ends.append(last)
-        cells = _Cells.of(marked, records, np.column_stack(begins), np.column_stack(ends))
-        whole = (cells.begins < cells.ends).all(axis=1)
-        return cells.where(whole & (marked.data[last] == _END))
+        first, end = np.column_stack(begins), np.column_stack(ends)
+        whole = (first < end).all(axis=1) & (marked.data[last] == _END)
+        if not whole.all():
+            records, first, end = records[whole], first[whole], end[whole]
+        return _Cells.of(marked, records, first, end)
 
     def _values(
         self, marked: MarkedRecords, cells: "_Cells", escaped: "_Escaped"
@@ -217,7 +219,7 @@ def _behind_nested(
 ) -> None:
     """Find a name behind values that begin with a bracket: move `number` on to the separator before it."""
     begins, lasts = within
-    first = marked.data[begins]
+    first = marked.data[np.minimum(begins, len(marked.data) - 1)]
     left = np.flatnonzero(~found & ((first == _OBJECT) | (first == _LIST)))
     for _ in range(MOST_WITHIN):
         number[left] = np.minimum(number[left] + 1, len(separators) - 1)

@@ -48,6 +48,9 @@ def alike(draw: st.DrawFn) -> list[bytes]:
 @example(lines=[b'{"a":{"k":2},"b":1}', b'{"a":{"k":2},"b":1,"b":1}'], schema=SCHEMAS[0], most=6)
 @example(lines=[b'{"a":{"k":2},"b":1}', b'{"a":{"a":2,"b":1},"b":1}'], schema=SCHEMAS[0], most=6)
 @example(lines=[b'{"a":1,"b":1}', b'{"a":01,"b":1}', b'{"a":1,"b":}'], schema=SCHEMAS[1], most=6)
+@example(lines=[b'{"a":1,"b":1}', b'{"a":1,"b":'], schema=SCHEMAS[0], most=6)
+@example(lines=[b'{"a":1,"b":1}', b'{"a":[1,"b'], schema=SCHEMAS[0], most=6)
+@example(lines=[b'{"a":1}', b'{"a":'], schema=SCHEMAS[0], most=6)
 @example(lines=[b'{"b":1}', b'{"b":"\t"}', b'{"b":1}\r\r'], schema=SCHEMAS[0], most=6)
 def test_templates_say_what_one_record_after_the_other_says(
     lines: list[bytes], schema: Any, most: int
