@@ -134,6 +134,7 @@ class Ingestion:
             for batch in source.read(self._task.chunk, reading):
                 self._go_on()
                 self._batch(batch)
+                del batch  # before the next is read
             return self._finish()
         except BaseException:
             for stream in self._streams.values():

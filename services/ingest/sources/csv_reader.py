@@ -164,6 +164,7 @@ class CsvReader:
             data = stream.read(max(step, min(len(rest), self.block_bytes)))
             last = not data
             block = rest + data
+            del data
             found = find(block, self._dialect, last=last)
             rest = block[found.complete_bytes :]
             if len(rest) > LONGEST_RECORD:
@@ -171,6 +172,7 @@ class CsvReader:
                 raise SourceMalformed(text, source=name, file=name)
             if found.complete_bytes:
                 yield found, block
+            del found, block  # before more is read
 
     def read_stream(self, stream: Stream, name: str, reading: Reading) -> Iterator[RawBatch]:
         """Yield the records of a whole text, which begins with its header, as texts.
@@ -204,6 +206,7 @@ class CsvReader:
             whole = block[: found.complete_bytes]
             yield self._batch(found, whole, first, header, matched, reading)
             first += found.count
+            del found, block, whole  # before more is read
 
     def _batch(
         self,

@@ -76,6 +76,7 @@ class ParquetFile:
                     raw_rows=partial(others.whole, found, first - part.first_row_number),
                     read_bytes=found.nbytes,
                 )
+                del found  # before more is read
 
 
 def _wanted(matched: Matched, columns: Sequence[TargetColumn]) -> tuple[str, ...]:
