@@ -107,7 +107,7 @@ class Mesh:
         async with AsyncClient(self.state.addresses()["edge"], self.key) as client:
             began = last = time.monotonic()
             used = self._cpu()
-            run = await client.runs.start(parent, reload=True)
+            run = await client.runs.start(parent)
             state = run.state
             async for seen in client.runs.watch(run.name):
                 run = seen.run
