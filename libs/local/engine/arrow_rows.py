@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import pyarrow as pa
 from bqemulator.api.routes import tabledata
 from bqemulator.catalog.models import TableMeta
 from bqemulator.grpc_api import write_servicer
+from google.cloud.bigquery_storage_v1 import types
 
 
 def strict_arrow_rows() -> None:
     """Refuse unknown columns and nulls in REQUIRED ones, match names without case, keep STRUCT fields.
 
     Stock drops unknown columns, stores nulls anywhere, and reads a column spelt in another case
-    as all null.
+    as all null. Rows are read from the message itself: its wrappers copy them at every look.
     """
-    write_servicer.deserialize_arrow_rows = _read
+    others = write_servicer._rows_for_request
+
+    def rows(
+        request: types.AppendRowsRequest, decoder: Any, known: bytes | None, target: pa.Schema
+    ) -> tuple[pa.Table, Any, bytes | None]:
+        plain = types.AppendRowsRequest.pb(request)
+        if not plain.HasField("arrow_rows"):
+            return tuple(others(request, decoder, known, target))
+        given = plain.arrow_rows
+        schema = given.writer_schema.serialized_schema if given.HasField("writer_schema") else known
+        if schema is None:
+            raise ValueError("arrow_rows sent without prior writer_schema on this connection")
+        found = _read(schema, given.rows.serialized_record_batch)
+        return _aligned(found, target), decoder, schema
+
+    write_servicer._rows_for_request = rows
     write_servicer._table_arrow_schema = _table_schema
-    write_servicer._align_to_target = _aligned
 
 
 def _table_schema(table: TableMeta) -> pa.Schema:

@@ -115,18 +115,16 @@ class WaitingRows:
     def _write(self) -> None:
         """Move what is held to the end of the file."""
         schema = pa.unify_schemas([table.schema for table in self._held])
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, schema) as out:
-            for table in self._held:
-                for batch in table.to_batches():
-                    out.write_batch(_with_columns(batch, schema))
-        data = sink.getvalue()
         if self._file is None:
             self._file = _File(self._room.directory)
         start = self._written[-1].start + self._written[-1].size if self._written else 0
-        self._file.write(start, memoryview(data))
+        end = _End(self._file, start)
+        with pa.PythonFile(end, mode="w") as sink, pa.ipc.new_stream(sink, schema) as out:
+            for table in self._held:
+                for batch in table.to_batches():
+                    out.write_batch(_with_columns(batch, schema))
         count = sum(table.num_rows for table in self._held)
-        self._written.append(_Part(start=start, size=data.size, rows=count, schema=schema))
+        self._written.append(_Part(start=start, size=end.place - start, rows=count, schema=schema))
         self._release()
 
     def _release(self) -> None:
@@ -161,6 +159,31 @@ class _File:
         while data:
             written = os.pwrite(self._opened.fileno(), data, start)
             data, start = data[written:], start + written
+
+
+class _End:
+    """What is written to a file from a place on, as Arrow writes it: column by column, without a copy."""
+
+    closed = False
+
+    def __init__(self, file: _File, place: int) -> None:
+        self._file = file
+        self.place = place
+
+    def write(self, data: memoryview) -> int:
+        with memoryview(data) as view:
+            self._file.write(self.place, view)
+            self.place += view.nbytes
+            return view.nbytes
+
+    def tell(self) -> int:
+        return self.place
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """The file stays open for its other parts."""
 
 
 class Together:
