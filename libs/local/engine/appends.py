@@ -65,6 +65,9 @@ def rows_by_column_name() -> None:
 
     Stock stores them by position: from ALTER TABLE … ADD COLUMN on, every append that does not
     know the column fails, and a stream with rows of before and after cannot be committed.
+
+    DuckDB is handed an Arrow stream as it is: any other object it reads through pyarrow's scanner,
+    whose threads run ahead of what is stored by up to 1 GiB.
     """
     BigQueryWriteHandler._flush_to_target = _store
     pending._concat = _joined
@@ -75,7 +78,7 @@ def _store(self: BigQueryWriteHandler, stream: WriteStream, rows: pa.Table) -> N
     name = register_name(f"__bqemu_write_{uuid.uuid4().hex[:12]}")
     with self._write_lock:
         connection = self._ctx.engine.connection
-        connection.register(name, rows)
+        connection.register(name, rows.__arrow_c_stream__())
         try:
             self._ctx.engine.execute(
                 f"INSERT INTO {quoted_table_ref(*place)} BY NAME SELECT * FROM {name}"

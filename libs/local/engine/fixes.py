@@ -25,6 +25,7 @@ from libs.local.engine.jobs import (
 from libs.local.engine.limits import duckdb_bounded
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
+from libs.local.engine.merge_unmatched import merge_without_match_in_two
 from libs.local.engine.parameters import typed_parameters
 from libs.local.engine.pending_rows import abandoned_streams_end, pending_rows_in_files
 from libs.local.engine.refusal import Refused
@@ -58,6 +59,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         typed_parameters,
         merge_by_hash,
         one_source_row,
+        merge_without_match_in_two,
         job_with_its_effect,
         one_job_per_id,
         reads_leave_no_record,

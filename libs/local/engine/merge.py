@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import sqlglot
@@ -11,6 +12,8 @@ from bqemulator.scripting import interpreter
 from sqlglot import exp
 
 Rewrite = Callable[[str, str], str]
+
+_WHEN_MATCHED = re.compile(r"\bWHEN\s+MATCHED\b", re.IGNORECASE)
 
 
 def merge_by_hash() -> None:
@@ -52,6 +55,11 @@ def parsed_merge(sql: str) -> exp.Merge | None:
         return None
     statement = sqlglot.parse_one(sql, read="duckdb")
     return statement if isinstance(statement, exp.Merge) else None
+
+
+def changes_matches(sql: str) -> bool:
+    """Whether `sql` may have a WHEN MATCHED clause; told by its text, for it costs less than parsing."""
+    return _WHEN_MATCHED.search(sql) is not None
 
 
 def positional(expression: exp.Expression) -> bool:

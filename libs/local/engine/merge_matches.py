@@ -9,7 +9,7 @@ from bqemulator.domain.errors import DomainError, InvalidQueryError
 from bqemulator.jobs import executor
 from sqlglot import exp
 
-from libs.local.engine.merge import parsed_merge, positional
+from libs.local.engine.merge import changes_matches, parsed_merge, positional
 
 REFUSAL = "UPDATE/MERGE must match at most one source row for each target row"
 
@@ -24,7 +24,7 @@ def one_source_row() -> None:
     async def checked(
         project: str, bq_sql: str, given: list[dict[str, Any]] | None, ctx: Any, *, caller: Any
     ) -> Any:
-        if bq_sql.lstrip()[:5].upper() == "MERGE":
+        if bq_sql.lstrip()[:5].upper() == "MERGE" and changes_matches(bq_sql):
             translated = await executor.rewrite_and_translate_statement(
                 bq_sql, project_id=project, ctx=ctx, caller=caller, translator=executor._translator
             )

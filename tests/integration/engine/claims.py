@@ -96,6 +96,11 @@ CLAIMS: Final = (
     ),
     Claim(fix="strict_arrow_rows", check=claims_on_writes.wrong_rows_are_refused),
     Claim(fix="rows_by_column_name", check=claims_on_writes.a_stream_outlives_a_new_column),
+    Claim(
+        fix="rows_by_column_name",
+        check=claims_on_writes.a_commit_reads_no_further_than_it_writes,
+        stored=True,
+    ),
     Claim(fix="seal_after_append", check=claims_on_writes.a_seal_waits_for_an_append),
     Claim(fix="pending_rows_in_files", check=claims_on_writes.what_waits_takes_no_memory),
     Claim(fix="abandoned_streams_end", check=claims_on_writes.an_abandoned_stream_ends),
@@ -119,6 +124,10 @@ CLAIMS: Final = (
         breaks_with=BadRequest,
     ),
     Claim(fix="one_source_row", check=claims_on_jobs.two_source_rows_for_one_target_row_fail),
+    Claim(
+        fix="merge_without_match_in_two",
+        check=claims_on_jobs.a_merge_without_a_match_costs_what_it_writes,
+    ),
     Claim(fix="one_job_per_id", check=claims_on_jobs.a_job_id_runs_once),
     Claim(
         fix="job_with_its_effect",

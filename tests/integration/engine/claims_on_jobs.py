@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Final
 
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
@@ -11,6 +13,8 @@ from tests.integration.engine.warehouse import Warehouse, failure_of
 from tests.support.appending import ONCE
 
 MERGE_ROWS: Final = 30_000
+WIDE_ROWS: Final = 150_000
+WIDE_COLUMNS: Final = 30
 REPLACE: Final = (
     "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "
     "WHEN NOT MATCHED THEN INSERT (k, day, v) VALUES (s.k, s.day, s.v) "
@@ -56,6 +60,31 @@ def constants_in_on_cost_little(warehouse: Warehouse) -> None:
     assert any(_seconds_of_merge(warehouse, days) < 10 * plain for _ in range(3))
 
 
+def a_merge_without_a_match_costs_what_it_writes(warehouse: Warehouse) -> None:
+    """It takes as much of the processor as a DELETE and an INSERT; with a join, twice as much."""
+    names = [f"c{number}" for number in range(WIDE_COLUMNS)]
+    texts = ", ".join(f"CONCAT('{name} of ', CAST(k AS STRING)) AS {name}" for name in names)
+    rows = f"k, {texts} FROM UNNEST(GENERATE_ARRAY(1, {WIDE_ROWS})) AS k"
+    for table in ("s", "t"):
+        warehouse.run(f"CREATE TABLE `{{d}}.{table}` AS SELECT '{table}' AS run, {rows}")
+    columns = ", ".join(["run", "k", *names])
+    insert = f"INSERT INTO `{{d}}.u` ({columns}) SELECT {columns} FROM `{{d}}.s`"
+    merge = (
+        "MERGE `{d}.u` t USING `{d}.s` s ON t.run = s.run AND t.k = s.k "
+        "WHEN NOT MATCHED BY SOURCE AND t.run = 't' THEN DELETE "
+        f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({columns})"
+    )
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for merged in [True, False] * 3:
+        warehouse.run("CREATE OR REPLACE TABLE `{d}.u` AS SELECT * FROM `{d}.t`")
+        before = _processor_seconds(warehouse)
+        for sql in [merge] if merged else ["DELETE FROM `{d}.u` WHERE run = 't'", insert]:
+            warehouse.run(sql)
+        taken[merged].append(_processor_seconds(warehouse) - before)
+        assert warehouse.rows("SELECT DISTINCT run FROM `{d}.u`") == [("s",)]
+    assert min(taken[True]) < 1.5 * min(taken[False])
+
+
 def two_source_rows_for_one_target_row_fail(warehouse: Warehouse) -> None:
     """If they would change it; both may be inserted."""
     warehouse.run("CREATE TABLE `{d}.t` AS SELECT 1 AS k, 'old' AS v")
@@ -94,3 +123,10 @@ def _seconds_of_merge(warehouse: Warehouse, on: str) -> float:
     job = warehouse.run(REPLACE.format(on=on))
     assert job.num_dml_affected_rows == MERGE_ROWS
     return time.monotonic() - start
+
+
+def _processor_seconds(warehouse: Warehouse) -> float:
+    """Return what the engine has taken of the processors."""
+    path = Path(f"/proc/{warehouse.engine.process.pid}/stat")
+    fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import pytest
 from google.cloud import bigquery
 
-from tests.integration.engine.warehouse import Warehouse
+from tests.integration.engine.warehouse import Warehouse, failure_of
 
 
 class Line(NamedTuple):
@@ -131,3 +131,96 @@ def test_parameters_told_apart_by_their_order_stay_in_order(warehouse: Warehouse
     warehouse.client.query(sql, job_config=config).result()
     expected = merged(lambda t, s: _equal(t.k, s.k) and s.day == 2 and t.day == 1)
     assert sorted(found(warehouse), key=repr) == sorted(expected, key=repr)
+
+
+class Unmatched(NamedTuple):
+    """`sql` as MERGE without WHEN MATCHED over `t`, the (k, v) it leaves there, and how many rows it changed."""
+
+    sql: str
+    leaves: set[tuple[int | None, str]]
+    changed: int
+
+
+REMAINING: Final = {(line.k, line.v) for line in TARGET}
+NEW: Final = {(11, "s"), (12, "s"), (None, "s")}
+INSERT: Final = "WHEN NOT MATCHED THEN INSERT (k, day, v) VALUES (s.k, s.day, s.v)"
+DELETE: Final = "WHEN NOT MATCHED BY SOURCE THEN DELETE"
+UNMATCHED: Final = {
+    "insert": Unmatched(f"t USING `{{d}}.n` s ON t.k = s.k {INSERT}", REMAINING | NEW, 3),
+    "insert some": Unmatched(
+        "t USING `{d}.n` s ON t.k = s.k WHEN NOT MATCHED AND s.k > 11 THEN "
+        "INSERT (v, k) VALUES (UPPER(s.v), s.k)",
+        REMAINING | {(12, "S")},
+        1,
+    ),
+    "delete": Unmatched(f"t USING `{{d}}.n` s ON t.k = s.k {DELETE}", set(), 6),
+    "replace": Unmatched(f"t USING `{{d}}.n` s ON t.k = s.k {DELETE} {INSERT}", NEW, 9),
+    "replace a part": Unmatched(
+        "t USING (SELECT k, day, v FROM `{d}.n` WHERE k = 11) s ON t.k = s.k AND t.day IN (1, 2) "
+        f"WHEN NOT MATCHED BY SOURCE AND t.day IN (1, 2) THEN DELETE {INSERT}",
+        {(4, "t"), (5, "t"), (11, "s")},
+        5,
+    ),
+    "one matches": Unmatched(
+        f"t USING (SELECT * FROM `{{d}}.n` UNION ALL SELECT 3, 2, 's') s ON t.k = s.k {DELETE} {INSERT}",
+        NEW | {(3, "t")},
+        8,
+    ),
+    "a key matches, a second does not": Unmatched(
+        f"t USING (SELECT 3 AS k, 9 AS day, 's' AS v) s ON t.k = s.k AND t.day = s.day {DELETE} {INSERT}",
+        {(3, "s")},
+        7,
+    ),
+    "the source reads the target": Unmatched(
+        f"t USING (SELECT k + 20 AS k, day, v FROM `{{d}}.t` WHERE k < 3) s ON t.k = s.k {DELETE} {INSERT}",
+        {(21, "t"), (22, "t")},
+        8,
+    ),
+    "the source is a view of the target": Unmatched(
+        f"t USING `{{d}}.later` s ON t.k = s.k {DELETE} {INSERT}",
+        {(k + 20, "t") for k in range(1, 6)} | {(None, "t")},
+        12,
+    ),
+    "a condition reads the target": Unmatched(
+        "t USING `{d}.n` s ON t.k = s.k WHEN NOT MATCHED BY SOURCE AND t.day = 1 THEN DELETE "
+        "WHEN NOT MATCHED AND s.k > (SELECT COUNT(*) FROM `{d}.t`) + 5 THEN "
+        "INSERT (k, v) VALUES (s.k, s.v)",
+        {(3, "t"), (4, "t"), (5, "t"), (12, "s")},
+        4,
+    ),
+    "a default": Unmatched(
+        "t USING `{d}.n` s ON t.k = s.k WHEN NOT MATCHED AND s.k = 11 THEN "
+        "INSERT (k, day, v) VALUES (s.k, DEFAULT, s.v)",
+        REMAINING | {(11, "s")},
+        1,
+    ),
+    "an update": Unmatched(
+        "t USING `{d}.n` s ON t.k = s.k WHEN NOT MATCHED BY SOURCE THEN UPDATE SET v = 'u'",
+        {(line.k, "u") for line in TARGET},
+        6,
+    ),
+}
+
+
+@pytest.mark.parametrize("merge", UNMATCHED.values(), ids=UNMATCHED.keys())
+def test_rows_without_a_match_are_deleted_and_inserted(
+    warehouse: Warehouse, merge: Unmatched
+) -> None:
+    fill(warehouse)
+    warehouse.run("CREATE TABLE `{d}.n` AS SELECT * FROM `{d}.s` WHERE FALSE")
+    warehouse.run(
+        "INSERT INTO `{d}.n` (k, day, v) VALUES (11, 1, 's'), (12, 2, 's'), (NULL, 1, 's')"
+    )
+    warehouse.run("CREATE VIEW `{d}.later` AS SELECT k + 20 AS k, day, v FROM `{d}.t`")
+    job = warehouse.run(f"MERGE `{{d}}.t` {merge.sql}")
+    assert {(line.k, line.v) for line in found(warehouse)} == merge.leaves
+    assert len(found(warehouse)) == len(merge.leaves)
+    assert job.num_dml_affected_rows == merge.changed
+
+
+def test_a_merge_that_fails_half_way_leaves_the_rows(warehouse: Warehouse) -> None:
+    fill(warehouse)
+    broken = INSERT.replace("s.k,", "CAST(s.v AS INT64),")
+    sql = f"MERGE `{{d}}.t` t USING `{{d}}.s` s ON t.k = s.k + 100 {DELETE} {broken}"
+    assert failure_of(lambda: warehouse.run(sql)) is not None
+    assert {(line.k, line.v) for line in found(warehouse)} == REMAINING
