@@ -34,11 +34,13 @@ from libs.local.engine.row_counts import row_counts_in_memory
 from libs.local.engine.schemas import schema_of_sql_tables
 from libs.local.engine.sessions import cursor_per_thread, one_writer
 from libs.local.engine.spatial import spatial_from_package
+from libs.local.engine.storage import newest_storage_format
 
 FIXES: Final[dict[str, Callable[[], None]]] = {
     fix.__name__: fix
     for fix in (
         spatial_from_package,
+        newest_storage_format,
         duckdb_bounded,
         cursor_per_thread,
         row_counts_in_memory,

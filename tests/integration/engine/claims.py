@@ -45,6 +45,11 @@ CLAIMS: Final = (
         # Without a network stock does not start; with one it starts with what it has fetched.
         breaks_with=(EngineNotStarted, AssertionError),
     ),
+    Claim(
+        fix="newest_storage_format",
+        check=claims_on_jobs.new_files_have_the_newest_format,
+        stored=True,
+    ),
     Claim(fix="duckdb_bounded", check=claims_on_jobs.duckdb_leaves_memory_to_others),
     Claim(fix="cursor_per_thread", check=claims_on_writes.queries_see_no_append_in_progress),
     Claim(fix="one_writer", check=claims_on_writes.a_statement_waits_for_an_append),

@@ -36,6 +36,16 @@ def duckdb_leaves_memory_to_others(warehouse: Warehouse) -> None:
     assert warehouse.rows(limits) == [(2, "667.5 MiB")]
 
 
+def new_files_have_the_newest_format(warehouse: Warehouse) -> None:
+    """The one of the DuckDB that writes them, with its way of storing texts."""
+    formats = (
+        "SELECT tags['storage_version'] AS format, version() AS writer FROM duckdb_databases() "
+        "WHERE NOT internal"
+    )
+    ((found, writer),) = warehouse.rows(formats)
+    assert found.split(".")[:2] == writer.split(".")[:2]
+
+
 def a_list_may_stand_in_on(warehouse: Warehouse) -> None:
     """DuckDB joins no query in ON, and that is what a list of parameters becomes."""
     warehouse.run("CREATE TABLE `{d}.t` AS SELECT 1 AS k, DATE '2026-01-02' AS day, 't' AS v")
