@@ -125,6 +125,8 @@ def chunk_of(
 
 def fewer(chunks: Sequence[Chunk], most: int, spec_hash: str) -> list[Chunk]:
     """Join neighbours of a file until there are no more than `most` chunks, and one for each file."""
+    if len(chunks) <= most:
+        return list(chunks)
     width = max(1, -(-len(chunks) // most))
     joined: list[Chunk] = []
     for _, found in itertools.groupby(chunks, key=lambda chunk: chunk.input.input_id):

@@ -165,6 +165,8 @@ class CsvReader:
             last = not data
             block = rest + data
             del data
+            if not block:
+                return
             found = find(block, self._dialect, last=last)
             rest = block[found.complete_bytes :]
             if len(rest) > LONGEST_RECORD:

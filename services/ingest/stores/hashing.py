@@ -3,8 +3,8 @@
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Generator
-from typing import BinaryIO, Final
+from collections.abc import Callable, Generator
+from typing import BinaryIO, Final, ParamSpec, TypeVar
 
 import blake3
 
@@ -14,6 +14,9 @@ from services.ingest.stores.store import Blob
 AHEAD: Final = 4 * 1024 * 1024
 """Bytes that are read while those before them are hashed and looked at."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Hashing:
     """A stream that is read once, in order; one thread reads ahead, another one hashes what was read.
@@ -22,7 +25,7 @@ class Hashing:
         stream: Of an object, from its beginning.
         size: How many bytes the object has.
         name: Of the object.
-        threads: Two, where to read and to hash.
+        threads: Where to read and to hash: two of them, or none beside the caller's.
     """
 
     def __init__(
@@ -70,14 +73,26 @@ class Hashing:
         return f"blake3:{self._hash.hexdigest()}"
 
 
+class _Here(concurrent.futures.Executor):
+    """Does in the caller's thread what it is given: one piece leaves nothing to do beside it."""
+
+    def submit(
+        self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "concurrent.futures.Future[T]":
+        done = concurrent.futures.Future[T]()
+        try:
+            done.set_result(work(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 whoever asks for the result has it raised
+            done.set_exception(error)
+        return done
+
+
 @contextlib.contextmanager
 def hashing(blob: Blob, name: str) -> Generator[Hashing]:
     """Open an object from its beginning to be hashed while it is read."""
     size = blob.size_bytes
-    with (
-        blob.stream(0, size) as stream,
-        concurrent.futures.ThreadPoolExecutor(2, "hashing") as threads,
-    ):
+    threads = concurrent.futures.ThreadPoolExecutor(2, "hashing") if size > AHEAD else _Here()
+    with blob.stream(0, size) as stream, threads:
         yield Hashing(stream, size, name, threads)
 
 

@@ -108,13 +108,17 @@ def find_files(root: Path, tenant: str, pattern: str) -> list[Path]:
 
 def _check(path: Path, folder: Path, pattern: str) -> Path:
     """Return where a match really is. Raises SourceNotAllowed."""
-    real, home = path.resolve(), folder.resolve()
-    if not real.is_relative_to(home):
+    real, home = os.path.realpath(path), os.path.realpath(folder)
+    if not _below(real, home):
         why = f"{path.relative_to(folder)} lies outside of the tenant's folder; copy it there"
         raise _refused(pattern, why)
-    if real.is_relative_to(home / SECRETS):
+    if _below(real, f"{home}/{SECRETS}"):
         raise _refused(pattern, "it matches secrets; allowed are files that are none")
-    return real
+    return Path(real)
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _refused(pattern: str, why: str) -> SourceNotAllowed:
