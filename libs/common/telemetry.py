@@ -12,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
@@ -78,8 +79,14 @@ def configure_logging(service: str, level: str) -> None:
 
 @contextlib.contextmanager
 def tracing(service: str, endpoint: str) -> Generator[None]:
-    """Give every call a trace; export spans to an OTLP collector, if there is one, until the end."""
-    provider = TracerProvider(resource=Resource.create({"service.name": f"convergence-{service}"}))
+    """Give every call a trace; export spans to an OTLP collector, if there is one, until the end.
+
+    Without one nothing is recorded in spans: they only carry the ids that logs and calls name.
+    """
+    provider = TracerProvider(
+        sampler=DEFAULT_ON if endpoint else ALWAYS_OFF,
+        resource=Resource.create({"service.name": f"convergence-{service}"}),
+    )
     if endpoint:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415  (a tenth of a start)
             OTLPSpanExporter,
