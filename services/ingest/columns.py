@@ -6,7 +6,7 @@ from typing import Final, Self
 
 import polars as pl
 
-from libs.common.lineage import MONEY_TYPES, PlatformColumn
+from libs.common.lineage import LINEAGE, MONEY_TYPES, PlatformColumn
 
 _TYPE: Final = re.compile(r"([A-Z0-9]+)(?:\(([0-9]+)(?:,([0-9]+))?\))?")
 _WIDEST: Final = {"NUMERIC": (29, 9), "BIGNUMERIC": (20, 18)}
@@ -114,6 +114,5 @@ def _digits(name: str, base: str, first: str | None, second: str | None) -> tupl
     return precision - scale, scale
 
 
-def lineage_column(column: PlatformColumn) -> TargetColumn:
-    """Return a column of the platform as one that rows are held to."""
-    return TargetColumn.parse(column.name, column.type, column.mode)
+LINEAGE_COLUMNS: Final = tuple(TargetColumn.parse(c.name, c.type, c.mode) for c in LINEAGE)
+"""Columns of the platform as ones that rows are held to."""

@@ -14,7 +14,7 @@ from libs.common.lineage import LINEAGE, quarantine_columns, staging_columns, ta
 from services.ingest.casting.cast import Misfit, cast
 from services.ingest.casting.typed import texts_of
 from services.ingest.chunks import Chunk
-from services.ingest.columns import TargetColumn, lineage_column
+from services.ingest.columns import LINEAGE_COLUMNS, TargetColumn
 from services.ingest.contract import Contract
 from services.ingest.failures import Cancelled, DeadlinePassed
 from services.ingest.landing import Constants, assembled
@@ -105,7 +105,7 @@ class Ingestion:
             QUARANTINED: quarantine_columns(declared),
         }
         self._constants = Constants(_constants(task))
-        self._rules = row_rules(task.rules, (*task.columns, *map(lineage_column, LINEAGE)))
+        self._rules = row_rules(task.rules, (*task.columns, *LINEAGE_COLUMNS))
         asked = {
             *(column for column, _ in task.scope),
             *task.key_columns,

@@ -12,7 +12,7 @@ from libs.common.lineage import LINEAGE
 from libs.common.names import PipelineName, RunName
 from libs.common.parse import Reading, moment, required
 from services.ingest.chunks import ByteRange, Chunk, Input, Part, ReportWindow, RowGroups, WholeFile
-from services.ingest.columns import EPOCH_TYPES, TargetColumn, lineage_column
+from services.ingest.columns import EPOCH_TYPES, LINEAGE_COLUMNS, TargetColumn
 from services.ingest.contract import Contract, TypeMode
 from services.ingest.ingestion import Task
 from services.ingest.rules import Ignore, Predicate, Rule, row_rules
@@ -219,7 +219,7 @@ def task_of(request: ingest_service_pb2.IngestChunkRequest) -> Task:
     with Reading() as read:
         columns = read("source", lambda texts: reading_of(columns, texts), request.source.texts)
     with Reading() as read:
-        named = {column.name: column for column in (*columns, *map(lineage_column, LINEAGE))}
+        named = {column.name: column for column in (*columns, *LINEAGE_COLUMNS)}
         read("scope", _scope(named), request.scope)
         read("key_columns", _known(named), request.key_columns)
         read("row_rules", lambda rules: row_rules(rules, tuple(named.values())), rules)

@@ -66,6 +66,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         self._metrics = metrics
         self._slots = slots
         self._memory = memory
+        self._limit_bytes = memory.limit_bytes()
         self._draining = draining
         self._busy = 0
         self._epoch = 0
@@ -124,8 +125,7 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         """Refuse a chunk beside others for which there is no slot, or no memory just now."""
         if self._busy >= self._slots:
             raise WorkerFull(f"all {self._slots} slots are busy; place the chunk elsewhere")
-        free = self._memory.limit_bytes() - self._memory.used_bytes()
-        if self._busy and free < CHUNK_BYTES:
+        if self._busy and (free := self._limit_bytes - self._memory.used_bytes()) < CHUNK_BYTES:
             raise WorkerFull(
                 f"{free} bytes of memory are free and a chunk takes {CHUNK_BYTES}; place it elsewhere"
             )
