@@ -43,13 +43,15 @@ class Dispatcher:
         self._monotonic = monotonic
         self._sleep = sleep
         self._freed = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def seat(self, *, avoid: frozenset[str] = frozenset()) -> AsyncGenerator[Seat]:
         """Wait for a free slot; workers in `avoid` (addresses) only if there is no other."""
-        while (seat := self._best(avoid) or self._best(frozenset())) is None:
-            await self._something_changes()
-        seat.busy += 1
+        async with self._turn:
+            while (seat := self._best(avoid) or self._best(frozenset())) is None:
+                await self._something_changes()
+            seat.busy += 1
         try:
             yield seat
         finally:

@@ -1,5 +1,6 @@
 """Workers over gRPC: one channel a worker, no retries here."""
 
+import functools
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from decimal import Decimal
@@ -232,9 +233,6 @@ def _chunk(chunk: chunk_pb2.Chunk) -> r.Chunk:
 
 
 def _request(a: Assignment) -> ingest_service_pb2.IngestChunkRequest:
-    suite = suite_pb2.CompiledSuite()
-    if a.suite:
-        json_format.Parse(a.suite, suite)
     keys = [*a.spec.write.key, *([a.spec.write.version] if a.spec.write.version else [])]
     return ingest_service_pb2.IngestChunkRequest(
         run=str(a.run),
@@ -249,7 +247,7 @@ def _request(a: Assignment) -> ingest_service_pb2.IngestChunkRequest:
             for column, values in a.scope
         ],
         key_columns=keys,
-        row_rules=suite.row_rules,
+        row_rules=_suite(a.suite).row_rules,
         table=a.table,
         quarantine_table=a.quarantine_table,
         staging=a.staging,
@@ -257,6 +255,13 @@ def _request(a: Assignment) -> ingest_service_pb2.IngestChunkRequest:
         ingest_time=_time(a.ingest_time),
         deadline=_time(a.deadline),
     )
+
+
+@functools.lru_cache(8)
+def _suite(text: str) -> suite_pb2.CompiledSuite:
+    """Read the suite that all chunks of a run have; one of the last few is not read again."""
+    suite = suite_pb2.CompiledSuite()
+    return json_format.Parse(text, suite) if text else suite
 
 
 def _event(a: Assignment, response: ingest_service_pb2.IngestChunkResponse) -> Beat | r.Landed:
