@@ -14,6 +14,7 @@ from services.orchestrator.runs.run import Run
 
 QUIET_SECONDS: Final = 15.0
 PROGRESS_SECONDS: Final = 0.5
+"""How often progress is said while the state stays: a chunk more is no message more."""
 MOST_PER_TENANT: Final = 100
 
 
@@ -80,6 +81,8 @@ class Watches:
     ) -> AsyncGenerator[tuple[Run, str]]:
         """Yield a run now and after every change, until nothing moves by itself any more.
 
+        While its state stays, what changed within PROGRESS_SECONDS is said once.
+
         With a cursor what the cursor's message said is not said again, unless the run rests: a
         stream never ends on a resting run without showing it. After `seconds` it ends anyhow.
         """
@@ -89,14 +92,18 @@ class Watches:
             async with history.watching() as watch:
                 until, silence = Until(seconds), Until(QUIET_SECONDS)
                 last_rows = self._progress(name) if cursor else -1
+                said, pause = None, Until(0.0)
                 while True:
                     run = history.ledger.runs[name]
                     await history.settled(run.position)
                     rows = self._progress(name)
                     changed = run.position > seen or rows != last_rows
-                    if changed or run.resting or silence.left(1.0) <= 0:
+                    moved = (run.state, run.attempt) != said
+                    due = changed and (moved or pause.left(1.0) <= 0)
+                    if due or run.resting or silence.left(1.0) <= 0:
                         yield run, str(run.position)
                         seen, last_rows, silence = run.position, rows, Until(QUIET_SECONDS)
+                        said, pause = (run.state, run.attempt), Until(PROGRESS_SECONDS)
                     if run.resting or (left := until.left(PROGRESS_SECONDS)) <= 0:
                         return
                     await _changed(watch, left)

@@ -139,6 +139,25 @@ async def test_progress_is_shown_without_a_new_position(edge: Edge, world: World
     assert message.run.progress.chunk_count == 1
 
 
+async def test_chunks_that_are_done_soon_after_one_another_are_said_at_once(
+    edge: Edge, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "PROGRESS_SECONDS", 60)
+    for number in range(99):
+        name = f"{number}.csv"
+        world.source.inputs[name] = [Item(scope=name, money=(f"{number}",))]
+    gate = world.hang()
+    run = await edge.create()
+    await edge.until(run.name, "INGESTING")
+    stream = edge.watch(run.name, timeout=20)
+    (first,) = await take(stream, 1)
+    gate.set()
+    rest = [state_of(message.run) async for message in stream]
+    assert state_of(first.run) == "INGESTING"
+    assert "INGESTING" not in rest
+    assert rest[-1] == "SUCCEEDED"
+
+
 @pytest.mark.parametrize(
     "cursor",
     ["x", "-1", "1.5", "²", "9" * 5000, "999999999"],
