@@ -305,6 +305,30 @@ async def test_what_waits_while_an_append_is_in_flight_shares_the_next_one(place
     assert await place.stored() == [f"e{n}" for n in range(1, 122)]
 
 
+async def test_patient_decisions_wait_for_one_another(place: Place) -> None:
+    async with writing(place) as (history, counting):
+        for number in range(3):
+            history.decide(PIPELINE.run(f"r{number}"), created(), patient=True)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await history.settled(4)
+    assert counting.groups == [[1], [2, 3, 4]]
+    assert await place.stored() == ["e1", "e2", "e3", "e4"]
+
+
+async def test_a_decision_that_is_not_patient_takes_those_before_it_along_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.orchestrator.journal.history.GATHER_SECONDS", 60)
+    async with writing(place) as (history, counting):
+        history.decide(PIPELINE.run("r1"), created(), patient=True)
+        await asyncio.sleep(0)
+        (position,) = runs(history, 1)
+        async with asyncio.timeout(10):
+            await history.settled(position)
+    assert counting.groups == [[1], [2, 3]]
+
+
 async def test_nothing_is_acknowledged_before_it_is_stored(place: Place) -> None:
     async with writing(place) as (history, _):
         for position in runs(history, 3):

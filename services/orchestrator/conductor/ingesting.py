@@ -93,9 +93,14 @@ class _Committer:
         self._run = run
         self._lock = asyncio.Lock()
         self._done: set[tuple[str, int]] = set()
-        self._missing = len(run.missing)
+        self._unread = self._missing = len(run.missing)
         self._whole = asyncio.Event()
         self._next = 0.0
+
+    def read(self) -> bool:
+        """Note that a chunk was read; return whether another one is still to be."""
+        self._unread -= 1
+        return self._unread > 0
 
     async def landed(self, landed: r.Landed) -> None:
         """Return when the stream of a chunk that was just journaled is committed."""
@@ -140,7 +145,8 @@ async def _chunk(
 ) -> None:
     async with limit:
         landed, worker = await _attempts(mesh, run, chunk, live)
-        await mesh.record(run, r.ChunkCompleted(landed=landed, worker=worker))
+    completed = r.ChunkCompleted(landed=landed, worker=worker)
+    await mesh.record(run, completed, patient=committer.read())
     await committer.landed(landed)
 
 

@@ -36,6 +36,6 @@ class Mesh:
         """Return the newest version of a run."""
         return self.history.ledger.runs[run.name]
 
-    async def record(self, run: Run, detail: Detail) -> Run:
-        """Journal a decision about a run and return the run after it."""
-        return await self.history.record(run.name, detail)
+    async def record(self, run: Run, detail: Detail, *, patient: bool = False) -> Run:
+        """Journal a decision about a run and return the run after it; a patient one gathers others."""
+        return await self.history.record(run.name, detail, patient=patient)

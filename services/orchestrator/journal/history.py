@@ -23,6 +23,9 @@ GROUP_BYTES: Final = 7 * 1024 * 1024
 
 RETRY_SECONDS: Final = 0.5
 
+GATHER_SECONDS: Final = 0.1
+"""How long a decision that waits for company may wait."""
+
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Watch:
@@ -63,6 +66,8 @@ class History:
         self._journal = journal
         self._queue: deque[tuple[Record, int]] = deque()
         self._work = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
+        """When what waits for company is written, if nothing else is before."""
         self._acknowledged = asyncio.Condition()
         self._watches: set[Watch] = set()
 
@@ -72,8 +77,10 @@ class History:
             self.ledger.add(record)
         self.durable = self.ledger.position
 
-    def decide(self, run: RunName | None, detail: Detail) -> Run | None:
+    def decide(self, run: RunName | None, detail: Detail, *, patient: bool = False) -> Run | None:
         """Apply a decision now; it becomes durable in the order of these calls.
+
+        A patient one waits for the next that is not, at most GATHER_SECONDS: they share an append.
 
         Raises:
             IllegalMove: the state does not allow it; nothing was changed.
@@ -90,12 +97,16 @@ class History:
         size = self._journal.size_of(record)
         after = self.ledger.add(record)
         self._queue.append((record, size))
-        self._work.set()
+        if not patient:
+            self._work.set()
+        elif self._later is None:
+            loop = asyncio.get_running_loop()
+            self._later = loop.call_later(GATHER_SECONDS, self._work.set)
         return after
 
-    async def record(self, run: RunName, detail: Detail) -> Run:
+    async def record(self, run: RunName, detail: Detail, *, patient: bool = False) -> Run:
         """Decide, and return the run when the decision is durable."""
-        after = self.decide(run, detail)
+        after = self.decide(run, detail, patient=patient)
         assert after is not None
         await self.settled(after.position)
         return after
@@ -111,7 +122,11 @@ class History:
         while True:
             await self._work.wait()
             self._work.clear()
-            while self._queue:
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
+            last = self.ledger.position
+            while self._queue and self._queue[0][0].position <= last:
                 group = self._take_group()
                 await self._append(group)
                 await self._acknowledge(group)
