@@ -45,7 +45,11 @@ class Group:
 
 
 class Batches:
-    """An open file. `names` are its columns."""
+    """An open file. `names` are its columns.
+
+    The footer goes with it: nothing here asks for `FileMetaData.schema`, which would keep each
+    footer, megabytes of a large file, until the garbage collector finds that the two hold each other.
+    """
 
     def __init__(self, blob: Blob, name: str, metadata: pq.FileMetaData, schema: pa.Schema) -> None:
         self._blob = blob
@@ -90,7 +94,7 @@ class Batches:
             for leaf, page in self._pages_of_large_chunks(group, wanted):
                 found = max(page.size_bytes, page.stored_bytes)
                 if found > MOST_PAGE_BYTES:
-                    column = self._metadata.schema.column(leaf).path
+                    column = self._metadata.row_group(group).column(leaf).path_in_schema
                     raise MemoryExceeded(
                         f"{self._name}: row group {group} has a page of {found} bytes in {column}; "
                         f"allowed are {MOST_PAGE_BYTES}: write pages of 1 MiB, or row groups of "
@@ -131,7 +135,7 @@ class Batches:
 
         Columns whose texts repeat may be dictionaries.
         """
-        old = [name for name in wanted if self._is_int96(name)]
+        old = [name for name in wanted if self._is_int96(name, part.start)]
         rows = self._rows_of_a_batch(part, wanted)
         if not old:
             yield from self._batches(part, wanted, rows, repeating=self._repeating(part, wanted))
@@ -140,10 +144,9 @@ class Batches:
         for batch, fine in zip(coarse, self._batches(part, old, rows, unit="ns"), strict=True):
             yield _without_int96(batch, fine, old)
 
-    def _is_int96(self, name: str) -> bool:
-        return any(
-            self._metadata.schema.column(i).physical_type == "INT96" for i in self._leaves[name]
-        )
+    def _is_int96(self, name: str, group: int) -> bool:
+        chunks = self._metadata.row_group(group)
+        return any(chunks.column(i).physical_type == "INT96" for i in self._leaves[name])
 
     def _repeating(self, part: RowGroups, wanted: Sequence[str]) -> list[str]:
         """Return columns whose texts take fewer bytes than their lengths would: they are numbers of a few.

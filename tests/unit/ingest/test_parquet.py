@@ -1,10 +1,12 @@
 """Parquet: any row groups, every value as a text that loses nothing."""
 
 import datetime as dt
+import gc
 import io
 import json
 import struct
 import uuid
+import weakref
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.failures import ColumnMissing, MemoryExceeded, SourceEmpty, SourceMalformed
-from services.ingest.sources import parquet_batches
+from services.ingest.sources import parquet_batches, parquet_file
 from services.ingest.sources.parquet_pages import pages
-from tests.unit.ingest.reading import columns, files, read_bytes, reading, splitting
+from services.ingest.stores.store import Blob
+from tests.unit.ingest.reading import columns, files, read_all, read_bytes, reading, splitting
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
@@ -67,6 +70,27 @@ def test_small_row_groups_are_put_together_and_large_ones_stand_alone() -> None:
     data = parquet(pa.table({"a": list(range(100))}), row_group_size=10)
     assert len(read_bytes("parquet", data, columns("a"), chunk_bytes=1).plan.chunks) == 10
     assert len(read_bytes("parquet", data, columns("a")).plan.chunks) == 1
+
+
+def test_a_footer_goes_with_its_chunk_and_awaits_no_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    footers: list[weakref.ref[object]] = []
+
+    class Noted(parquet_batches.Batches):
+        def __init__(self, blob: Blob, name: str, metadata: pq.FileMetaData, *rest: Any) -> None:
+            footers.append(weakref.ref(metadata))
+            super().__init__(blob, name, metadata, *rest)
+
+    monkeypatch.setattr(parquet_file, "Batches", Noted)
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "f").write_bytes(parquet(pa.table({"a": list(range(9))})))
+    gc.disable()
+    try:
+        assert len(read_all(files(tmp_path, "parquet"), columns("a")).rows) == 9
+    finally:
+        gc.enable()
+    assert [footer() for footer in footers] == [None, None]
 
 
 def doubles(code: str, size: int) -> st.SearchStrategy[float]:
