@@ -45,7 +45,10 @@ class Answers(Protocol):
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
 class Request:
-    """Rows on their way: `row_count` rows from `offset`, as one serialized Arrow batch."""
+    """Rows on their way: `row_count` rows from `offset`, as one serialized Arrow batch.
+
+    Once sent, `data` is the end of the message, the one copy that is kept; once done, nothing.
+    """
 
     offset: int
     row_count: int
@@ -147,7 +150,7 @@ class AppendLine:
     def _fail_waiting(self, failure: ServiceError) -> None:
         while self._waiting:
             request = self._waiting.popleft()
-            request.failure, request.done = failure, True
+            request.failure, request.done, request.data = failure, True, b""
         self._changed.notify_all()
 
     def _hang_up(self) -> None:
@@ -213,14 +216,16 @@ class AppendLine:
                 request.failure = response_refusal(response, self.stream)
             elif response.error.code == code_pb2.OK:
                 request.failure = _misplaced(response, request)
-            request.done = True
+            request.done, request.data = True, b""
             self._silent_since, self._pause = time.monotonic(), _FIRST_PAUSE
             self._changed.notify_all()
             return True
 
     def _message(self, request: Request, *, first: bool) -> bytes:
         schema = self._schema if first else None
-        return encoded(self.stream, request.offset, request.data, schema=schema)
+        message = encoded(self.stream, request.offset, request.data, schema=schema)
+        request.data = memoryview(message)[len(message) - len(request.data) :]
+        return message
 
 
 class AppendClosed(WarehouseRejected):

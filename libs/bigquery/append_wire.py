@@ -14,7 +14,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 
 from libs.bigquery.client import BigQuery
 
-Rows: TypeAlias = bytes | pa.Buffer
+Rows: TypeAlias = bytes | memoryview | pa.Buffer
 
 _METHOD: Final = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _ARROW_ROWS: Final = types.AppendRowsRequest.pb().DESCRIPTOR.fields_by_name["arrow_rows"].number
@@ -25,7 +25,7 @@ _BATCH: Final = (
 
 
 def encoded(stream: str, offset: int, rows: Rows, *, schema: bytes | None = None) -> bytes:
-    """Return an AppendRowsRequest.
+    """Return an AppendRowsRequest, which ends with the rows.
 
     Args:
         stream: Its name.

@@ -104,15 +104,14 @@ class Appender:
 
     def _send(self, batch: pa.RecordBatch) -> None:
         self._settle()
-        data = batch.serialize()
-        request = Request(offset=self._offset, row_count=batch.num_rows, data=data)
+        request = Request(offset=self._offset, row_count=batch.num_rows, data=batch.serialize())
         with span("bigquery.append", stream=self._line.stream, rows=batch.num_rows):
             self._line.send(request, max_in_flight=self._max_in_flight, cancel=self._cancel)
         self._sent.append(request)
         self._offset += batch.num_rows
 
     def _settle(self) -> None:
-        """Count answered requests and let go of their bytes; raise the first failure."""
+        """Count answered requests; raise the first failure."""
         for request in self._sent:
             if request.failure is not None:
                 raise request.failure

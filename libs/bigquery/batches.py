@@ -37,7 +37,7 @@ def conform(rows: pa.RecordBatch | pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def pieces(table: pa.Table, *, target: int, cap: int) -> Iterator[pa.RecordBatch]:
-    """Cut `table` into batches of at most `target` serialized bytes, in order.
+    """Cut `table` into batches of at most `target` serialized bytes, in order and about equally large.
 
     A single row may have up to `cap` bytes; a larger one raises RowTooLarge.
     """
@@ -55,13 +55,16 @@ def _cut(batch: pa.RecordBatch, target: int, cap: int) -> Iterator[pa.RecordBatc
             raise RowTooLarge(size, cap)
         yield batch
     else:
-        rows = max(1, min(batch.num_rows * target // size, batch.num_rows - 1))
+        rows = -(-batch.num_rows // -(-size // target))
         for start in range(0, batch.num_rows, rows):
             yield from _cut(batch.slice(start, rows), target, cap)
 
 
 class Gathering:
-    """Small batches in order, handed on as one when a request is full."""
+    """Small batches in order, handed on as one when a request is more than half full.
+
+    Pieces of a larger batch are that as they are, so none is held: it would keep all of the batch.
+    """
 
     def __init__(self, schema: pa.Schema, *, target: int, cap: int) -> None:
         """Gather batches of `schema` up to `target` serialized bytes, never beyond `cap`."""
@@ -79,6 +82,8 @@ class Gathering:
                 yield self._take()
             self._held.append(piece)
             self._held_bytes += size
+            if 2 * self._held_bytes > self._target:
+                yield self._take()
 
     def rest(self) -> Iterator[pa.RecordBatch]:
         """Yield what is held, if anything."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
+from libs.bigquery.append_line import AppendLine, Request
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.bigquery.failures import (
     AppendCancelled,
@@ -138,6 +139,15 @@ def test_a_server_that_never_answers_blocks_no_longer_than_the_timeout(
     ):
         appender.append(rows(20))
     assert time.monotonic() - start < 3
+
+
+def test_the_bytes_of_a_request_go_with_its_answer(bq: BigQuery, stream: str) -> None:
+    request = Request(offset=0, row_count=10, data=rows(10).to_batches()[0].serialize())
+    line = AppendLine(bq, stream, SCHEMA, timeout=10)
+    line.send(request, max_in_flight=1)
+    line.wait(request)
+    line.close()
+    assert (request.failure, len(request.data)) == (None, 0)
 
 
 def test_a_cancel_reaches_a_blocked_append(stream: str, shaky: BigQuery, proxy: Proxy) -> None:

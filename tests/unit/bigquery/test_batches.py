@@ -41,6 +41,14 @@ def test_small_batches_travel_together() -> None:
     assert [batch.num_rows for batch in gather(tables)] == [5]
 
 
+@pytest.mark.parametrize("rows", [60, 150, 400])
+def test_of_a_batch_that_is_cut_nothing_is_kept(rows: int) -> None:
+    gathering = Gathering(SCHEMA, target=TARGET, cap=CAP)
+    whole = table(["x" * 20] * rows)
+    assert sum(batch.num_rows for batch in gathering.add(whole)) == rows
+    assert not list(gathering.rest())
+
+
 def test_a_row_between_target_and_cap_travels_alone() -> None:
     requests = gather([table(["x", "y" * 3_000, "z"])])
     assert [batch.num_rows for batch in requests] == [1, 1, 1]
