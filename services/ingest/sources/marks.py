@@ -5,11 +5,12 @@ of quotes before it is even. That number's parity, and what stands beside a quot
 operations on words of 64 bits.
 """
 
-from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 """Bits of a block: position p is bit p % 64 of word p // 64; those beyond the block are 0."""
@@ -26,9 +27,6 @@ _NTH: Final = np.array(
 )
 """The nth bit that is set in a byte."""
 
-AT_ONCE: Final = 1 << 20
-"""Bytes that are compared at once: few enough to stay in a processor's cache."""
-
 
 def bytes_of(block: bytes) -> npt.NDArray[np.uint8]:
     """Return a block as an array, without copying it."""
@@ -37,21 +35,30 @@ def bytes_of(block: bytes) -> npt.NDArray[np.uint8]:
 
 def where(data: npt.NDArray[np.uint8], byte: int) -> Words:
     """Return where a byte is."""
-    return _packed(data, lambda part, out: np.equal(part, byte, out=out))
+    return _words(_numbers(data) == byte)
 
 
-def _packed(
-    data: npt.NDArray[np.uint8],
-    test: Callable[[npt.NDArray[np.uint8], npt.NDArray[np.bool_]], npt.NDArray[np.bool_]],
-) -> Words:
-    packed = np.zeros(-(-len(data) // 64) * 8, np.uint8)
-    same = np.empty(min(len(data), AT_ONCE), np.bool_)
-    for start in range(0, len(data), AT_ONCE):
-        part = data[start : start + AT_ONCE]
-        found = test(part, same[: len(part)])
-        bits = np.packbits(found, bitorder="little")
-        packed[start // 8 : start // 8 + len(bits)] = bits
-    return packed.view(np.uint64)
+def below(data: npt.NDArray[np.uint8], byte: int) -> Words:
+    """Return where bytes are that are less than one."""
+    return _words(_numbers(data) < byte)
+
+
+def _numbers(data: npt.NDArray[np.uint8]) -> pl.Series:
+    """Return bytes for Polars, which compares them to bits at once, without copying them."""
+    buffers = [None, pa.py_buffer(data)]
+    numbers: pl.Series = pl.from_arrow(pa.Array.from_buffers(pa.uint8(), len(data), buffers))  # type: ignore[assignment]
+    return numbers
+
+
+def _words(found: pl.Series) -> Words:
+    size = len(found)
+    words = np.zeros(-(-size // 64), np.uint64)
+    if size:
+        bits = np.frombuffer(found.to_arrow().buffers()[1], np.uint8)
+        words.view(np.uint8)[: -(-size // 8)] = bits[: -(-size // 8)]
+    if size % 64:
+        words[-1] &= np.uint64((1 << size % 64) - 1)
+    return words
 
 
 def positions(bits: Words) -> Positions:
@@ -66,11 +73,6 @@ def positions(bits: Words) -> Positions:
         more = left != 0
         left, first = left[more], first[more]
     return np.sort(np.concatenate(found), kind="stable") if found else np.empty(0, np.int64)
-
-
-def below(data: npt.NDArray[np.uint8], byte: int) -> Words:
-    """Return where bytes are that are less than one."""
-    return _packed(data, lambda part, out: np.less(part, byte, out=out))
 
 
 def listed(bits: Words) -> Positions:
