@@ -123,6 +123,17 @@ def chunk_of(
     )
 
 
+def cut_of(input_: Input, part: ByteRange, row_count: int, spec_hash: str) -> Chunk:
+    """Return a file's bytes as a chunk, of which it is known how many records they are."""
+    return chunk_of(
+        input_,
+        part,
+        spec_hash,
+        estimated_bytes=part.end - part.start,
+        expected_row_count=row_count,
+    )
+
+
 def fewer(chunks: Sequence[Chunk], most: int, spec_hash: str) -> list[Chunk]:
     """Join neighbours of a file until there are no more than `most` chunks, and one for each file."""
     if len(chunks) <= most:

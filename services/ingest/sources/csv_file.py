@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
-from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
+from services.ingest.chunks import ByteRange, Chunk, Input, cut_of
 from services.ingest.failures import Cancelled, SourceEmpty
 from services.ingest.sources.csv_reader import (
     HEAD,
@@ -20,9 +20,6 @@ from services.ingest.stores.hashing import hashing
 from services.ingest.stores.store import Blob
 
 SMALLEST_STEP: Final = 4096
-
-STEP: Final = 1024 * 1024
-"""Bytes in which records are counted at once."""
 
 
 class CsvFile:
@@ -49,7 +46,7 @@ class CsvFile:
             text = f"{name} has a header and no row; remove it or fill it"
             raise SourceEmpty(text, source=name)
         known = dataclasses.replace(input_, content_hash=content)
-        return [_chunk(known, part, count, splitting) for part, count in parts], matched
+        return [cut_of(known, part, count, splitting.spec_hash) for part, count in parts], matched
 
     def _parts(
         self,
@@ -61,7 +58,7 @@ class CsvFile:
     ) -> Iterator[tuple[ByteRange, int]]:
         chunk_bytes = splitting.chunk_bytes
         start, first, count, position = begin, 0, 0, begin
-        step = min(STEP, self._reader.block_bytes, max(SMALLEST_STEP, chunk_bytes))
+        step = min(self._reader.block_bytes, max(SMALLEST_STEP, chunk_bytes))
         for counted in self._reader.counted(stream, name, step):
             if splitting.cancelled.is_set():
                 raise Cancelled
@@ -80,16 +77,6 @@ class CsvFile:
             stream = Limited(file, part.end - part.start)
             first, header = part.first_row_number, list(part.header)
             yield from self._reader.read(stream, header, first, name, reading)
-
-
-def _chunk(input_: Input, part: ByteRange, count: int, splitting: Splitting) -> Chunk:
-    return chunk_of(
-        input_,
-        part,
-        splitting.spec_hash,
-        estimated_bytes=part.end - part.start,
-        expected_row_count=count,
-    )
 
 
 def _range(start: int, end: int, first: int, header: tuple[str, ...]) -> ByteRange:

@@ -143,24 +143,27 @@ class Files:
     def _split(
         self, blob: Blob, input_: Input, splitting: Splitting
     ) -> tuple[list[Chunk], Mapping[str, str]]:
-        if self.format == "csv" and self._coding(input_).plain:
+        plain = self._coding(input_).plain
+        if plain and self.format == "csv":
             chunks, matched = self._csv(blob).plan(input_, splitting)
             return chunks, dict.fromkeys(matched.extra, "STRING")
+        if plain and self.format == "ndjson":
+            chunks = self._ndjson(blob).plan(input_, splitting)
+            return chunks, dict.fromkeys(self._fields(blob, chunks, splitting), "STRING")
         if not input_.content_hash:
             content = content_hash(blob, input_.input_id, splitting.cancelled)
             input_ = dataclasses.replace(input_, content_hash=content)
         if self.format == "parquet":
             return ParquetFile(blob).plan(input_, splitting)
-        if self.format in {"csv", "json"} or not self._coding(input_).plain:
-            chunks, names = self._whole(blob, input_, splitting)
-        else:
-            chunks, names = self._ndjson(blob).plan(input_, splitting), ()
-        if self.format != "csv" and splitting.unknown == "evolve":
+        chunks, names = self._whole(blob, input_, splitting)
+        if self.format != "csv":
             names = self._fields(blob, chunks, splitting)
         return chunks, dict.fromkeys(names, "STRING")
 
     def _fields(self, blob: Blob, chunks: Sequence[Chunk], splitting: Splitting) -> tuple[str, ...]:
-        """Read all records for the names of fields that the schema lacks."""
+        """Read all records for the names of fields that the schema lacks, if they become columns."""
+        if splitting.unknown != "evolve":
+            return ()
         columns = (*splitting.columns, UNKNOWN)
         reading = Reading(columns=columns, cancelled=splitting.cancelled)
         found: dict[str, None] = {}

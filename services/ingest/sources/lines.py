@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from services.ingest.failures import SourceMalformed
 from services.ingest.sources import marks
-from services.ingest.sources.csv_reader import Stream
+from services.ingest.sources.csv_reader import Views
 
 LONGEST_LINE: Final = 64 * 1024 * 1024
 _BINARY: Final = pa.large_binary()
@@ -20,14 +20,14 @@ _BLANK: Final = np.isin(np.arange(256), list(b" \t\n\r\v\f"))
 Positions: TypeAlias = npt.NDArray[np.int64]
 
 
-def whole_lines(stream: Stream, name: str, step: int) -> Iterator[bytes]:
+def whole_lines(stream: Views, name: str, step: int) -> Iterator[bytes]:
     """Yield a stream as blocks of whole lines of about `step` bytes, the last line with its break or not.
 
     Raises SourceMalformed for a line of more than 64 MiB.
     """
     waiting: list[bytes] = []
     size = 0
-    while data := stream.read(step):
+    while data := bytes(stream.read(step)):
         first, cut = data.find(b"\n"), data.rfind(b"\n") + 1
         if size + (first if cut else len(data)) > LONGEST_LINE:
             text = f"{name}: a line of more than 64 MiB; allowed is one object a line"

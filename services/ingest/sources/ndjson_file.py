@@ -1,16 +1,18 @@
 """NDJSON: one object a line, numbers kept as text; files are cut at line breaks."""
 
+import dataclasses
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Final
 
-from services.ingest.chunks import ByteRange, Chunk, Input, chunk_of
+from services.ingest.chunks import ByteRange, Chunk, Input, cut_of
 from services.ingest.failures import Cancelled, SourceEmpty
-from services.ingest.sources.csv_reader import Limited, Stream
+from services.ingest.sources.csv_reader import Limited, Stream, Views
 from services.ingest.sources.lines import Records, find_lines, whole_lines
 from services.ingest.sources.nested_values import FEWEST
 from services.ingest.sources.object_reader import ObjectReader
 from services.ingest.sources.source import RawBatch, Reading, Splitting
+from services.ingest.stores.hashing import hashing
 from services.ingest.stores.store import Blob
 
 BLOCK: Final = 4 * 1024 * 1024
@@ -61,26 +63,35 @@ class NdjsonFile:
         self._reader = reader
 
     def plan(self, input_: Input, splitting: Splitting) -> list[Chunk]:
-        """Cut the file at line breaks into chunks of about `chunk_bytes`."""
-        chunks = []
+        """Cut the file at line breaks into chunks of about `chunk_bytes`.
+
+        The file is read once; an input without a content hash gets one.
+        """
+        name = input_.input_id
+        with hashing(self._blob, name) as stream:
+            parts = list(self._parts(stream, name, splitting))
+            content = input_.content_hash or stream.content_hash(splitting.cancelled)
+        if not parts:
+            raise SourceEmpty(f"{name} has no row; remove or fill it", source=name)
+        known = dataclasses.replace(input_, content_hash=content)
+        return [cut_of(known, part, count, splitting.spec_hash) for part, count in parts]
+
+    def _parts(
+        self, stream: Views, name: str, splitting: Splitting
+    ) -> Iterator[tuple[ByteRange, int]]:
         start, first, count, position = 0, 0, 0, 0
         step = min(self._reader.block_bytes, max(SMALLEST_STEP, splitting.chunk_bytes))
-        with self._blob.stream(0, input_.size_bytes) as file:
-            for lines in whole_lines(Limited(file, input_.size_bytes), input_.input_id, step):
-                if splitting.cancelled.is_set():
-                    raise Cancelled
-                block = lines if position else lines.removeprefix(BOM_UTF8)
-                position += len(lines)
-                count += len(find_lines(block)[0])
-                if count and position - start >= splitting.chunk_bytes - step // 2:
-                    chunks.append(_chunk(input_, start, position, first, count, splitting))
-                    start, first, count = position, first + count, 0
+        for lines in whole_lines(stream, name, step):
+            if splitting.cancelled.is_set():
+                raise Cancelled
+            block = lines if position else lines.removeprefix(BOM_UTF8)
+            position += len(lines)
+            count += len(find_lines(block)[0])
+            if count and position - start >= splitting.chunk_bytes - step // 2:
+                yield ByteRange(start=start, end=position, first_row_number=first), count
+                start, first, count = position, first + count, 0
         if count:
-            chunks.append(_chunk(input_, start, position, first, count, splitting))
-        if not chunks:
-            text = f"{input_.input_id} has no row; remove or fill it"
-            raise SourceEmpty(text, source=input_.input_id)
-        return chunks
+            yield ByteRange(start=start, end=position, first_row_number=first), count
 
     def read(self, chunk: Chunk, part: ByteRange, reading: Reading) -> Iterator[RawBatch]:
         """Yield the objects of a chunk as texts."""
@@ -93,16 +104,3 @@ class NdjsonFile:
                 first=part.first_row_number,
                 begins=part.start == 0,
             )
-
-
-def _chunk(
-    input_: Input, start: int, end: int, first: int, count: int, splitting: Splitting
-) -> Chunk:
-    part = ByteRange(start=start, end=end, first_row_number=first)
-    return chunk_of(
-        input_,
-        part,
-        splitting.spec_hash,
-        estimated_bytes=end - start,
-        expected_row_count=count,
-    )

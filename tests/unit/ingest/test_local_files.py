@@ -4,7 +4,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import blake3
 import pytest
@@ -17,14 +19,17 @@ from services.ingest.failures import (
     SourceNotFound,
     SourceUnavailable,
 )
-from services.ingest.stores.hashing import AHEAD, content_hash, hashing
+from services.ingest.sources.files import Files
+from services.ingest.stores.hashing import PIECE, content_hash, hashing
 from services.ingest.stores.local_files import (
     TICK,
+    LocalBlob,
     LocalFiles,
     describe,
     find_files,
     planned_file,
 )
+from tests.unit.ingest.reading import Format, columns, splitting
 
 RUNNING = threading.Event()
 
@@ -145,7 +150,7 @@ def test_a_file_is_known_by_its_path_and_content(root: Path) -> None:
     assert hash_of(root, "copy.csv") != hash_of(root, "bills/a.csv")
 
 
-@pytest.mark.parametrize("size", [0, 1, AHEAD, AHEAD + 1, 2 * AHEAD + 7])
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 2 * PIECE + 7, 9 * PIECE + 3])
 def test_a_hash_is_that_of_all_bytes_however_they_were_read(root: Path, size: int) -> None:
     data = bytes(range(251)) * (size // 251 + 1)
     path = root / "acme" / "large.csv"
@@ -157,9 +162,27 @@ def test_a_hash_is_that_of_all_bytes_however_they_were_read(root: Path, size: in
         assert stream.content_hash(RUNNING) == f"blake3:{blake3.blake3(data[:size]).hexdigest()}"
 
 
+@pytest.mark.parametrize(("format_", "text"), [("csv", b"a\n1\n"), ("ndjson", b'{"a":1}\n')])
+def test_a_file_is_opened_once_to_be_hashed_and_cut(
+    root: Path, format_: Format, text: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "acme" / "usage").write_bytes(text)
+    opened, seekable = list[str](), LocalBlob.seekable
+
+    def counted(blob: LocalBlob) -> AbstractContextManager[BinaryIO]:
+        opened.append(blob.planned.input_id)
+        return seekable(blob)
+
+    monkeypatch.setattr(LocalBlob, "seekable", counted)
+    files = Files(store=LocalFiles(root, "acme"), path="usage", format=format_)
+    (chunk,) = files.plan(splitting(columns("a"))).chunks
+    assert chunk.input.content_hash == f"blake3:{blake3.blake3(text).hexdigest()}"
+    assert opened == ["usage"]
+
+
 def test_hashing_stops_when_the_caller_is_gone(root: Path) -> None:
     path = root / "acme" / "large.csv"
-    path.write_bytes(b"x" * (2 * AHEAD))
+    path.write_bytes(b"x" * (2 * PIECE))
     blob = LocalFiles(root, "acme").open(described(root, path))
     gone = threading.Event()
     gone.set()
@@ -242,11 +265,11 @@ def test_a_file_that_changes_before_it_is_opened_is_refused(
 
 def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(root: Path) -> None:
     path = root / "acme" / "large.csv"
-    path.write_bytes(b"x" * (3 * AHEAD))
+    path.write_bytes(b"x" * (3 * PIECE))
     blob = LocalFiles(root, "acme").open(described(root, path))
     with hashing(blob, "large.csv") as stream:
         stream.read(1)
-        os.truncate(path, AHEAD)
+        os.truncate(path, PIECE)
         with pytest.raises(SourceChanged, match="became shorter"):
             stream.content_hash(RUNNING)
 
