@@ -31,8 +31,8 @@ LONGEST: Final = 8_000
 """Characters of a pattern."""
 
 
-class _Escaped(Exception):
-    """A name is written with an escape."""
+class _NoPattern(Exception):
+    """A name is written with an escape, or the pattern would be long."""
 
 
 def _bracketed(depth: int) -> str:
@@ -61,22 +61,29 @@ def structure(value: Any, blanks: str = BLANKS) -> str | None:
         blanks: What may stand around its tokens, nothing in compact JSON.
     """
     try:
-        found = "".join(_structure(value, blanks))
-    except (RecursionError, _Escaped):
+        return f"^{_structure(value, blanks)}$"
+    except (RecursionError, _NoPattern):
         return None
-    return f"^{found}$" if len(found) <= LONGEST else None
 
 
-def _structure(value: Any, blanks: str) -> Iterator[str]:
+def _structure(value: Any, blanks: str) -> str:
+    """Return the pattern of a value. What lists hold stands in it twice: each level may double its length."""
+    found = "".join(_parts(value, blanks))
+    if len(found) > LONGEST:
+        raise _NoPattern
+    return found
+
+
+def _parts(value: Any, blanks: str) -> Iterator[str]:
     if isinstance(value, dict):
         yield rf"\{{{blanks}"
         for i, (key, item) in enumerate(value.items()):
             yield f"{blanks},{blanks}" if i else ""
             yield _unescaped(key, blanks)
-            yield "".join(_structure(item, blanks))
+            yield _structure(item, blanks)
         yield rf"{blanks}\}}"
     elif isinstance(value, list):
-        item = _either("".join(_structure(item, blanks)) for item in value)
+        item = _either(_structure(item, blanks) for item in value)
         yield rf"\[{blanks}(?:{item}(?:{blanks},{blanks}{item})*{blanks})?\]"
     else:
         yield _SCALAR
@@ -96,5 +103,5 @@ def _either(patterns: Iterable[str]) -> str:
 
 def _unescaped(key: str, blanks: str) -> str:
     if "\\" in exact_json.dumps(key):
-        raise _Escaped(key)
+        raise _NoPattern
     return name(key, blanks)

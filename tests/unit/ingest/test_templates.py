@@ -90,6 +90,14 @@ def test_a_name_far_behind_a_nested_value_is_left_to_the_pattern() -> None:
     assert read(lines, SCHEMAS[0], 64) == read(lines, SCHEMAS[0], NEVER)
 
 
+@pytest.mark.parametrize("levels", [3, 12, 30, 98])
+def test_values_of_many_levels_are_read_as_one_record_after_the_other(levels: int) -> None:
+    """A list's pattern says twice what the list holds: made without an end, it has 2^98 parts."""
+    nested = "[" * levels + "1" + "]" * levels
+    lines = [f'{{"a":{nested},"b":{i}}}'.encode() for i in range(70)]
+    assert read(lines, SCHEMAS[0], 64) == read(lines, SCHEMAS[0], NEVER)
+
+
 @given(st.sets(st.integers(0, 255)))
 def test_the_bits_that_are_set_are_listed(positions: set[int]) -> None:
     data = np.zeros(256, np.uint8)
