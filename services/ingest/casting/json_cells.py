@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.ingest.casting.arrow_cells import arrow_texts, joined
+from services.ingest.casting.text_buffers import arrow_texts, joined
 from services.ingest.exact_json import MOST_DEPTH
 
 GROUP: Final = 512

@@ -14,9 +14,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.ingest.casting.arrow_cells import VIEWS, arrow_texts, count_of, joined
 from services.ingest.casting.exact import DAY_MICROS, EPOCH_FIRST, EPOCH_LAST, moments
 from services.ingest.casting.json_cells import proven_json, proven_lists
+from services.ingest.casting.text_buffers import VIEWS, arrow_texts, count_of, joined
 from services.ingest.columns import TargetColumn
 
 SHORTEST_UNDERFLOW: Final = len("1e-324")

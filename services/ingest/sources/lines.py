@@ -44,7 +44,7 @@ def whole_lines(stream: Views, name: str, step: int) -> Iterator[bytes]:
 def find_lines(block: bytes) -> tuple[Positions, Positions]:
     """Return where the lines of a block begin and end that are not blank, breaks left out."""
     data = np.frombuffer(block, dtype=np.uint8)
-    breaks = marks.listed(marks.where(data, ord("\n")))
+    breaks = marks.positions(marks.where(data, ord("\n")))
     if not len(breaks) or breaks[-1] != len(data) - 1:
         breaks = np.append(breaks, len(data))
     starts = np.concatenate([[0], breaks[:-1] + 1])

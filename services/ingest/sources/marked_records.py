@@ -68,7 +68,7 @@ class MarkedRecords:
             for _ in range(blanks + 1):
                 quotes = marks.before(quotes)
             commas = marks.where(self.data, _COMMA)
-            self._separators[blanks] = np.append(marks.listed(commas & quotes), len(self.block))
+            self._separators[blanks] = np.append(marks.positions(commas & quotes), len(self.block))
         return self._separators[blanks]
 
     @cached_property
@@ -84,7 +84,7 @@ class MarkedRecords:
     @cached_property
     def backslashes(self) -> Positions:
         """Where backslashes are."""
-        return marks.listed(marks.where(self.data, _BACKSLASH))
+        return marks.positions(marks.where(self.data, _BACKSLASH))
 
     @cached_property
     def _quotes(self) -> marks.Words:

@@ -62,20 +62,6 @@ def _words(found: pl.Series) -> Words:
 
 
 def positions(bits: Words) -> Positions:
-    """Return which bits are set."""
-    at = np.flatnonzero(bits)
-    left, first = bits[at], at << 6
-    found = []
-    while len(left):
-        lowest = left & -left
-        found.append(first + np.bitwise_count(lowest - _ONE))
-        left ^= lowest
-        more = left != 0
-        left, first = left[more], first[more]
-    return np.sort(np.concatenate(found), kind="stable") if found else np.empty(0, np.int64)
-
-
-def listed(bits: Words) -> Positions:
     """Return the positions of the bits that are set."""
     parts = bits.view(np.uint8)
     at = np.flatnonzero(parts != 0)

@@ -102,5 +102,5 @@ def test_values_of_many_levels_are_read_as_one_record_after_the_other(levels: in
 def test_the_bits_that_are_set_are_listed(positions: set[int]) -> None:
     data = np.zeros(256, np.uint8)
     data[sorted(positions)] = 7
-    assert marks.listed(marks.where(data, 7)).tolist() == sorted(positions)
-    assert marks.listed(marks.below(data, 7)).tolist() == sorted(set(range(256)) - positions)
+    assert marks.positions(marks.where(data, 7)).tolist() == sorted(positions)
+    assert marks.positions(marks.below(data, 7)).tolist() == sorted(set(range(256)) - positions)
