@@ -102,7 +102,7 @@ lock: $(VENV)/bin/uv ## Resolve all lock files anew: names, versions, hashes
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o tests/gx/requirements.lock tests/gx/requirements.in
 	for peer in $(PEERS); do $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o bench/peers/$$peer.lock bench/peers/$$peer.in || exit 1; done
 
-bench: setup ## Measure all that README.md and docs/performance.md state, 25 to 30 minutes; ONLY=worker,… measures a part
+bench: setup ## Measure all that README.md and docs/performance.md state, about an hour; ONLY=worker,… measures a part
 	$(BIN)/python -m bench.performance $(if $(ONLY),--only $(ONLY))
 
 bench-quick: setup ## The main ratios on small data, 5 minutes; the last line has them
