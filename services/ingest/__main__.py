@@ -1,6 +1,6 @@
 """Runs a worker."""
 
-from services.ingest import heap
+from libs.common import heap
 
 
 def main() -> None:

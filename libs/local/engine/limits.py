@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-
 from bqemulator.storage.engine import DuckDBEngine
 
+from libs.common import heap
+
 THREADS = 2
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-"""Parameters of glibc's mallopt."""
-MIB = 1024 * 1024
 MEMORY_LIMIT = "700MB"
 
 
@@ -18,8 +15,11 @@ def duckdb_bounded() -> None:
 
     Larger sorts and joins go through files. Rows come in no order unless a statement asks for one,
     as in BigQuery: storing them costs a fifth less. Rows of PENDING streams wait outside DuckDB.
+
+    Every append connection has a thread, and handles blocks of MiB: with a heap for each they would
+    keep some; returned one by one, half of the time that receiving takes would be the system's.
     """
-    _keep_little_memory()
+    heap.few()
     apply = DuckDBEngine._apply_session_pragmas
 
     def apply_limits(self: DuckDBEngine) -> None:
@@ -30,16 +30,3 @@ def duckdb_bounded() -> None:
         self.connection.execute("SET write_buffer_row_group_count = 1")
 
     DuckDBEngine._apply_session_pragmas = apply_limits
-
-
-def _keep_little_memory() -> None:
-    """Let the C library keep 64 MiB of what is freed, and not some for each thread.
-
-    Every append connection has a thread, and handles blocks of MiB: returned one by one, half of
-    the time that receiving takes would be the system's. Without glibc nothing changes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 * MIB)
-        mallopt(M_TRIM_THRESHOLD, 64 * MIB)
-        mallopt(M_ARENA_MAX, 2)

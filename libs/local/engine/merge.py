@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import sqlglot
 from bqemulator.jobs import executor
@@ -13,7 +14,7 @@ from sqlglot import exp
 
 Rewrite = Callable[[str, str], str]
 
-_WHEN_MATCHED = re.compile(r"\bWHEN\s+MATCHED\b", re.IGNORECASE)
+_MATCHED = re.compile(r"(?<!\bNOT\s)\bMATCHED\b", re.IGNORECASE)
 
 
 def merge_by_hash() -> None:
@@ -51,15 +52,28 @@ def by_hash(sql: str) -> str:
 
 def parsed_merge(sql: str) -> exp.Merge | None:
     """Return the MERGE in DuckDB `sql`, or None if it is another statement."""
-    if sql.lstrip()[:5].upper() != "MERGE":
+    if not is_merge(sql):
         return None
     statement = sqlglot.parse_one(sql, read="duckdb")
     return statement if isinstance(statement, exp.Merge) else None
 
 
+def is_merge(sql: str) -> bool:
+    """Whether `sql` is a MERGE; told by its text, for that costs less than parsing."""
+    return sql.lstrip()[:5].upper() == "MERGE"
+
+
 def changes_matches(sql: str) -> bool:
-    """Whether `sql` may have a WHEN MATCHED clause; told by its text, for it costs less than parsing."""
-    return _WHEN_MATCHED.search(sql) is not None
+    """Whether a MERGE may have a WHEN MATCHED clause; told by its text, and True where that is unsure."""
+    return _MATCHED.search(sql) is not None
+
+
+async def in_duckdb(project: str, bq_sql: str, ctx: Any, caller: Any) -> str:
+    """Return a statement of BigQuery's as DuckDB is given it."""
+    translated = await executor.rewrite_and_translate_statement(
+        bq_sql, project_id=project, ctx=ctx, caller=caller, translator=executor._translator
+    )
+    return executor.rewrite_table_refs(translated, project)
 
 
 def positional(expression: exp.Expression) -> bool:

@@ -9,7 +9,7 @@ from bqemulator.domain.errors import DomainError, InvalidQueryError
 from bqemulator.jobs import executor
 from sqlglot import exp
 
-from libs.local.engine.merge import changes_matches, parsed_merge, positional
+from libs.local.engine.merge import changes_matches, in_duckdb, is_merge, parsed_merge, positional
 
 REFUSAL = "UPDATE/MERGE must match at most one source row for each target row"
 
@@ -24,11 +24,8 @@ def one_source_row() -> None:
     async def checked(
         project: str, bq_sql: str, given: list[dict[str, Any]] | None, ctx: Any, *, caller: Any
     ) -> Any:
-        if bq_sql.lstrip()[:5].upper() == "MERGE" and changes_matches(bq_sql):
-            translated = await executor.rewrite_and_translate_statement(
-                bq_sql, project_id=project, ctx=ctx, caller=caller, translator=executor._translator
-            )
-            _refuse_ambiguous(executor.rewrite_table_refs(translated, project), given, ctx)
+        if is_merge(bq_sql) and changes_matches(bq_sql):
+            _refuse_ambiguous(await in_duckdb(project, bq_sql, ctx, caller), given, ctx)
         return await run(project, bq_sql, given, ctx, caller=caller)
 
     executor._run_single_sql = checked

@@ -10,7 +10,7 @@ import pyarrow as pa
 from bqemulator.jobs import executor
 from sqlglot import exp
 
-from libs.local.engine.merge import Terms, changes_matches, parsed_merge
+from libs.local.engine.merge import Terms, changes_matches, in_duckdb, is_merge, parsed_merge
 
 
 def merge_without_match_in_two() -> None:
@@ -24,11 +24,8 @@ def merge_without_match_in_two() -> None:
     async def in_two(
         project: str, bq_sql: str, given: list[dict[str, Any]] | None, ctx: Any, *, caller: Any
     ) -> Any:
-        if not given and bq_sql.lstrip()[:5].upper() == "MERGE" and not changes_matches(bq_sql):
-            translated = await executor.rewrite_and_translate_statement(
-                bq_sql, project_id=project, ctx=ctx, caller=caller, translator=executor._translator
-            )
-            parts = Unmatched.of(executor.rewrite_table_refs(translated, project))
+        if not given and is_merge(bq_sql) and not changes_matches(bq_sql):
+            parts = Unmatched.of(await in_duckdb(project, bq_sql, ctx, caller))
             if parts is not None and (changed := _done(parts, ctx)) is not None:
                 return changed
         return await run(project, bq_sql, given, ctx, caller=caller)

@@ -14,7 +14,7 @@ from services.orchestrator.runs.run import Run
 
 QUIET_SECONDS: Final = 15.0
 PROGRESS_SECONDS: Final = 0.5
-"""How often progress is said while the state stays: a chunk more is no message more."""
+"""While the state stays, changes of progress less than this apart share a message."""
 MOST_PER_TENANT: Final = 100
 
 

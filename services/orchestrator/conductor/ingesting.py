@@ -93,14 +93,9 @@ class _Committer:
         self._run = run
         self._lock = asyncio.Lock()
         self._done: set[tuple[str, int]] = set()
-        self._unread = self._missing = len(run.missing)
+        self._missing = len(run.missing)
         self._whole = asyncio.Event()
         self._next = 0.0
-
-    def read(self) -> bool:
-        """Note that a chunk was read; return whether another one is still to be."""
-        self._unread -= 1
-        return self._unread > 0
 
     async def landed(self, landed: r.Landed) -> None:
         """Return when the stream of a chunk that was just journaled is committed."""
@@ -145,8 +140,10 @@ async def _chunk(
 ) -> None:
     async with limit:
         landed, worker = await _attempts(mesh, run, chunk, live)
-    completed = r.ChunkCompleted(landed=landed, worker=worker)
-    await mesh.record(run, completed, patient=committer.read())
+    now = mesh.run(run)
+    assert now.plan is not None
+    more = len(now.landed) + 1 < len(now.plan.chunks)
+    await mesh.record(run, r.ChunkCompleted(landed=landed, worker=worker), patient=more)
     await committer.landed(landed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from pathlib import Path
@@ -101,10 +102,11 @@ def two_source_rows_for_one_target_row_fail(warehouse: Warehouse) -> None:
     twice = "USING (SELECT 1 AS k, 'a' AS v UNION ALL SELECT 1, 'b') s ON t.k = s.k"
     insert = "WHEN NOT MATCHED THEN INSERT (k, v) VALUES (s.k, s.v)"
     warehouse.run(f"MERGE `{{d}}.t` t {twice} {insert}")
-    update = f"MERGE `{{d}}.t` t {twice} WHEN MATCHED THEN UPDATE SET v = s.v"
-    refused = failure_of(lambda: warehouse.run(update))
-    assert isinstance(refused, BadRequest)
-    assert "at most one source row" in refused.message
+    for when in ("WHEN MATCHED", "when\nmatched", "WHEN /* both have it */ MATCHED"):
+        update = f"MERGE `{{d}}.t` t {twice} {when} THEN UPDATE SET v = s.v"
+        refused = failure_of(functools.partial(warehouse.run, update))
+        assert isinstance(refused, BadRequest)
+        assert "at most one source row" in refused.message
     assert warehouse.rows("SELECT v FROM `{d}.t`") == [("old",)]
 
 

@@ -134,7 +134,7 @@ class RunServiceServicer:
 
     def WatchRun(self, request, context):
         """Sends the run now and after every change, and ends when nothing moves by itself any more; sends something at least every 15 s.
-        Progress within half a second is sent at once: a chunk more is no message more.
+        While the state stays, changes of progress less than half a second apart share a message.
         Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

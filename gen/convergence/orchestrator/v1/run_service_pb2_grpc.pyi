@@ -49,7 +49,7 @@ class RunServiceStub:
     """Lists runs, newest first. Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND."""
     WatchRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]
     """Sends the run now and after every change, and ends when nothing moves by itself any more; sends something at least every 15 s.
-    Progress within half a second is sent at once: a chunk more is no message more.
+    While the state stays, changes of progress less than half a second apart share a message.
     Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
     """
     WatchRuns: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchRunsRequest, _run_service_pb2.WatchRunsResponse]
@@ -98,7 +98,7 @@ class RunServiceAsyncStub(RunServiceStub):
     """Lists runs, newest first. Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND."""
     WatchRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Sends the run now and after every change, and ends when nothing moves by itself any more; sends something at least every 15 s.
-    Progress within half a second is sent at once: a chunk more is no message more.
+    While the state stays, changes of progress less than half a second apart share a message.
     Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
     """
     WatchRuns: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunsRequest, _run_service_pb2.WatchRunsResponse]  # type: ignore[assignment]
@@ -168,7 +168,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.WatchRunResponse], _abc.AsyncIterator[_run_service_pb2.WatchRunResponse]]:
         """Sends the run now and after every change, and ends when nothing moves by itself any more; sends something at least every 15 s.
-        Progress within half a second is sent at once: a chunk more is no message more.
+        While the state stays, changes of progress less than half a second apart share a message.
         Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
         """
 

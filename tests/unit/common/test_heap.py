@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from services.ingest.heap import ARENAS
+from libs.common.heap import ARENAS
 
 LOADED = """
 import sys
@@ -20,7 +20,7 @@ except SystemExit:
 
 ALLOCATING = """
 import ctypes, threading
-from services.ingest.heap import share
+from libs.common.heap import share
 share()
 c = ctypes.CDLL(None)
 c.malloc.restype = ctypes.c_void_p
@@ -40,7 +40,7 @@ c.fflush(None)
 
 FAULTING = """
 import resource
-from services.ingest.heap import share
+from libs.common.heap import share
 share()
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 b"x" * (16 << 20)

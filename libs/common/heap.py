@@ -1,13 +1,13 @@
-"""How a worker's allocators keep memory. Imports nothing that allocates: libraries look once, when loaded.
+"""How allocators keep memory. Imports nothing that allocates: libraries look once, when loaded.
 
-Buffers of a chunk are megabytes large, made by one thread and let go of by another. Allocators that
+Buffers of rows are megabytes large, made by one thread and let go of by another. Allocators that
 keep such memory apart for each thread and library hold far more than what lives at once; those that
 give it back at once get it again for the next batch, page by page, which costs more than to fill it.
 """
 
 import ctypes
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 MIB: Final = 1024 * 1024
@@ -33,13 +33,20 @@ LIBRARIES: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 def share(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let all threads take memory from few heaps, where the environment does not say otherwise.
+    """Let all threads and libraries take memory from few heaps, as `few` does.
 
-    For the start of a process, before it loads Arrow and has other threads. A C library that has no
-    such parameters is left as it is.
+    For the start of a process, before it loads Arrow and has other threads.
     """
     for name, value in LIBRARIES.items():
         environment.setdefault(name, value)
+    few(environment)
+
+
+def few(environment: Mapping[str, str] = os.environ) -> None:
+    """Let all threads take memory from few heaps, where the environment does not say otherwise.
+
+    A C library that has no such parameters is left as it is.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
