@@ -1,6 +1,5 @@
 """The hash of an object's content, taken while it is read for another purpose."""
 
-import collections
 import concurrent.futures
 import contextlib
 import threading
@@ -13,14 +12,7 @@ from services.ingest.failures import Cancelled, SourceChanged
 from services.ingest.stores.store import Blob
 
 PIECE: Final = 4 * 1024 * 1024
-"""Bytes that are read, and hashed, at once."""
-
-AHEAD: Final = 3
-"""Pieces that are read before they are asked for, and as many that are not hashed yet.
-
-Reading, hashing and what is done with the bytes take turns in being slow; with one piece each waits
-for the others every time.
-"""
+"""Bytes that are read, and hashed, at once; one piece is read before it is asked for."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,26 +25,20 @@ class Hashing:
         stream: Of an object, from its beginning.
         size: How many bytes the object has.
         name: Of the object.
-        reader, hasher: One thread each, or none beside the caller's.
+        threads: Where to read and to hash: two of them, or none beside the caller's.
     """
 
     def __init__(
-        self,
-        stream: BinaryIO,
-        size: int,
-        name: str,
-        reader: concurrent.futures.Executor,
-        hasher: concurrent.futures.Executor,
+        self, stream: BinaryIO, size: int, name: str, threads: concurrent.futures.Executor
     ) -> None:
         self._stream = stream
         self._left = size
         self._name = name
-        self._reader = reader
-        self._hasher = hasher
+        self._threads = threads
         self._hash = blake3.blake3()
         self._piece = memoryview(b"")
-        self._read = collections.deque(reader.submit(self._more) for _ in range(AHEAD))
-        self._hashed = collections.deque[concurrent.futures.Future[object]]()
+        self._next = threads.submit(self._more)
+        self._hashed = threads.submit(self._hash.update, b"")
 
     def read(self, size: int, /) -> bytes | memoryview:
         """Return up to `size` bytes, none at the end; a whole piece as it was read.
@@ -62,11 +48,10 @@ class Hashing:
             ServiceError: as the stream raises.
         """
         if not self._piece:
-            piece = self._read.popleft().result()
-            self._read.append(self._reader.submit(self._more))
-            self._hashed.append(self._hasher.submit(self._hash.update, piece))
-            if len(self._hashed) > AHEAD:
-                self._hashed.popleft().result()
+            piece = self._next.result()
+            self._next = self._threads.submit(self._more)
+            self._hashed.result()
+            self._hashed = self._threads.submit(self._hash.update, piece)
             if len(piece) <= size:
                 return piece
             self._piece = memoryview(piece)
@@ -86,8 +71,7 @@ class Hashing:
         while self.read(PIECE):
             if cancelled.is_set():
                 raise Cancelled
-        while self._hashed:
-            self._hashed.popleft().result()
+        self._hashed.result()
         return f"blake3:{self._hash.hexdigest()}"
 
 
@@ -109,22 +93,9 @@ class _Here(concurrent.futures.Executor):
 def hashing(blob: Blob, name: str) -> Generator[Hashing]:
     """Open an object from its beginning to be hashed while it is read."""
     size = blob.size_bytes
-    with (
-        blob.stream(0, size) as stream,
-        _thread(size) as reader,
-        _thread(size) as hasher,
-    ):
-        yield Hashing(stream, size, name, reader, hasher)
-
-
-@contextlib.contextmanager
-def _thread(size: int) -> Generator[concurrent.futures.Executor]:
-    """Give a thread where more than one piece is read; what it has not begun in the end, it leaves."""
-    thread = concurrent.futures.ThreadPoolExecutor(1, "hashing") if size > PIECE else _Here()
-    try:
-        yield thread
-    finally:
-        thread.shutdown(cancel_futures=True)
+    threads = concurrent.futures.ThreadPoolExecutor(2, "hashing") if size > PIECE else _Here()
+    with blob.stream(0, size) as stream, threads:
+        yield Hashing(stream, size, name, threads)
 
 
 def content_hash(blob: Blob, name: str, cancelled: threading.Event) -> str:
