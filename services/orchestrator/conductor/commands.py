@@ -69,6 +69,8 @@ class Start:
     created_by: str
     traceparent: str
     live_run_count: int
+    share: r.Share | None = None
+    """What the tenant may have of the slots; None where the caller does not know."""
 
     def facts(self) -> dict[str, str]:
         """Return what must be equal in a repeat."""
@@ -168,6 +170,7 @@ class Commands:
             reload=start.reload,
             created_by=start.created_by,
             traceparent=start.traceparent,
+            share=start.share,
         )
         return await self._begin(self._free_name(start.pipeline), detail)
 
@@ -248,7 +251,14 @@ class Commands:
             raise
 
     async def retry(
-        self, name: RunName, *, failed_attempt: int, by: str, spec: str, live_run_count: int
+        self,
+        name: RunName,
+        *,
+        failed_attempt: int,
+        by: str,
+        spec: str,
+        live_run_count: int,
+        share: r.Share | None = None,
     ) -> Run:
         """Go on with a failed run.
 
@@ -258,6 +268,7 @@ class Commands:
             by: Who asks.
             spec: For TRANSFORM_FAILED, the spec with its transforms as they now stand; else empty.
             live_run_count: How many live runs the tenant may have.
+            share: What it may have of the slots; None where the caller does not know.
 
         Raises:
             InvalidRequest: there was no such attempt.
@@ -272,5 +283,7 @@ class Commands:
         run.require(frozenset({RunState.FAILED, RunState.TRANSFORM_FAILED}))
         self._refuse_too_many(name.tenant, live_run_count)
         replan = bool(run.failure and run.failure.reason in REPLAN)
-        retried = r.RunRetried(attempt=run.attempt + 1, replan=replan, by=by, spec=spec)
+        retried = r.RunRetried(
+            attempt=run.attempt + 1, replan=replan, by=by, spec=spec, share=share
+        )
         return await self._begin(name, retried)

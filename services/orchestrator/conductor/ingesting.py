@@ -71,8 +71,8 @@ async def ingest(mesh: Mesh, run: Run, live: Live) -> None:
     limit = asyncio.Semaphore(run.spec.limits.max_parallel_chunks)
     committer = _Committer(mesh, run)
     async with asyncio.TaskGroup() as group:
-        for chunk in run.missing:
-            group.create_task(_chunk(mesh, run, chunk, limit, live, committer))
+        for place, chunk in enumerate(run.missing):
+            group.create_task(_chunk(mesh, run, chunk, place, limit, live, committer))
     await committer.rest()
     await mesh.record(run, r.RunIngested())
 
@@ -134,12 +134,13 @@ async def _chunk(
     mesh: Mesh,
     run: Run,
     chunk: r.Chunk,
+    place: int,
     limit: asyncio.Semaphore,
     live: Live,
     committer: _Committer,
 ) -> None:
     async with limit:
-        landed, worker = await _attempts(mesh, run, chunk, live)
+        landed, worker = await _attempts(mesh, run, chunk, place, live)
     now = mesh.run(run)
     assert now.plan is not None
     more = len(now.landed) + 1 < len(now.plan.chunks)
@@ -147,12 +148,14 @@ async def _chunk(
     await committer.landed(landed)
 
 
-async def _attempts(mesh: Mesh, run: Run, chunk: r.Chunk, live: Live) -> tuple[r.Landed, str]:
+async def _attempts(
+    mesh: Mesh, run: Run, chunk: r.Chunk, place: int, live: Live
+) -> tuple[r.Landed, str]:
     """Try a chunk until it is done; on another worker first. Refusals use up no attempt."""
     failed: set[str] = set()
     used = 0
     while True:
-        async with mesh.dispatcher.seat(avoid=frozenset(failed)) as seat:
+        async with mesh.seat(run, place, avoid=frozenset(failed)) as seat:
             number = next(mesh.tries)
             try:
                 landed = await _attempt(mesh, run, chunk, seat, number, live)
@@ -222,7 +225,7 @@ async def _attempt(
                 return event
             live.beats[chunk.chunk_id] = event
             if event.slot_count is not None:
-                seat.slot_count = event.slot_count
+                mesh.dispatcher.resize(seat, event.slot_count)
     finally:
         with contextlib.suppress(Unavailable):
             await stream.aclose()  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from random import Random
 
@@ -11,7 +12,7 @@ from services.orchestrator.judges.judges import Judge
 from services.orchestrator.runs.records import Detail
 from services.orchestrator.runs.run import Run
 from services.orchestrator.warehouse.warehouse import Warehouse
-from services.orchestrator.workers.dispatcher import Dispatcher
+from services.orchestrator.workers.dispatcher import Dispatcher, Seat
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,14 @@ class Mesh:
     def run(self, run: Run) -> Run:
         """Return the newest version of a run."""
         return self.history.ledger.runs[run.name]
+
+    def seat(
+        self, run: Run, place: int, *, avoid: frozenset[str]
+    ) -> AbstractAsyncContextManager[Seat]:
+        """Wait for a slot for a chunk of a run; a tenant's oldest run goes first, the least `place` in it."""
+        tenant, ledger = run.name.tenant, self.history.ledger
+        order = (ledger.begun(run), place)
+        return self.dispatcher.seat(tenant, order=order, share=ledger.share(tenant), avoid=avoid)
 
     async def record(self, run: Run, detail: Detail, *, patient: bool = False) -> Run:
         """Journal a decision about a run and return the run after it; a patient one gathers others."""

@@ -67,6 +67,8 @@ class Ledger:
     )
     """Values that were published but not transformed, by (pipeline, transform), and since when."""
     history: dict[RunName, list[r.Record]] = dataclasses.field(default_factory=dict)
+    shares: dict[str, r.Share] = dataclasses.field(default_factory=dict)
+    """What tenants may have of the slots, as the newest record that says it."""
 
     def add(self, record: r.Record) -> Run | None:
         """Apply one record; return the run that it is about, None for records about epochs."""
@@ -83,6 +85,8 @@ class Ledger:
 
     def _index(self, run: Run, record: r.Record) -> None:
         detail = record.detail
+        if isinstance(detail, r.RunCreated | r.RunRetried) and detail.share:
+            self.shares[run.name.tenant] = detail.share
         if isinstance(detail, r.RunCreated):
             self.requests[run.name.tenant, detail.request_id] = run.name
         elif isinstance(detail, r.RunPublished):
@@ -177,6 +181,10 @@ class Ledger:
     def begun(self, run: Run) -> int:
         """Return the journal position at which a run was created."""
         return self.history[run.name][0].position
+
+    def share(self, tenant: str) -> r.Share:
+        """Return what a tenant may have of the slots."""
+        return self.shares.get(tenant, r.Share())
 
     def live(self, tenant: str) -> int:
         """Return how many runs of a tenant are live."""

@@ -142,6 +142,15 @@ class Visible(Part):
     """Pairs (decimal column, sum)."""
 
 
+class Share(Part):
+    """What a tenant may have of the slots of workers."""
+
+    slot_weight: float = 1.0
+    """Above 0: twice the weight is twice the slots while both wait."""
+    chunk_count: int = 0
+    """Most chunks that workers have at once; 0 is no cap."""
+
+
 class EpochOpened(Part):
     """An orchestrator became active."""
 
@@ -163,6 +172,8 @@ class RunCreated(Part):
     reload: bool = False
     created_by: str = ""
     traceparent: str = ""
+    share: Share | None = None
+    """What the tenant may have of the slots from here on; None leaves it as it was."""
 
 
 class RunPlanning(Part):
@@ -337,6 +348,8 @@ class RunRetried(Part):
     by: str = ""
     spec: str = ""
     """The spec with its transforms as they now stand; empty if unchanged."""
+    share: Share | None = None
+    """As in RunCreated."""
 
 
 Detail = Annotated[

@@ -1,4 +1,4 @@
-"""Places work: the worker with the fewest chunks in flight and room for another."""
+"""Places work: a free slot goes to the chunk whose turn it is, at the worker with the fewest in flight."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Final
 
 from libs.common.errors import Unavailable
+from services.orchestrator.runs.records import Share
+from services.orchestrator.workers.fair_queue import FairQueue, Standing, Ticket
 from services.orchestrator.workers.workers import Worker
 
 REST_SECONDS: Final = 1.0
@@ -29,8 +31,26 @@ class Seat:
     rest_until: float = 0.0
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """How a worker stands. Who rests takes no new chunk, whatever is free."""
+
+    address: str
+    slot_count: int
+    busy: int
+    resting: bool
+
+
+@dataclasses.dataclass(slots=True, eq=False, kw_only=True)
+class _Waiter(Ticket):
+    """A chunk, the addresses that it would rather not go to, and the seat that it is given."""
+
+    avoid: frozenset[str]
+    given: asyncio.Future[Seat]
+
+
 class Dispatcher:
-    """Hands out seats at workers, first come first served among waiting chunks."""
+    """Hands out seats at workers in the order of a FairQueue; a free slot wakes who gets it, nobody else."""
 
     def __init__(
         self,
@@ -42,34 +62,89 @@ class Dispatcher:
         self._seats = [Seat(worker) for worker in workers]
         self._monotonic = monotonic
         self._sleep = sleep
-        self._freed = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._queue: FairQueue[_Waiter] = FairQueue()
+        self._serving = False
+        self._rest: asyncio.Task[None] | None = None
+        """Waits until a worker has rested that somebody waits for."""
 
     @contextlib.asynccontextmanager
-    async def seat(self, *, avoid: frozenset[str] = frozenset()) -> AsyncGenerator[Seat]:
-        """Wait for a free slot; workers in `avoid` (addresses) only if there is no other."""
-        async with self._turn:
-            while (seat := self._best(avoid) or self._best(frozenset())) is None:
-                await self._something_changes()
-            seat.busy += 1
-        try:
-            yield seat
-        finally:
-            seat.busy -= 1
-            self._freed.set()
+    async def seat(
+        self,
+        tenant: str,
+        *,
+        order: tuple[int, ...],
+        share: Share,
+        avoid: frozenset[str] = frozenset(),
+    ) -> AsyncGenerator[Seat]:
+        """Wait for a free slot, and have it for the length of the block.
 
-    async def _something_changes(self) -> None:
-        """Wait until a slot is given back, or long enough for a worker to have rested."""
-        self._freed.clear()
-        waits = {
-            asyncio.create_task(self._freed.wait()),
-            asyncio.create_task(self._sleep(REST_SECONDS / 4)),
-        }
+        Args:
+            tenant: Whose chunk it is.
+            order: The least goes first among the tenant's chunks.
+            share: What the tenant may have of the slots, from here on.
+            avoid: Addresses of workers that are taken only if no other has a free slot.
+        """
+        waiter = _Waiter(
+            tenant=tenant,
+            order=order,
+            since=self._monotonic(),
+            avoid=avoid,
+            given=asyncio.get_running_loop().create_future(),
+        )
+        self._queue.join(waiter, share)
+        self._serve_soon()
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            yield await waiter.given
         finally:
-            for wait in waits:
-                wait.cancel()
+            if waiter.given.done() and not waiter.given.cancelled():
+                waiter.given.result().busy -= 1
+                self._queue.give_back(waiter)
+                self._serve_soon()
+            else:
+                waiter.given.cancel()
+                self._queue.leave(waiter)
+
+    def _serve_soon(self) -> None:
+        """Serve when whoever runs now, and whom it wakes, have come to wait for something.
+
+        So a run that works on one chunk at a time waits for its next one before the slot of its last
+        one goes to somebody else, and keeps its turn.
+        """
+        if not self._serving:
+            self._serving = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._serve)
+
+    def _serve(self) -> None:
+        self._serving = False
+        while (free := self._best(frozenset())) and (waiter := self._queue.first()):
+            if waiter.given.cancelled():
+                self._queue.leave(waiter)
+                continue
+            seat = self._best(waiter.avoid) or free
+            self._queue.take(waiter)
+            seat.busy += 1
+            waiter.given.set_result(seat)
+        self._serve_when_rested()
+
+    def _serve_when_rested(self) -> None:
+        """Serve again when the first worker has rested, if somebody waits who may have its slot."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        now = self._monotonic()
+        rests = [
+            seat.rest_until - now
+            for seat in self._seats
+            if seat.busy < seat.slot_count and seat.rest_until > now
+        ]
+        if rests and self._queue.first():
+            self._rest = asyncio.create_task(self._serve_in(min(rests)), name="rest")
+
+    async def _serve_in(self, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._rest = None
+        self._serve()
 
     def _best(self, avoid: frozenset[str]) -> Seat | None:
         now = self._monotonic()
@@ -81,6 +156,12 @@ class Dispatcher:
             and seat.worker.address not in avoid
         ]
         return min(free, key=lambda seat: seat.busy / seat.slot_count, default=None)
+
+    def resize(self, seat: Seat, slot_count: int) -> None:
+        """Note how many chunks a worker says that it takes at once."""
+        if seat.slot_count != slot_count:
+            seat.slot_count = slot_count
+            self._serve_soon()
 
     def rest(self, seat: Seat) -> None:
         """Leave a worker alone for a moment: it refused, fell silent or died."""
@@ -98,3 +179,20 @@ class Dispatcher:
     def others(self, than: Worker) -> list[Worker]:
         """Return the other workers, for a second try."""
         return [seat.worker for seat in self._seats if seat.worker is not than]
+
+    def tenants(self) -> list[Standing]:
+        """Return the tenants that have slots or wait for one, by id."""
+        return self._queue.standings(self._monotonic())
+
+    def workers(self) -> list[Occupancy]:
+        """Return how the workers stand, in the order in which they were named."""
+        now = self._monotonic()
+        return [
+            Occupancy(
+                address=seat.worker.address,
+                slot_count=seat.slot_count,
+                busy=seat.busy,
+                resting=seat.rest_until > now,
+            )
+            for seat in self._seats
+        ]

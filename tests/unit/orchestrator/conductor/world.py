@@ -17,6 +17,7 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournals
+from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import (
@@ -202,6 +203,7 @@ class Orchestrator:
         reload: bool = False,
         moment: datetime | None = None,
         live_run_count: int = 20,
+        share: Share | None = None,
     ) -> Run:
         number = (
             request if request is not None else 1000 + self.conductor.mesh.history.ledger.position
@@ -214,18 +216,27 @@ class Orchestrator:
             created_by="key1",
             traceparent="",
             live_run_count=live_run_count,
+            share=share,
         )
         return await self.commands.repeated(start) or await self.commands.create(
             start, spec_ or spec()
         )
 
-    async def retry(self, run: Run, *, failed_attempt: int = 0, live_run_count: int = 20) -> Run:
+    async def retry(
+        self,
+        run: Run,
+        *,
+        failed_attempt: int = 0,
+        live_run_count: int = 20,
+        share: Share | None = None,
+    ) -> Run:
         return await self.commands.retry(
             run.name,
             failed_attempt=failed_attempt,
             by="key1",
             spec="",
             live_run_count=live_run_count,
+            share=share,
         )
 
     async def approve(self, run: Run) -> Run:
