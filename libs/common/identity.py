@@ -47,6 +47,8 @@ class Principal:
     calls_per_second: float = 0.0
     call_burst: int = 0
     live_run_count: int = 0
+    slot_weight: float = 0.0
+    chunk_count: int = 0
     key_expire_time: datetime | None = None
     service_account: str = ""
     source_prefixes: tuple[str, ...] = ()

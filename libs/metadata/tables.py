@@ -42,6 +42,8 @@ TENANTS: Final = MetadataTable(
         PlatformColumn("live_run_count", "INT64"),
         PlatformColumn("create_time", "TIMESTAMP", REQUIRED),
         PlatformColumn("update_time", "TIMESTAMP", REQUIRED),
+        PlatformColumn("slot_weight", "FLOAT64"),
+        PlatformColumn("chunk_count", "INT64"),
     ),
     cluster_by=("tenant_id",),
 )

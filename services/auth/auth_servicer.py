@@ -69,4 +69,6 @@ def _principal(caller: Caller) -> pb.Principal:
         calls_per_second=limits.calls_per_second,
         call_burst=limits.call_burst,
         live_run_count=limits.live_run_count,
+        slot_weight=limits.slot_weight,
+        chunk_count=limits.chunk_count,
     )

@@ -56,14 +56,18 @@ class BigQueryTable:
         return [value for row in rows for value in self._parsed(parse, row)]
 
     def _list(self) -> list[Row]:
-        """List rows, which costs nothing, where a query would be billed at every refresh."""
+        """List rows, which costs nothing, where a query would be billed at every refresh.
+
+        A table that has not got the newest columns yet, which are the last, is read without them.
+        """
+        columns = [column.name for column in self._columns]
         name = str(self._table)
         with calling(self._bq.endpoint, "bigquery.list_rows", f"read table {name}", table=name):
             table = bigquery.Table(name, schema=[_field(column) for column in self._columns])
             found = self._bq.rest.list_rows(
                 table, retry=rest_retry(self._read_seconds), timeout=self._read_seconds
             )
-            return [dict(row.items()) for row in found]
+            return [dict(zip(columns, row.values(), strict=False)) for row in found]
 
     def _parsed(self, parse: Callable[[Row], T], row: Row) -> list[T]:
         try:

@@ -95,6 +95,8 @@ def tenant_of(row: Row) -> Tenant:
             calls_per_second=float(str(row.get("calls_per_second") or 0)),
             call_burst=int(str(row.get("call_burst") or 0)),
             live_run_count=int(str(row.get("live_run_count") or 0)),
+            slot_weight=float(str(row.get("slot_weight") or 0)),
+            chunk_count=int(str(row.get("chunk_count") or 0)),
         ),
     )
 
@@ -114,6 +116,8 @@ def row_of_tenant(tenant: Tenant) -> dict[str, object]:
         "live_run_count": tenant.limits.live_run_count,
         "create_time": tenant.create_time,
         "update_time": tenant.update_time,
+        "slot_weight": tenant.limits.slot_weight,
+        "chunk_count": tenant.limits.chunk_count,
     }
 
 

@@ -96,6 +96,8 @@ def _plain(field: str, tenant: tenant_pb2.Tenant) -> object:
         calls_per_second=tenant.limits.calls_per_second,
         call_burst=tenant.limits.call_burst,
         live_run_count=tenant.limits.live_run_count,
+        slot_weight=tenant.limits.slot_weight,
+        chunk_count=tenant.limits.chunk_count,
     )
 
 
@@ -156,6 +158,8 @@ def _tenant(tenant: Tenant) -> tenant_pb2.Tenant:
             calls_per_second=tenant.limits.calls_per_second,
             call_burst=tenant.limits.call_burst,
             live_run_count=tenant.limits.live_run_count,
+            slot_weight=tenant.limits.slot_weight,
+            chunk_count=tenant.limits.chunk_count,
         ),
         create_time=tenant.create_time,
         update_time=tenant.update_time,

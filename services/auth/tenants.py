@@ -112,6 +112,8 @@ class Limits:
     calls_per_second: float = 0.0
     call_burst: int = 0
     live_run_count: int = 0
+    slot_weight: float = 0.0
+    chunk_count: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

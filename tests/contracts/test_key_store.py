@@ -50,7 +50,9 @@ ACME = Tenant(
     display_name="Acme 'n' Söhne",
     bigquery_location="EU",
     source_prefixes=("gs://a/", "gs://b/c/"),
-    limits=Limits(calls_per_second=0.5, call_burst=7, live_run_count=3),
+    limits=Limits(
+        calls_per_second=0.5, call_burst=7, live_run_count=3, slot_weight=2.5, chunk_count=8
+    ),
 )
 PLAIN = Tenant(tenant_id="widgets", create_time=START, update_time=START)
 
@@ -283,3 +285,27 @@ async def test_a_missing_column_is_added_and_a_retyped_one_is_refused_by_name(
         SchemaChanged, match=r"is_active of metadata\.api_keys is STRING and must be BOOL"
     ):
         missing_columns(API_KEYS, found)
+
+
+async def test_tenants_of_a_table_without_the_newest_columns_have_the_defaults_until_init_adds_them(
+    warehouse: BigQuery,
+) -> None:
+    client, metadata, store = (
+        warehouse.rest,
+        BigQueryMetadata(warehouse),
+        BigQueryTenantStore(warehouse),
+    )
+    client.delete_table("metadata.tenants")
+    fields = [bigquery.SchemaField(c.name, c.type, mode=c.mode) for c in TENANTS.columns[:-2]]
+    client.create_table(bigquery.Table("local.metadata.tenants", schema=fields))
+    client.query(
+        "INSERT INTO metadata.tenants (tenant_id, state, create_time, update_time, live_run_count)"
+        " VALUES ('acme', 'active', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 3)"
+    ).result()
+    (acme,) = await store.read()
+    assert acme.limits == Limits(live_run_count=3)
+    _, found = await metadata.ensure(TENANTS)
+    await metadata.add(TENANTS, missing_columns(TENANTS, found))
+    heavy = dataclasses.replace(acme, limits=Limits(live_run_count=3, slot_weight=2.5))
+    await store.swap(acme, heavy)
+    assert list(await store.read()) == [heavy]

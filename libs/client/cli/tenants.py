@@ -10,8 +10,8 @@ from convergence.auth.v1.tenant_pb2 import Tenant, TenantLimits, TenantState
 from libs.client import Client, NewKey, config_tree
 from libs.client.cli import output
 from libs.client.cli.asking import confirm
-from libs.client.cli.parameters import Whole
 from libs.client.cli.session import Session, connected
+from libs.client.cli.tenant_limits import changed_limits, limiting, limits_text, taken
 from libs.common import errors
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,16 +51,7 @@ def _reach(*, may_read: tuple[str, ...], service_account: str | None) -> dict[st
 @tenants.command()
 @click.argument("tenant_id", metavar="ID")
 @click.option("--display-name", default="", help="What people call the tenant.")
-@click.option(
-    "--calls-per-second",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="NUMBER",
-    help="Rate limit; 0 is the platform's.",
-)
-@click.option(
-    "--live-runs", type=Whole(), default=0, help="Live runs at once; 0 is the platform's."
-)
+@limiting
 @reading
 @click.option(
     "--configs",
@@ -78,10 +69,8 @@ def create(
     configs: Path,
     no_files: bool,
     no_key: bool,
-    calls_per_second: float,
-    live_runs: int,
     display_name: str,
-    **reach: Any,
+    **options: Any,
 ) -> int:
     """Create a tenant, lay out its files and make its first key.
 
@@ -94,10 +83,10 @@ def create(
       convergence tenants create acme_corp --configs /srv/configs --display-name "Acme Corp"
       convergence tenants create acme_corp --may-read s3://acme-exports/focus/
     """
-    wanted = Tenant(display_name=display_name, **_reach(**reach))
-    if calls_per_second or live_runs:
-        limits = TenantLimits(calls_per_second=calls_per_second, live_run_count=live_runs)
-        wanted.limits.CopyFrom(limits)
+    limits = taken(options)
+    wanted = Tenant(display_name=display_name, **_reach(**options))
+    if any(limits.values()):
+        wanted.limits.CopyFrom(TenantLimits(**limits))
     with session.client() as client:
         tenant = _created(client, tenant_id, wanted)
         written = [] if no_files else config_tree.lay_out(configs, tenant_id)
@@ -195,11 +184,12 @@ def get(session: Session, tenant_id: str) -> int:
 @tenants.command()
 @click.argument("tenant_id", metavar="ID")
 @click.option("--display-name", help="What people call the tenant.")
+@limiting
 @reading
 @click.option("--read-nothing", is_flag=True, help="Let it read no object store.")
 @connected
 def update(
-    session: Session, tenant_id: str, display_name: str | None, read_nothing: bool, **reach: Any
+    session: Session, tenant_id: str, display_name: str | None, read_nothing: bool, **options: Any
 ) -> int:
     """Change a tenant; what no option names stays as it is.
 
@@ -207,17 +197,22 @@ def update(
     Examples:
       convergence tenants update acme_corp --may-read gs://acme-bills/ --may-read s3://acme/focus/
       convergence tenants update acme_corp --read-nothing --service-account ""
+      convergence tenants update acme_corp --slot-weight 2 --chunks 8
     """
     changed: dict[str, Any] = {} if display_name is None else {"display_name": display_name}
-    changed |= _reach(**reach)
+    limits = taken(options)
+    changed |= _reach(**options)
     if read_nothing:
         if "source_prefixes" in changed:
             raise click.UsageError("found --read-nothing and --may-read; give one of them")
         changed["source_prefixes"] = []
-    if not changed:
+    if not changed and not limits:
         raise click.UsageError("found nothing to change; give an option that says what to change")
+    name = str(session.tenant(tenant_id))
     with session.client() as client:
-        wanted = Tenant(name=str(session.tenant(tenant_id)), **changed)
+        if limits:
+            changed["limits"] = changed_limits(client.tenants.get(name).limits, limits)
+        wanted = Tenant(name=name, **changed)
         return _show(session, client.tenants.update(wanted, *changed))
 
 
@@ -278,21 +273,12 @@ def _show(session: Session, tenant: Tenant) -> int:
         "location": tenant.bigquery_location,
         "service account": tenant.service_account,
         "may read": "\n".join(tenant.source_prefixes),
-        "limits": _limits(tenant.limits),
+        "limits": limits_text(tenant.limits),
         "created": output.moment(tenant.create_time),
         "changed": output.moment(tenant.update_time),
     }
     output.console().print(output.facts(pairs))
     return 0
-
-
-def _limits(limits: TenantLimits) -> str:
-    told = {
-        "calls a second": f"{limits.calls_per_second:g}",
-        "calls at once": f"{limits.call_burst}",
-        "live runs": f"{limits.live_run_count}",
-    }
-    return ", ".join(f"{number} {what}" for what, number in told.items() if number != "0")
 
 
 def _state(tenant: Tenant) -> str:

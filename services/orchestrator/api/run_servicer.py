@@ -18,10 +18,12 @@ from services.orchestrator.api.run_messages import event_message, result_message
 from services.orchestrator.conductor.commands import Start
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.pipelines import pipeline_entry, pipeline_spec
+from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import RunState
 
 DEFAULT_LIVE_RUNS: Final = 20
+DEFAULT_WEIGHT: Final = 1.0
 
 END_SECONDS: Final = 0.5
 """How long before the caller's deadline the server ends a stream."""
@@ -51,6 +53,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             created_by=caller().key_id,
             traceparent=traceparent(),
             live_run_count=live_run_count(),
+            share=share_of(pipeline.tenant),
         )
         run = await active.commands.repeated(start)
         if run is None:
@@ -134,6 +137,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             by=caller().key_id,
             spec=self._with_transforms_of_now(run),
             live_run_count=live_run_count(),
+            share=share_of(run.name.tenant),
         )
         return run_service_pb2.RetryRunResponse(run=_message(active, after))
 
@@ -208,6 +212,15 @@ def lasting(context: Context) -> float | None:
 def live_run_count() -> int:
     """Return how many live runs the caller's tenant may have."""
     return caller().live_run_count or DEFAULT_LIVE_RUNS
+
+
+def share_of(tenant: str) -> Share | None:
+    """Return what a tenant may have of the slots; None if the caller's key is not its own."""
+    who = caller()
+    if who.tenant != tenant:
+        return None
+    weight = who.slot_weight if who.slot_weight > 0 else DEFAULT_WEIGHT
+    return Share(slot_weight=weight, chunk_count=who.chunk_count)
 
 
 def traceparent() -> str:

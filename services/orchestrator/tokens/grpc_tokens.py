@@ -108,6 +108,8 @@ def _principal(response: auth_service_pb2.AuthenticateResponse) -> Principal:
         calls_per_second=principal.calls_per_second,
         call_burst=principal.call_burst,
         live_run_count=principal.live_run_count,
+        slot_weight=principal.slot_weight,
+        chunk_count=principal.chunk_count,
         key_expire_time=response.key_expire_time.ToDatetime(tzinfo=UTC) if ends else None,
     )
 

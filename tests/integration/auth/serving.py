@@ -40,7 +40,9 @@ ACME = Tenant(
     tenant_id="acme",
     create_time=NOW,
     update_time=NOW,
-    limits=Limits(calls_per_second=1000, call_burst=2000, live_run_count=3),
+    limits=Limits(
+        calls_per_second=1000, call_burst=2000, live_run_count=3, slot_weight=1.5, chunk_count=8
+    ),
 )
 WIDGETS = Tenant(tenant_id="widgets", create_time=NOW, update_time=NOW)
 

@@ -80,6 +80,7 @@ async def test_a_key_is_answered_with_a_principal_and_a_token_that_verifies(auth
         2000,
         3,
     )
+    assert (principal.slot_weight, principal.chunk_count) == (1.5, 8)
     assert 0 < answer.cache_ttl.ToTimedelta().total_seconds() <= 20
     assert not answer.HasField("key_expire_time")
     verified = await verifier(auth, "orchestrator").verify(answer.identity_token)

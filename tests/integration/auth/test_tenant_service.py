@@ -62,7 +62,9 @@ async def listed(auth: Served, **fields: Any) -> list[str]:
 
 FULL: dict[str, Any] = {
     "display_name": "Gadgets & Söhne",
-    "limits": tenant_pb2.TenantLimits(calls_per_second=2.5, call_burst=7, live_run_count=3),
+    "limits": tenant_pb2.TenantLimits(
+        calls_per_second=2.5, call_burst=7, live_run_count=3, slot_weight=1.5, chunk_count=8
+    ),
 }
 
 

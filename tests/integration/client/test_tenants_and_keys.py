@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from convergence.auth.v1.api_key_pb2 import ApiKey
-from convergence.auth.v1.tenant_pb2 import Tenant
+from convergence.auth.v1.tenant_pb2 import Tenant, TenantLimits
 from convergence.orchestrator.v1.pipeline_pb2 import FileError
 
 from libs.client import AsyncClient
@@ -87,6 +87,23 @@ async def test_what_a_tenant_may_read_is_said_when_it_is_made_and_changed_later(
     nothing = await against(command, *update)
     assert (both.status, nothing.status) == (2, 2)
     assert "nothing to change" in nothing.err
+
+
+async def test_limits_are_said_when_a_tenant_is_made_and_changed_one_by_one(
+    command: Command,
+) -> None:
+    tenants = FakeTenants()
+    made = ("tenants", "create", "acme_corp", "--no-files", "--live-runs", "3", "--chunks", "8")
+    assert (await against(command, *made, tenants=tenants)).status == 0
+    update = ("tenants", "update", "acme_corp", "--slot-weight")
+    said = await against(command, *update, "2.5", tenants=tenants)
+    assert "limits  3 live runs, 2.5 slot weight, 8 chunks at once" in said.out.splitlines()
+    limits = tenants.created["acme_corp"].limits
+    assert limits == TenantLimits(live_run_count=3, slot_weight=2.5, chunk_count=8)
+    await against(command, *update, "0", "--chunks", "0", tenants=tenants)
+    assert tenants.created["acme_corp"].limits == TenantLimits(live_run_count=3)
+    wrong = await against(command, *update, "-1", tenants=tenants)
+    assert wrong.status == 2
 
 
 async def test_tenants_are_listed_by_the_ids_that_other_commands_take(command: Command) -> None:

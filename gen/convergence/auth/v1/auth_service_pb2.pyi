@@ -35,20 +35,24 @@ class AuthenticateResponse(_message.Message):
     def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., identity_token: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cache_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., key_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Principal(_message.Message):
-    __slots__ = ("tenant", "scopes", "key_id", "calls_per_second", "call_burst", "live_run_count")
+    __slots__ = ("tenant", "scopes", "key_id", "calls_per_second", "call_burst", "live_run_count", "slot_weight", "chunk_count")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     CALLS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     CALL_BURST_FIELD_NUMBER: _ClassVar[int]
     LIVE_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SLOT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
     key_id: str
     calls_per_second: float
     call_burst: int
     live_run_count: int
-    def __init__(self, tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., key_id: _Optional[str] = ..., calls_per_second: _Optional[float] = ..., call_burst: _Optional[int] = ..., live_run_count: _Optional[int] = ...) -> None: ...
+    slot_weight: float
+    chunk_count: int
+    def __init__(self, tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., key_id: _Optional[str] = ..., calls_per_second: _Optional[float] = ..., call_burst: _Optional[int] = ..., live_run_count: _Optional[int] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ...) -> None: ...
 
 class IssueRunTokenRequest(_message.Message):
     __slots__ = ("run", "audiences")
