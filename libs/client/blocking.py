@@ -132,6 +132,7 @@ class Runs(Blocking[AsyncRuns]):
     events = blocking(AsyncRuns.events)
     results = blocking(AsyncRuns.results)
     quarantine = blocking(AsyncRuns.quarantine)
+    queue = blocking(AsyncRuns.queue)
 
     def watch(
         self, name: str, *, cursor: str = "", patience: float = PATIENCE_SECONDS

@@ -184,6 +184,14 @@ class AsyncRuns:
         )
         return await self.wait(run.name, on_change=on_change)
 
+    async def queue(self, parent: str) -> pb.GetQueueResponse:
+        """Return how the slots of workers are shared at this moment.
+
+        Args:
+            parent: A tenant; `tenants/-`, with a key of the platform, for all and the workers.
+        """
+        return await self._connection.call(self._stub.GetQueue, pb.GetQueueRequest(parent=parent))
+
     async def cancel(self, name: str, *, reason: str = "") -> Run:
         """Stop a run that is not publishing yet."""
         request = pb.CancelRunRequest(name=name, reason=reason)

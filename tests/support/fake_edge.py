@@ -46,7 +46,7 @@ class FakeRuns(runs_grpc.RunServiceServicer):
 
     Dials: `failures` are raised by the next calls of any method, one each; `refusal` by every call;
     `cut_after` ends a watch after so many messages; `results` and `quarantined` are what the
-    lists hold; `final` is what the run has in its last state.
+    lists hold, `queue` what GetQueue answers; `final` is what the run has in its last state.
     """
 
     def __init__(self, *states: RunState) -> None:
@@ -64,6 +64,7 @@ class FakeRuns(runs_grpc.RunServiceServicer):
         ]
         self.results: list[RunResult] = []
         self.quarantined: list[QuarantinedRow] = []
+        self.queue = runs_pb.GetQueueResponse()
 
     async def _seen(self, request: Any, context: Context) -> None:
         self.requests.append(request)
@@ -132,6 +133,10 @@ class FakeRuns(runs_grpc.RunServiceServicer):
         await self._seen(request, context)
         rows = self.quarantined[: request.page_size]
         return runs_pb.ListQuarantinedRowsResponse(rows=rows)
+
+    async def GetQueue(self, request: runs_pb.GetQueueRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        return self.queue
 
     async def CancelRun(self, request: runs_pb.CancelRunRequest, context: Context) -> Any:
         await self._seen(request, context)

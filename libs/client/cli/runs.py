@@ -13,6 +13,7 @@ from libs.client.cli import output, run_steering
 from libs.client.cli.explaining import explain as explained
 from libs.client.cli.failures import Refused, refusal
 from libs.client.cli.parameters import date_option, limit_option
+from libs.client.cli.queues import queue
 from libs.client.cli.receipts import shown, state_of, window_text
 from libs.client.cli.session import Session, connected
 from libs.client.cli.watching import exit_status, progress
@@ -185,7 +186,7 @@ def explain(session: Session, run: str) -> int:
     return 0
 
 
-for command in run_steering.COMMANDS:
+for command in (*run_steering.COMMANDS, queue):
     runs.add_command(command)
 
 

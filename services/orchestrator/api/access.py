@@ -20,6 +20,16 @@ EDGE_SERVICES: Final = (
 )
 """What the reflection of every edge server describes, whichever server has it."""
 
+
+class TenantNotFound(NotFound):
+    """No such tenant, or another one."""
+
+    reason = "TENANT_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no tenant {name}", name=name)
+
+
 _READS: Final = ("Get", "List", "Watch")
 
 SCOPES: Final[dict[str, str]] = {
@@ -35,7 +45,8 @@ SCOPES: Final[dict[str, str]] = {
 
 def missing(method: str, name: str) -> NotFound:
     """Return what a name answers that is not there; another tenant's answers the same."""
-    del method
+    if method == f"/{RUNS.full_name}/GetQueue":
+        return TenantNotFound(name)
     if "/runs/" in name:
         return RunNotFound(name)
     return PipelineNotFound(name)

@@ -1,7 +1,7 @@
 """Metrics of runs, read from the ledger when somebody asks."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -10,10 +10,12 @@ from prometheus_client.registry import Collector
 from libs.common.errors import ServiceError
 from services.orchestrator.active import Seat
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.workers.dispatcher import Occupancy
+from services.orchestrator.workers.fair_queue import Standing
 
 
 class RunMetrics(Collector):
-    """Runs by state, epoch, journal position, chunks that workers have."""
+    """Runs by state, epoch, journal position, chunks that workers have or that wait, slots."""
 
     def __init__(self, registry: CollectorRegistry, seat: Seat) -> None:
         self._seat = seat
@@ -35,6 +37,8 @@ class RunMetrics(Collector):
         yield _gauge("journal_position", "Newest durable record.", active.history.durable)
         chunks = sum(len(live.beats) for live in active.conductor.live.values())
         yield _gauge("chunks_running", "Chunks that workers have now.", chunks)
+        yield from _waiting(active.mesh.dispatcher.tenants())
+        yield _slots(active.mesh.dispatcher.workers())
         states = Counter(run.state for run in active.ledger.runs.values())
         runs = GaugeMetricFamily(
             "convergence_orchestrator_runs", "Runs by state.", labels=["state"]
@@ -42,6 +46,28 @@ class RunMetrics(Collector):
         for state in RunState:
             runs.add_metric([state.value], states[state])
         yield runs
+
+
+def _waiting(tenants: Sequence[Standing]) -> Iterable[Metric]:
+    waits = [tenant.wait_seconds for tenant in tenants if tenant.wait_seconds is not None]
+    chunks = sum(tenant.waiting_count for tenant in tenants)
+    yield _gauge("chunks_waiting", "Chunks that wait for a slot.", chunks)
+    yield _gauge("tenants_waiting", "Tenants of which a chunk waits for a slot.", len(waits))
+    longest = max(waits, default=0.0)
+    yield _gauge("longest_wait_seconds", "How long the first chunk waits for a slot.", longest)
+
+
+def _slots(workers: Sequence[Occupancy]) -> Metric:
+    counts = Counter({"busy": 0, "free": 0, "resting": 0})
+    for worker in workers:
+        counts["busy"] += worker.busy
+        counts["resting" if worker.resting else "free"] += max(worker.slot_count - worker.busy, 0)
+    slots = GaugeMetricFamily(
+        "convergence_orchestrator_slots", "Slots of workers by state.", labels=["state"]
+    )
+    for state, count in counts.items():
+        slots.add_metric([state], count)
+    return slots
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -8,12 +8,13 @@ from convergence.orchestrator.v1 import run_pb2, run_service_pb2, run_service_pb
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from libs.common.identity import caller
-from libs.common.names import PipelineName, RunName, TenantName
+from libs.common.names import PLATFORM, PipelineName, RunName, TenantName
 from libs.common.paging import Page
 from libs.common.parse import Reading, moment
 from libs.common.rpc import Context
 from services.orchestrator.active import Active, Seat
 from services.orchestrator.api.quarantine_messages import quarantined_message
+from services.orchestrator.api.queue_messages import queue_message, queues_message
 from services.orchestrator.api.run_messages import event_message, result_message, run_message
 from services.orchestrator.conductor.commands import Start
 from services.orchestrator.configs.catalogue import Catalogue
@@ -24,6 +25,9 @@ from services.orchestrator.runs.states import RunState
 
 DEFAULT_LIVE_RUNS: Final = 20
 DEFAULT_WEIGHT: Final = 1.0
+
+EVERY_TENANT: Final = f"tenants/{PLATFORM}"
+"""A parent that only platform keys may name."""
 
 END_SECONDS: Final = 0.5
 """How long before the caller's deadline the server ends a stream."""
@@ -117,6 +121,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         async for run, cursor in watch:
             message = _message(active, run) if run else None
             yield run_service_pb2.WatchRunsResponse(run=message, cursor=cursor)
+
+    async def GetQueue(
+        self, request: run_service_pb2.GetQueueRequest, context: Context
+    ) -> run_service_pb2.GetQueueResponse:
+        active = self._seat.active()
+        with Reading() as read:
+            parent = read("parent", _tenant_or_all, request.parent)
+        return queue_message(active.mesh, parent.tenant) if parent else queues_message(active.mesh)
 
     async def CancelRun(
         self, request: run_service_pb2.CancelRunRequest, context: Context
@@ -249,6 +261,10 @@ def _states(values: Iterable[int]) -> set[str]:
 
 def _tenant_or_pipeline(text: str) -> TenantName | PipelineName:
     return PipelineName.parse(text) if "/pipelines" in text else TenantName.parse(text)
+
+
+def _tenant_or_all(text: str) -> TenantName | None:
+    return None if text == EVERY_TENANT else TenantName.parse(text)
 
 
 def _page(

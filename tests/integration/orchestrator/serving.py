@@ -59,7 +59,12 @@ USER: Final = frozenset({"runs:read", "runs:write", "pipelines:read"})
 PLENTY: Final = Limits(calls_per_second=10_000, call_burst=10_000)
 TENANTS: Final = (
     Tenant(tenant_id="acme_corp", create_time=NOW, update_time=NOW, limits=PLENTY),
-    Tenant(tenant_id="widgetsinc", create_time=NOW, update_time=NOW, limits=PLENTY),
+    Tenant(
+        tenant_id="widgetsinc",
+        create_time=NOW,
+        update_time=NOW,
+        limits=dataclasses.replace(PLENTY, slot_weight=2.0, chunk_count=3),
+    ),
     Tenant(
         tenant_id="hurried",
         create_time=NOW,
@@ -179,6 +184,7 @@ REQUESTS: Final[dict[str, Callable[[str], Message]]] = {
     "ListRuns": lambda t: runs_pb.ListRunsRequest(parent=_pipeline(t)),
     "WatchRun": lambda t: runs_pb.WatchRunRequest(name=_run(t)),
     "WatchRuns": lambda t: runs_pb.WatchRunsRequest(parent=_pipeline(t)),
+    "GetQueue": lambda t: runs_pb.GetQueueRequest(parent=f"tenants/{t}"),
     "CancelRun": lambda t: runs_pb.CancelRunRequest(name=_run(t)),
     "RetryRun": lambda t: runs_pb.RetryRunRequest(name=_run(t)),
     "ApproveRun": lambda t: runs_pb.ApproveRunRequest(name=_run(t)),

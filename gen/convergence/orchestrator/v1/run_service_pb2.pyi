@@ -1,5 +1,6 @@
 import datetime
 
+from convergence.orchestrator.v1 import queue_pb2 as _queue_pb2
 from convergence.orchestrator.v1 import run_pb2 as _run_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -91,6 +92,20 @@ class WatchRunsResponse(_message.Message):
     run: _run_pb2.Run
     cursor: str
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class GetQueueRequest(_message.Message):
+    __slots__ = ("parent",)
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    def __init__(self, parent: _Optional[str] = ...) -> None: ...
+
+class GetQueueResponse(_message.Message):
+    __slots__ = ("tenants", "workers")
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    tenants: _containers.RepeatedCompositeFieldContainer[_queue_pb2.TenantQueue]
+    workers: _containers.RepeatedCompositeFieldContainer[_queue_pb2.WorkerSlots]
+    def __init__(self, tenants: _Optional[_Iterable[_Union[_queue_pb2.TenantQueue, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[_queue_pb2.WorkerSlots, _Mapping]]] = ...) -> None: ...
 
 class CancelRunRequest(_message.Message):
     __slots__ = ("name", "reason")

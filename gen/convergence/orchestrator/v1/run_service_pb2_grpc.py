@@ -64,6 +64,11 @@ class RunServiceStub:
                 request_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.WatchRunsRequest.SerializeToString,
                 response_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.WatchRunsResponse.FromString,
                 _registered_method=True)
+        self.GetQueue = channel.unary_unary(
+                '/convergence.orchestrator.v1.RunService/GetQueue',
+                request_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.GetQueueRequest.SerializeToString,
+                response_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.GetQueueResponse.FromString,
+                _registered_method=True)
         self.CancelRun = channel.unary_unary(
                 '/convergence.orchestrator.v1.RunService/CancelRun',
                 request_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
@@ -149,6 +154,14 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQueue(self, request, context):
+        """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
+        platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelRun(self, request, context):
         """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
         Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH.
@@ -228,6 +241,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.WatchRuns,
                     request_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.WatchRunsRequest.FromString,
                     response_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.WatchRunsResponse.SerializeToString,
+            ),
+            'GetQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueue,
+                    request_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.GetQueueRequest.FromString,
+                    response_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.GetQueueResponse.SerializeToString,
             ),
             'CancelRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelRun,
@@ -405,6 +423,33 @@ class RunService:
             '/convergence.orchestrator.v1.RunService/WatchRuns',
             convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.WatchRunsRequest.SerializeToString,
             convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.WatchRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergence.orchestrator.v1.RunService/GetQueue',
+            convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.GetQueueRequest.SerializeToString,
+            convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.GetQueueResponse.FromString,
             options,
             channel_credentials,
             insecure,

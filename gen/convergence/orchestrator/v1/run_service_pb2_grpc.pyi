@@ -56,6 +56,10 @@ class RunServiceStub:
     """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
     Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
     """
+    GetQueue: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetQueueRequest, _run_service_pb2.GetQueueResponse]
+    """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
+    platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
+    """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
     """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
     Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH.
@@ -104,6 +108,10 @@ class RunServiceAsyncStub(RunServiceStub):
     WatchRuns: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunsRequest, _run_service_pb2.WatchRunsResponse]  # type: ignore[assignment]
     """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
     Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
+    """
+    GetQueue: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetQueueRequest, _run_service_pb2.GetQueueResponse]  # type: ignore[assignment]
+    """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
+    platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
@@ -180,6 +188,16 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.WatchRunsResponse], _abc.AsyncIterator[_run_service_pb2.WatchRunsResponse]]:
         """Sends changes of all runs of a tenant or pipeline from a cursor on, for ever; sends something at least every 15 s.
         Fails with INVALID_ARGUMENT / PAGE_TOKEN_INVALID; NOT_FOUND / PIPELINE_NOT_FOUND; RESOURCE_EXHAUSTED / TOO_MANY_WATCHES.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQueue(
+        self,
+        request: _run_service_pb2.GetQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.GetQueueResponse, _abc.Awaitable[_run_service_pb2.GetQueueResponse]]:
+        """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
+        platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

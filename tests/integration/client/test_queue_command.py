@@ -1,0 +1,72 @@
+"""`convergence runs queue` against an edge in this process."""
+
+from convergence.orchestrator.v1.queue_pb2 import TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.run_service_pb2 import GetQueueResponse
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.integration.client.commands import Command, against
+from tests.support.fake_edge import FakeRuns
+
+SINCE = Timestamp()
+SINCE.FromJsonString("2026-11-26T05:40:01Z")
+CROWD = TenantQueue(
+    tenant="tenants/acme_corp",
+    slot_weight=1,
+    chunk_count=8,
+    slot_count=3,
+    waiting_chunk_count=9997,
+    wait_start_time=SINCE,
+)
+LATE = TenantQueue(tenant="tenants/widgetsinc", slot_weight=2.5, slot_count=1)
+WORKERS = (
+    WorkerSlots(address="127.0.0.1:50061", slot_count=4, busy_slot_count=4),
+    WorkerSlots(address="127.0.0.1:50062", slot_count=1, resting=True),
+)
+
+
+def fake(*tenants: TenantQueue, workers: tuple[WorkerSlots, ...] = ()) -> FakeRuns:
+    made = FakeRuns()
+    made.queue = GetQueueResponse(tenants=tenants, workers=workers)
+    return made
+
+
+async def test_a_tenants_line_is_told_in_one_row(command: Command) -> None:
+    runs = fake(CROWD)
+    said = await against(command, "runs", "queue", runs=runs)
+    assert (said.status, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "tenant     weight  at most  slots  waiting  since",
+        "acme_corp       1        8      3     9997  2026-11-26 05:40:01Z",
+    ]
+    assert [request.parent for request in runs.requests] == ["tenants/acme_corp"]
+
+
+async def test_all_lines_and_the_workers_are_told_to_the_platform(command: Command) -> None:
+    runs = fake(CROWD, LATE, workers=WORKERS)
+    said = await against(command, "runs", "queue", "--all", runs=runs)
+    assert said.out.splitlines() == [
+        "tenant      weight  at most  slots  waiting  since",
+        "acme_corp        1        8      3     9997  2026-11-26 05:40:01Z",
+        "widgetsinc     2.5      all      1        0",
+        "",
+        "worker           slots  busy  now",
+        "127.0.0.1:50061      4     4  takes chunks",
+        "127.0.0.1:50062      1     0  rests",
+    ]
+    assert [request.parent for request in runs.requests] == ["tenants/-"]
+
+
+async def test_programs_get_the_message(command: Command) -> None:
+    said = await against(command, "runs", "queue", "--all", "--output", "json", runs=fake(LATE))
+    assert said.json == {
+        "tenants": [
+            {
+                "tenant": "tenants/widgetsinc",
+                "slot_weight": 2.5,
+                "chunk_count": 0,
+                "slot_count": 1,
+                "waiting_chunk_count": 0,
+            }
+        ],
+        "workers": [],
+    }
