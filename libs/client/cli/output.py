@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any, Final, TypeVar
 
 import click
+from convergence.orchestrator.v1.run_pb2 import RunLane
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -91,3 +92,8 @@ def day(time: Timestamp) -> str:
 def short_state(name: str) -> str:
     """Return `RUN_STATE_HELD` as `HELD`."""
     return name.partition("_STATE_")[2] or name
+
+
+def short_lane(lane: RunLane) -> str:
+    """Return `RUN_LANE_BACKFILL` as `backfill`; empty where an older server says nothing."""
+    return RunLane.Name(lane).removeprefix("RUN_LANE_").lower() if lane else ""

@@ -47,12 +47,21 @@ def _tenants(tenants: Iterable[TenantQueue]) -> Listing:
             f"{one.chunk_count}" if one.chunk_count else "all",
             f"{one.slot_count}",
             f"{one.waiting_chunk_count}",
+            _lanes(one),
             output.moment(one.wait_start_time),
         )
         for one in tenants
     ]
     numbers = ("weight", "at most", "slots", "waiting")
-    return output.table(rows, "tenant", *numbers, "since", right=numbers)
+    return output.table(rows, "tenant", *numbers, "of them", "since", right=numbers)
+
+
+def _lanes(tenant: TenantQueue) -> str:
+    return ", ".join(
+        f"{lane.waiting_chunk_count} {output.short_lane(lane.lane)}"
+        for lane in tenant.lanes
+        if lane.waiting_chunk_count
+    )
 
 
 def _workers(workers: Iterable[WorkerSlots]) -> Listing:

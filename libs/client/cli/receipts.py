@@ -15,7 +15,7 @@ from convergence.orchestrator.v1.run_pb2 import (
 )
 from rich.console import RenderableType
 
-from libs.client.cli.output import amount, day, facts, moment, short_state, table
+from libs.client.cli.output import amount, day, facts, moment, short_lane, short_state, table
 from libs.client.runs import SETTLED
 
 
@@ -42,6 +42,7 @@ def shown(run: Run) -> Iterator[RenderableType]:
         {
             "run": run.name,
             "state": state_of(run) + (f", attempt {run.attempt}" if run.attempt > 1 else ""),
+            "lane": short_lane(run.lane),
             "window": window_text(run.window),
             "created": f"{moment(run.create_time)} by {run.created_by or 'unknown'}",
             "ended": moment(run.end_time),

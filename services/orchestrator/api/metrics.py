@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from libs.common.errors import ServiceError
 from services.orchestrator.active import Seat
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.dispatcher import Occupancy
 from services.orchestrator.workers.fair_queue import Standing
@@ -50,11 +51,24 @@ class RunMetrics(Collector):
 
 def _waiting(tenants: Sequence[Standing]) -> Iterable[Metric]:
     waits = [tenant.wait_seconds for tenant in tenants if tenant.wait_seconds is not None]
-    chunks = sum(tenant.waiting_count for tenant in tenants)
-    yield _gauge("chunks_waiting", "Chunks that wait for a slot.", chunks)
+    yield _chunks(tenants)
     yield _gauge("tenants_waiting", "Tenants of which a chunk waits for a slot.", len(waits))
     longest = max(waits, default=0.0)
     yield _gauge("longest_wait_seconds", "How long the first chunk waits for a slot.", longest)
+
+
+def _chunks(tenants: Sequence[Standing]) -> Metric:
+    counts = Counter(dict.fromkeys(Lane, 0))
+    for tenant in tenants:
+        counts.update({lane.lane: lane.waiting_count for lane in tenant.lanes})
+    chunks = GaugeMetricFamily(
+        "convergence_orchestrator_chunks_waiting",
+        "Chunks that wait for a slot, by lane.",
+        labels=["lane"],
+    )
+    for lane, count in counts.items():
+        chunks.add_metric([lane.lower()], count)
+    return chunks
 
 
 def _slots(workers: Sequence[Occupancy]) -> Metric:

@@ -35,6 +35,14 @@ def _tenant(mesh: Mesh, standing: Standing) -> queue_pb2.TenantQueue:
         chunk_count=share.chunk_count,
         slot_count=standing.slot_count,
         waiting_chunk_count=standing.waiting_count,
+        lanes=[
+            queue_pb2.LaneQueue(
+                lane=f"RUN_LANE_{lane.lane}",
+                slot_count=lane.slot_count,
+                waiting_chunk_count=lane.waiting_count,
+            )
+            for lane in standing.lanes
+        ],
         wait_start_time=stamp(None if waited is None else mesh.clock() - timedelta(seconds=waited)),
     )
 

@@ -53,6 +53,7 @@ def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
         position=run.position,
         created_by=created.created_by,
         cancel_reason=run.cancel.reason if run.cancel else "",
+        lane=f"RUN_LANE_{run.lane}",
     )
 
 

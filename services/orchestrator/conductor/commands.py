@@ -19,6 +19,7 @@ from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.journal.journal import JournalUnavailable
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import CANCELLABLE, LIVE, RunState
 from services.orchestrator.runs.windows import scope_of, window_of
@@ -71,6 +72,7 @@ class Start:
     live_run_count: int
     share: r.Share | None = None
     """What the tenant may have of the slots; None where the caller does not know."""
+    lane: Lane = Lane.INTERACTIVE
 
     def facts(self) -> dict[str, str]:
         """Return what must be equal in a repeat."""
@@ -171,6 +173,7 @@ class Commands:
             created_by=start.created_by,
             traceparent=start.traceparent,
             share=start.share,
+            lane=start.lane,
         )
         return await self._begin(self._free_name(start.pipeline), detail)
 
@@ -284,6 +287,11 @@ class Commands:
         self._refuse_too_many(name.tenant, live_run_count)
         replan = bool(run.failure and run.failure.reason in REPLAN)
         retried = r.RunRetried(
-            attempt=run.attempt + 1, replan=replan, by=by, spec=spec, share=share
+            attempt=run.attempt + 1,
+            replan=replan,
+            by=by,
+            spec=spec,
+            share=share,
+            lane=Lane.INTERACTIVE,
         )
         return await self._begin(name, retried)

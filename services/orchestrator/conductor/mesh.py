@@ -40,10 +40,15 @@ class Mesh:
     def seat(
         self, run: Run, place: int, *, avoid: frozenset[str]
     ) -> AbstractAsyncContextManager[Seat]:
-        """Wait for a slot for a chunk of a run; a tenant's oldest run goes first, the least `place` in it."""
+        """Wait for a slot for a chunk of a run; a lane's oldest run goes first, the least `place` in it."""
         tenant, ledger = run.name.tenant, self.history.ledger
-        order = (ledger.begun(run), place)
-        return self.dispatcher.seat(tenant, order=order, share=ledger.share(tenant), avoid=avoid)
+        return self.dispatcher.seat(
+            tenant,
+            lane=run.lane,
+            order=(ledger.begun(run), place),
+            share=ledger.share(tenant),
+            avoid=avoid,
+        )
 
     async def record(self, run: Run, detail: Detail, *, patient: bool = False) -> Run:
         """Journal a decision about a run and return the run after it; a patient one gathers others."""

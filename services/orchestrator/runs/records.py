@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from services.orchestrator.runs.lanes import Lane
+
 Scope = tuple[tuple[str, tuple[str, ...]], ...]
 """Pairs (column, literal values as text of the column's type): every combination of the values.
 
@@ -174,6 +176,7 @@ class RunCreated(Part):
     traceparent: str = ""
     share: Share | None = None
     """What the tenant may have of the slots from here on; None leaves it as it was."""
+    lane: Lane = Lane.INTERACTIVE
 
 
 class RunPlanning(Part):
@@ -350,6 +353,8 @@ class RunRetried(Part):
     """The spec with its transforms as they now stand; empty if unchanged."""
     share: Share | None = None
     """As in RunCreated."""
+    lane: Lane | None = None
+    """The run's lane from here on; None leaves it as it was."""
 
 
 Detail = Annotated[

@@ -8,6 +8,7 @@ from typing import Final, Self
 from libs.common.errors import FailedPrecondition
 from libs.common.names import RunName
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.states import NEXT, RESTING, RunState
 from services.orchestrator.specs import PipelineSpec
 
@@ -34,6 +35,7 @@ class Run:
     name: RunName
     spec: PipelineSpec
     created: r.RunCreated
+    lane: Lane
     state: RunState
     attempt: int
     position: int
@@ -169,6 +171,7 @@ def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
         "failed_attempt": run.attempt,
         "attempt_time": record.time,
         "failure": None,
+        "lane": detail.lane or run.lane,
     }
     if run.state is RunState.TRANSFORM_FAILED:
         if detail.spec:
@@ -222,6 +225,7 @@ def create(record: r.Record, detail: r.RunCreated) -> Run:
         name=RunName.parse(record.run),
         spec=PipelineSpec.model_validate_json(detail.spec),
         created=detail,
+        lane=detail.lane,
         state=RunState.PENDING,
         attempt=1,
         position=record.position,

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Final
 
 from libs.common.errors import Unavailable
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
 from services.orchestrator.workers.fair_queue import FairQueue, Standing, Ticket
 from services.orchestrator.workers.workers import Worker
@@ -72,6 +73,7 @@ class Dispatcher:
         self,
         tenant: str,
         *,
+        lane: Lane = Lane.INTERACTIVE,
         order: tuple[int, ...],
         share: Share,
         avoid: frozenset[str] = frozenset(),
@@ -80,12 +82,14 @@ class Dispatcher:
 
         Args:
             tenant: Whose chunk it is.
-            order: The least goes first among the tenant's chunks.
+            lane: In which of the tenant's lanes it waits.
+            order: The least goes first among the chunks of the lane.
             share: What the tenant may have of the slots, from here on.
             avoid: Addresses of workers that are taken only if no other has a free slot.
         """
         waiter = _Waiter(
             tenant=tenant,
+            lane=lane,
             order=order,
             since=self._monotonic(),
             avoid=avoid,

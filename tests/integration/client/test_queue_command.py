@@ -1,6 +1,7 @@
 """`convergence runs queue` against an edge in this process."""
 
-from convergence.orchestrator.v1.queue_pb2 import TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.queue_pb2 import LaneQueue, TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.run_pb2 import RunLane
 from convergence.orchestrator.v1.run_service_pb2 import GetQueueResponse
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,6 +17,11 @@ CROWD = TenantQueue(
     slot_count=3,
     waiting_chunk_count=9997,
     wait_start_time=SINCE,
+    lanes=[
+        LaneQueue(lane=RunLane.RUN_LANE_INTERACTIVE, slot_count=3),
+        LaneQueue(lane=RunLane.RUN_LANE_SCHEDULED, waiting_chunk_count=7),
+        LaneQueue(lane=RunLane.RUN_LANE_BACKFILL, waiting_chunk_count=9990),
+    ],
 )
 LATE = TenantQueue(tenant="tenants/widgetsinc", slot_weight=2.5, slot_count=1)
 WORKERS = (
@@ -35,8 +41,8 @@ async def test_a_tenants_line_is_told_in_one_row(command: Command) -> None:
     said = await against(command, "runs", "queue", runs=runs)
     assert (said.status, said.err) == (0, "")
     assert said.out.splitlines() == [
-        "tenant     weight  at most  slots  waiting  since",
-        "acme_corp       1        8      3     9997  2026-11-26 05:40:01Z",
+        "tenant     weight  at most  slots  waiting  of them                     since",
+        "acme_corp       1        8      3     9997  7 scheduled, 9990 backfill  2026-11-26 05:40:01Z",
     ]
     assert [request.parent for request in runs.requests] == ["tenants/acme_corp"]
 
@@ -45,8 +51,8 @@ async def test_all_lines_and_the_workers_are_told_to_the_platform(command: Comma
     runs = fake(CROWD, LATE, workers=WORKERS)
     said = await against(command, "runs", "queue", "--all", runs=runs)
     assert said.out.splitlines() == [
-        "tenant      weight  at most  slots  waiting  since",
-        "acme_corp        1        8      3     9997  2026-11-26 05:40:01Z",
+        "tenant      weight  at most  slots  waiting  of them                     since",
+        "acme_corp        1        8      3     9997  7 scheduled, 9990 backfill  2026-11-26 05:40:01Z",
         "widgetsinc     2.5      all      1        0",
         "",
         "worker           slots  busy  now",
@@ -66,6 +72,7 @@ async def test_programs_get_the_message(command: Command) -> None:
                 "chunk_count": 0,
                 "slot_count": 1,
                 "waiting_chunk_count": 0,
+                "lanes": [],
             }
         ],
         "workers": [],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from convergence.orchestrator.v1 import run_service_pb2 as pb
-from convergence.orchestrator.v1.queue_pb2 import TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.queue_pb2 import LaneQueue, TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.run_pb2 import RunLane
 
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.serving import (
@@ -23,6 +24,14 @@ from tests.unit.orchestrator.conductor.world import NOON, World
 
 ACME, WIDGETS = "tenants/acme_corp", "tenants/widgetsinc"
 CHUNKS = 6
+IDLE = [
+    LaneQueue(lane=lane)
+    for lane in (
+        RunLane.RUN_LANE_INTERACTIVE,
+        RunLane.RUN_LANE_SCHEDULED,
+        RunLane.RUN_LANE_BACKFILL,
+    )
+]
 
 
 @pytest.fixture
@@ -60,6 +69,7 @@ async def until(
 async def both_wait(edge: Edge) -> str:
     """Start a run of each tenant while workers stop; the first, which is returned, has all slots."""
     first = await edge.create()
+    assert first.lane == RunLane.RUN_LANE_INTERACTIVE
     await until(edge, ACME, WRITER, lambda q: (q.slot_count, q.waiting_chunk_count) == (4, 2))
     await edge.create(parent=f"{WIDGETS}/pipelines/p_bill", secret=NEIGHBOUR)
     await until(edge, WIDGETS, NEIGHBOUR, lambda q: q.waiting_chunk_count == CHUNKS)
@@ -77,6 +87,12 @@ async def test_a_tenant_sees_its_own_line_and_nothing_of_the_others(
         began = mine.wait_start_time.ToDatetime(tzinfo=UTC)
         assert NOON - timedelta(minutes=1) < began < NOON + timedelta(minutes=1)
         mine.ClearField("wait_start_time")
+        (asked, *idle) = mine.lanes
+        assert asked == LaneQueue(
+            lane=RunLane.RUN_LANE_INTERACTIVE, slot_count=4, waiting_chunk_count=2
+        )
+        assert idle == IDLE[1:]
+        mine.ClearField("lanes")
         assert mine == TenantQueue(tenant=ACME, slot_weight=1, slot_count=4, waiting_chunk_count=2)
         assert not answer.workers
     gate.set()
@@ -96,7 +112,11 @@ async def test_the_platform_sees_all_lines_and_the_workers(edge: Edge, world: Wo
     (widgets,) = (await ask(edge, WIDGETS, ROOT)).tenants
     assert (widgets.tenant, widgets.waiting_chunk_count) == (WIDGETS, CHUNKS)
     value = edge.host.registry.get_sample_value
-    assert value("convergence_orchestrator_chunks_waiting") == 2 + CHUNKS
+    waiting = {
+        lane: value("convergence_orchestrator_chunks_waiting", {"lane": lane})
+        for lane in ("interactive", "scheduled", "backfill")
+    }
+    assert waiting == {"interactive": 2 + CHUNKS, "scheduled": 0, "backfill": 0}
     assert value("convergence_orchestrator_tenants_waiting") == 2
     assert (value("convergence_orchestrator_longest_wait_seconds") or 0) > 0
     slots = {
@@ -126,7 +146,7 @@ async def over(edge: Edge, name: str) -> bool:
 
 async def test_a_tenant_that_has_nothing_has_an_empty_line(edge: Edge) -> None:
     assert list((await ask(edge, ACME, WRITER)).tenants) == [
-        TenantQueue(tenant=ACME, slot_weight=1)
+        TenantQueue(tenant=ACME, slot_weight=1, lanes=IDLE)
     ]
     assert list((await ask(edge, "tenants/-", ROOT)).tenants) == []
 

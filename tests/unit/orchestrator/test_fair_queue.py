@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
-from services.orchestrator.workers.fair_queue import MOST_GONE, FairQueue, Standing, Ticket
+from services.orchestrator.workers.fair_queue import FairQueue, LaneStanding, Standing, Ticket
 
 TENANTS = ("acme", "bolt", "cone", "dune")
 SHARES = (
@@ -24,6 +25,13 @@ EVEN = Share()
 
 def ticket(tenant: str, *order: int, since: float = 0.0) -> Ticket:
     return Ticket(tenant=tenant, order=order, since=since)
+
+
+def standing(tenant: str, slots: int, waiting: int, wait_seconds: float | None = None) -> Standing:
+    """How a tenant stands that has chunks in the first lane only."""
+    first = LaneStanding(lane=Lane.INTERACTIVE, slot_count=slots, waiting_count=waiting)
+    others = (LaneStanding(lane=lane) for lane in Lane if lane is not Lane.INTERACTIVE)
+    return Standing(tenant=tenant, lanes=(first, *others), wait_seconds=wait_seconds)
 
 
 @dataclasses.dataclass(slots=True)
@@ -100,11 +108,11 @@ class Story:
     def check(self) -> None:
         """Fail unless the queue says of every tenant what the lists do."""
         assert self.queue.standings(1.0) == [
-            Standing(
-                tenant=tenant,
-                slot_count=self.count(tenant),
-                waiting_count=sum(one.tenant == tenant for one in self.waiting),
-                wait_seconds=1.0 if any(one.tenant == tenant for one in self.waiting) else None,
+            standing(
+                tenant,
+                self.count(tenant),
+                waiting := sum(one.tenant == tenant for one in self.waiting),
+                1.0 if waiting else None,
             )
             for tenant in TENANTS
             if any(one.tenant == tenant for one in (*self.held, *self.waiting))
@@ -212,7 +220,7 @@ def test_a_cap_that_is_lowered_takes_nothing_away_and_gives_nothing_more() -> No
     assert free == [False, False, False, True]
 
 
-def test_whoever_leaves_out_of_thousands_leaves_no_hole_and_is_not_kept() -> None:
+def test_whoever_leaves_out_of_thousands_leaves_no_hole() -> None:
     queue = FairQueue[Ticket]()
     waiting = [ticket("acme", number, since=float(number)) for number in range(5000)]
     for one in waiting:
@@ -221,10 +229,35 @@ def test_whoever_leaves_out_of_thousands_leaves_no_hole_and_is_not_kept() -> Non
         queue.leave(one)
         queue.leave(one)
     assert queue.first() is waiting[4000]
-    assert queue.standings(4010.0) == [
-        Standing(tenant="acme", slot_count=0, waiting_count=1, wait_seconds=10.0)
+    assert queue.standings(4010.0) == [standing("acme", 0, 1, 10.0)]
+
+
+def test_lanes_change_nothing_between_tenants_and_are_told_apart() -> None:
+    queue = FairQueue[Ticket]()
+    for number in range(4):
+        queue.join(ticket("acme", number), EVEN)
+        queue.join(Ticket(tenant="bolt", lane=Lane.BACKFILL, order=(number,), since=5.0), EVEN)
+    queue.join(Ticket(tenant="bolt", lane=Lane.SCHEDULED, order=(9,), since=2.0), EVEN)
+    taken = []
+    for _ in range(4):
+        one = queue.first()
+        assert one is not None
+        queue.take(one)
+        taken.append((one.tenant, one.lane))
+    assert sorted(taken) == [
+        *[("acme", Lane.INTERACTIVE)] * 2,
+        ("bolt", Lane.BACKFILL),
+        ("bolt", Lane.SCHEDULED),
     ]
-    assert len(queue._lines["acme"].heap) <= MOST_GONE + 2
+    assert queue.standings(8.0)[1] == Standing(
+        tenant="bolt",
+        lanes=(
+            LaneStanding(lane=Lane.INTERACTIVE),
+            LaneStanding(lane=Lane.SCHEDULED, slot_count=1),
+            LaneStanding(lane=Lane.BACKFILL, slot_count=1, waiting_count=3),
+        ),
+        wait_seconds=3.0,
+    )
 
 
 class Counted(int):

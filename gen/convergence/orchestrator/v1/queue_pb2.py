@@ -22,18 +22,21 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from convergence.orchestrator.v1 import run_pb2 as convergence_dot_orchestrator_dot_v1_dot_run__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'convergence/orchestrator/v1/queue.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n\x0bTenantQueue\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0bslot_weight\x18\x02 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x05\x12\x12\n\nslot_count\x18\x04 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x05 \x01(\x05\x12\x33\n\x0fwait_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x0bWorkerSlots\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x62usy_slot_count\x18\x03 \x01(\x05\x12\x0f\n\x07resting\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'convergence/orchestrator/v1/queue.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x01\n\x0bTenantQueue\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0bslot_weight\x18\x02 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x05\x12\x12\n\nslot_count\x18\x04 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x05 \x01(\x05\x12\x33\n\x0fwait_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x05lanes\x18\x07 \x03(\x0b\x32&.convergence.orchestrator.v1.LaneQueue\"p\n\tLaneQueue\x12\x32\n\x04lane\x18\x01 \x01(\x0e\x32$.convergence.orchestrator.v1.RunLane\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x03 \x01(\x05\"\\\n\x0bWorkerSlots\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x62usy_slot_count\x18\x03 \x01(\x05\x12\x0f\n\x07resting\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'convergence.orchestrator.v1.queue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TENANTQUEUE']._serialized_start=106
-  _globals['_TENANTQUEUE']._serialized_end=279
-  _globals['_WORKERSLOTS']._serialized_start=281
-  _globals['_WORKERSLOTS']._serialized_end=373
+  _globals['_TENANTQUEUE']._serialized_start=145
+  _globals['_TENANTQUEUE']._serialized_end=373
+  _globals['_LANEQUEUE']._serialized_start=375
+  _globals['_LANEQUEUE']._serialized_end=487
+  _globals['_WORKERSLOTS']._serialized_start=489
+  _globals['_WORKERSLOTS']._serialized_end=581
 # @@protoc_insertion_point(module_scope)

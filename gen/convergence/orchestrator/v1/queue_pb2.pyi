@@ -1,28 +1,42 @@
 import datetime
 
+from convergence.orchestrator.v1 import run_pb2 as _run_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TenantQueue(_message.Message):
-    __slots__ = ("tenant", "slot_weight", "chunk_count", "slot_count", "waiting_chunk_count", "wait_start_time")
+    __slots__ = ("tenant", "slot_weight", "chunk_count", "slot_count", "waiting_chunk_count", "wait_start_time", "lanes")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SLOT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     SLOT_COUNT_FIELD_NUMBER: _ClassVar[int]
     WAITING_CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     WAIT_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    LANES_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     slot_weight: float
     chunk_count: int
     slot_count: int
     waiting_chunk_count: int
     wait_start_time: _timestamp_pb2.Timestamp
-    def __init__(self, tenant: _Optional[str] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., wait_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    lanes: _containers.RepeatedCompositeFieldContainer[LaneQueue]
+    def __init__(self, tenant: _Optional[str] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., wait_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lanes: _Optional[_Iterable[_Union[LaneQueue, _Mapping]]] = ...) -> None: ...
+
+class LaneQueue(_message.Message):
+    __slots__ = ("lane", "slot_count", "waiting_chunk_count")
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    lane: _run_pb2.RunLane
+    slot_count: int
+    waiting_chunk_count: int
+    def __init__(self, lane: _Optional[_Union[_run_pb2.RunLane, str]] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ...) -> None: ...
 
 class WorkerSlots(_message.Message):
     __slots__ = ("address", "slot_count", "busy_slot_count", "resting")

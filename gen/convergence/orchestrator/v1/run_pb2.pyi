@@ -28,6 +28,13 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_CANCELLING: _ClassVar[RunState]
     RUN_STATE_CANCELLED: _ClassVar[RunState]
     RUN_STATE_SUPERSEDED: _ClassVar[RunState]
+
+class RunLane(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_LANE_UNSPECIFIED: _ClassVar[RunLane]
+    RUN_LANE_INTERACTIVE: _ClassVar[RunLane]
+    RUN_LANE_SCHEDULED: _ClassVar[RunLane]
+    RUN_LANE_BACKFILL: _ClassVar[RunLane]
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_PENDING: RunState
 RUN_STATE_PLANNING: RunState
@@ -42,9 +49,13 @@ RUN_STATE_TRANSFORM_FAILED: RunState
 RUN_STATE_CANCELLING: RunState
 RUN_STATE_CANCELLED: RunState
 RUN_STATE_SUPERSEDED: RunState
+RUN_LANE_UNSPECIFIED: RunLane
+RUN_LANE_INTERACTIVE: RunLane
+RUN_LANE_SCHEDULED: RunLane
+RUN_LANE_BACKFILL: RunLane
 
 class Run(_message.Message):
-    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason")
+    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +74,7 @@ class Run(_message.Message):
     POSITION_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REASON_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: RunState
     attempt: int
@@ -81,7 +93,8 @@ class Run(_message.Message):
     position: int
     created_by: str
     cancel_reason: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ...) -> None: ...
+    lane: RunLane
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("start_time", "end_time", "deliveries")

@@ -7,6 +7,7 @@ import pytest
 
 from libs.common.names import PipelineName
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.fair_queue import Standing
@@ -82,6 +83,34 @@ async def test_a_tenants_oldest_run_goes_first_in_the_order_of_its_plan() -> Non
     assert names == sorted(made.source.inputs) * 2
 
 
+async def test_within_a_tenant_what_somebody_asks_for_goes_before_a_backfill_that_goes_on() -> None:
+    made, begun = of_many(20)
+    gate = made.hang()
+    async with made.orchestrator() as o:
+        crowd = await o.start(spec().model_copy(update=of(MINE)), pipeline=MINE, lane=Lane.BACKFILL)
+        await until(lambda: standings(o) == {"acme_corp": (SLOTS, 12)})
+        asked = await o.start(spec().model_copy(update=of(SECOND)), pipeline=SECOND)
+        await until(lambda: standings(o) == {"acme_corp": (SLOTS, 28)})
+        gate.set()
+        for run in (crowd, asked):
+            assert (await o.rest(run)).state is RunState.SUCCEEDED
+    pipelines = [a.run.pipeline for a in begun[SLOTS:][:18]]
+    assert (pipelines[0], pipelines.count("p_second")) == ("p_second", 17)
+
+
+async def test_a_run_keeps_its_lane_over_a_restart_until_somebody_retries_it() -> None:
+    made, _ = of_many(1)
+    failure = r.Failure(kind="source", reason="SOURCE_FORBIDDEN", message="403", advice="")
+    for worker in made.workers:
+        worker.failures = [ChunkFailed(failure, transient=False)]
+    async with made.orchestrator() as o:
+        run = await o.rest(await o.start(lane=Lane.BACKFILL))
+        assert (run.state, run.lane) == (RunState.FAILED, Lane.BACKFILL)
+    async with made.orchestrator() as o:
+        assert o.commands.find(run.name).lane is Lane.BACKFILL
+        assert (await o.rest(await o.retry(run))).lane is Lane.INTERACTIVE
+
+
 async def test_a_cap_holds_over_all_runs_of_a_tenant_and_after_a_restart() -> None:
     made, begun = of_many(5)
     made.hang()
@@ -145,6 +174,8 @@ async def test_what_a_tenant_may_have_is_what_its_last_call_brought() -> None:
     ],
     ids=["created", "retried"],
 )
-def test_records_of_before_say_nothing_about_shares(made: r.RunCreated | r.RunRetried) -> None:
-    before = made.model_dump(mode="json", exclude={"share"})
+def test_records_of_before_say_nothing_about_shares_and_lanes(
+    made: r.RunCreated | r.RunRetried,
+) -> None:
+    before = made.model_dump(mode="json", exclude={"share", "lane"})
     assert r.DETAILS.validate_python(before) == made

@@ -17,6 +17,7 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournals
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -204,6 +205,7 @@ class Orchestrator:
         moment: datetime | None = None,
         live_run_count: int = 20,
         share: Share | None = None,
+        lane: Lane = Lane.INTERACTIVE,
     ) -> Run:
         number = (
             request if request is not None else 1000 + self.conductor.mesh.history.ledger.position
@@ -217,6 +219,7 @@ class Orchestrator:
             traceparent="",
             live_run_count=live_run_count,
             share=share,
+            lane=lane,
         )
         return await self.commands.repeated(start) or await self.commands.create(
             start, spec_ or spec()
