@@ -1,0 +1,1 @@
+"""When something is tried again, after which pause, how often, and who is spared meanwhile."""
