@@ -15,12 +15,11 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.elections.elections import Election, Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import Journal
+from services.orchestrator.retries.pauses import LEADERSHIP, REAL, Pauses
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import Record
 
 log = structlog.get_logger()
-
-RETRY_SECONDS = 0.5
 
 PATIENCE_SECONDS = 3.0
 """How long a call waits for the journal to be looked at anew."""
@@ -106,13 +105,14 @@ async def lead(
     open_history: Callable[[int], History],
     open_active: Callable[[History], Active],
     also: Callable[[Active], list[asyncio.Task[None]]],
+    pauses: Pauses = REAL,
 ) -> None:
     """Win the election, read the journal, go on with its runs, and serve until something ends.
 
     Raises whatever ends the leadership: the process ends then and is started again.
     """
     term = await election.win()
-    records, stream = await _open(seat, journal, term)
+    records, stream = await _open(seat, journal, term, pauses)
     await election.announce(stream)
     history = open_history(term.epoch)
     history.load(records)
@@ -136,12 +136,16 @@ async def lead(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _open(seat: Seat, journal: Journal, term: Term) -> tuple[list[Record], str]:
+async def _open(
+    seat: Seat, journal: Journal, term: Term, pauses: Pauses
+) -> tuple[list[Record], str]:
     """Open the journal; before `admin init`, and while BigQuery is away, wait and say so."""
+    failed = 0
     while True:
         try:
             return await journal.open(term)
         except (FailedPrecondition, Unavailable) as error:
             await seat.refuse(error)
             log.warning("leadership.delayed", reason=error.reason, cause=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+            failed = failed + 1 if isinstance(error, Unavailable) else 1
+        await pauses.rest(LEADERSHIP, failed)

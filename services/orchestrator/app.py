@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from random import SystemRandom
 
 import grpc
 import pydantic
@@ -49,6 +48,8 @@ from services.orchestrator.journal.journal import Journal
 from services.orchestrator.judges.grpc_judges import GrpcJudge
 from services.orchestrator.judges.judges import Judge
 from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.retries.pauses import Pauses
+from services.orchestrator.retries.retries import Retries
 from services.orchestrator.tokens.grpc_tokens import EdgeAuthenticator, RunTokens
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.warehouse.warehouse import Warehouse
@@ -182,7 +183,7 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             judge=parts.judge,
             clock=parts.clock,
             sleep=parts.sleep,
-            random=SystemRandom(),
+            retries=Retries(Pauses(sleep=parts.sleep)),
         )
         conductor = Conductor(mesh)
         commands = Commands(

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from libs.common.errors import ServiceError
 from services.orchestrator.active import Seat
+from services.orchestrator.api.prometheus_retries import retry_metrics
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.dispatcher import Occupancy
@@ -16,7 +17,7 @@ from services.orchestrator.workers.fair_queue import Standing
 
 
 class RunMetrics(Collector):
-    """Runs by state, epoch, journal position, chunks that workers have or that wait, slots."""
+    """Runs by state, epoch, journal position, chunks that workers have or that wait, slots, retries."""
 
     def __init__(self, registry: CollectorRegistry, seat: Seat) -> None:
         self._seat = seat
@@ -47,6 +48,7 @@ class RunMetrics(Collector):
         for state in RunState:
             runs.add_metric([state.value], states[state])
         yield runs
+        yield from retry_metrics(active.mesh.retries)
 
 
 def _waiting(tenants: Sequence[Standing]) -> Iterable[Metric]:

@@ -8,7 +8,7 @@ from convergence.orchestrator.v1 import run_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from libs.common.money import difference, plain
-from services.orchestrator.conductor.ingesting import Live
+from services.orchestrator.conductor.attempts import Live
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import Receipt, receipt_of
 from services.orchestrator.runs.run import Run

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import timedelta
@@ -15,24 +14,20 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from libs.common.errors import ServiceError
 from libs.common.names import RunName
 from services.orchestrator.conductor import auditing, ingesting, planning, publishing, transforming
-from services.orchestrator.conductor.failures import failure_of, transient
-from services.orchestrator.conductor.ingesting import Live, RunTimedOut, SourceFailed, deadline_of
+from services.orchestrator.conductor.assignments import RunTimedOut, deadline_of
+from services.orchestrator.conductor.attempts import Live, SourceFailed
+from services.orchestrator.conductor.failures import failure_of
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.publishing import TableLocks
+from services.orchestrator.conductor.steps import BOUNDED, answered, ends
+from services.orchestrator.retries.causes import cause_of, class_of
+from services.orchestrator.retries.pauses import STEP, TIDYING
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import OPEN_STATES
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import NEXT, RunState
-from services.orchestrator.warehouse.warehouse import PublishFailed
 
 log = structlog.get_logger()
-
-STEP_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-STEP_TRIES: Final = 12
-"""Tries of a step before PUBLISHING while a neighbour is away."""
-
-TIDY_SECONDS: Final = 60.0
-"""Pause between tries of a tidying that fails again and again."""
 
 UNTIDIED_FOR: Final = timedelta(days=1)
 """How long before the journal's last record a run may have ended that is tidied at a start."""
@@ -142,30 +137,38 @@ class Conductor:
 
     async def _patiently(self, run: Run) -> None:
         """Do the phase until it ends, the run has moved on, or an error ends it."""
-        phase, tries = PHASES[run.state], 0
+        phase, failed = PHASES[run.state], 0
         while (now := self.mesh.run(run)).state is run.state:
             try:
-                return await phase(self, now)
+                await phase(self, now)
             except Exception as error:
                 cause = innermost(error)
-                tries += 1
+                failed += 1
                 if self.mesh.run(run).state is not run.state:
                     _say_moved(self.mesh.run(run), cause)
-                    return None
-                if ends(run.state, cause, tries):
+                    return
+                if ends(run.state, cause, failed):
                     raise
                 unexpected = None if isinstance(cause, ServiceError) else cause
                 log.warning(
                     "step.delayed",
                     state=run.state,
                     cause=str(cause),
-                    tries=tries,
+                    tries=failed,
                     exc_info=unexpected,
                 )
-            if run.state in BOUNDED and self.mesh.clock() >= deadline_of(run):
-                raise RunTimedOut(run.spec.limits.timeout_seconds)
-            await self.mesh.sleep(STEP_BACKOFF_SECONDS[min(tries, 5) - 1])
-        return None
+            else:
+                self.mesh.retries.succeeded(answered(run))
+                return
+            self._in_time(run)
+            await self.mesh.retries.wait(STEP, failed, cause_of(cause, run.spec))
+            self._in_time(run)
+
+    def _in_time(self, run: Run) -> None:
+        """Raise RunTimedOut where a run is still in this state and its time is over."""
+        still = run.state in BOUNDED and self.mesh.run(run).state is run.state
+        if still and self.mesh.clock() >= deadline_of(run):
+            raise RunTimedOut(run.spec.limits.timeout_seconds)
 
     async def _fail(self, run: Run, error: BaseException) -> None:
         if not isinstance(error, ServiceError):
@@ -249,13 +252,8 @@ class Conductor:
         task.add_done_callback(self._asked.discard)
 
     async def _tidy(self, run: Run) -> None:
-        for pause in itertools.chain(STEP_BACKOFF_SECONDS, itertools.repeat(TIDY_SECONDS)):
-            try:
-                return await self.mesh.warehouse.tidy_unpublished(run)
-            except ServiceError as error:
-                log.warning("tidying.delayed", run_id=run.name.run, cause=str(error))
-            await self.mesh.sleep(pause)
-        return None
+        tidied = self.mesh.warehouse.tidy_unpublished
+        await self.mesh.retries.until_done(lambda: tidied(run), TIDYING, run.spec, stubborn=True)
 
     async def publish(self, run: Run) -> None:
         """PUBLISHING → TRANSFORMING, INGESTING or FAILED."""
@@ -272,7 +270,7 @@ class Conductor:
             for ended in await publishing.tidy(self.mesh, run):
                 self.tidy(ended)
         except ServiceError as error:
-            if transient(error):
+            if class_of(error).passes:
                 raise
             log.warning("tidying.refused", cause=str(error))
         self._let_go()
@@ -317,23 +315,6 @@ PHASES: Final[dict[RunState, Callable[[Conductor, Run], Awaitable[None]]]] = {
     RunState.FAILED: Conductor.forget,
     RunState.CANCELLING: Conductor.finish_cancel,
 }
-
-
-BOUNDED: Final = frozenset(
-    {RunState.PENDING, RunState.PLANNING, RunState.INGESTING, RunState.AUDITING}
-)
-"""States that `limits.timeout` ends."""
-
-
-def ends(state: RunState, error: BaseException, tries: int) -> bool:
-    """Return whether an error of a phase is the run's end; otherwise the phase is done again."""
-    if state in {RunState.HELD, RunState.FAILED, RunState.CANCELLING}:
-        return False
-    if state is RunState.PUBLISHING:
-        return isinstance(error, PublishFailed)
-    if transient(error):
-        return state in BOUNDED and tries >= STEP_TRIES
-    return True
 
 
 def tidied_late(run: Run) -> bool:

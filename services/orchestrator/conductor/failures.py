@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from libs.common.errors import Delayed, InvalidRequest, ServiceError
+from libs.common.errors import InvalidRequest, ServiceError
 from services.orchestrator.runs.records import Failure
 
 Kind = Literal["config", "source", "data", "quota", "platform"]
@@ -82,8 +82,3 @@ def failure_of(error: BaseException, *, data_safe: bool = True) -> Failure:
         data_safe=data_safe,
         metadata=metadata,
     )
-
-
-def transient(error: BaseException) -> bool:
-    """Return whether the same step may succeed later."""
-    return isinstance(error, Delayed)

@@ -2,64 +2,15 @@
 
 import asyncio
 import contextlib
-import dataclasses
 from datetime import datetime, timedelta
-from typing import Final
 
-import structlog
-
-from libs.common.errors import FailedPrecondition, ServiceError, Unavailable
+from services.orchestrator.conductor.attempts import Live, Tries
+from services.orchestrator.conductor.hedging import Pace
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.retries.causes import WAREHOUSE
+from services.orchestrator.retries.pauses import COMMIT
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
-from services.orchestrator.workers.dispatcher import Seat
-from services.orchestrator.workers.workers import Assignment, Beat, ChunkFailed, WorkerGone
-
-log = structlog.get_logger()
-
-TRIES_PER_EPOCH: Final = 1_000_000
-"""Tries are numbered epoch * 1,000,000 + n, so that no number is ever used twice."""
-
-MAX_BACKOFF_SECONDS: Final = 10.0
-
-
-class ChunkAttemptsExhausted(ServiceError):
-    """A chunk failed on every attempt allowed."""
-
-    reason = "CHUNK_ATTEMPTS_EXHAUSTED"
-
-
-class RunTimedOut(FailedPrecondition):
-    """`limits.timeout` has passed before publishing."""
-
-    reason = "RUN_TIMED_OUT"
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(
-            f"the run was not ready to publish after limits.timeout of {seconds} s; "
-            "raise the limit or make the window smaller",
-            timeout=f"{seconds}s",
-        )
-
-
-class SourceFailed(ServiceError):
-    """A chunk ended with a failure that no further try would change."""
-
-    def __init__(self, failure: r.Failure) -> None:
-        super().__init__(failure.message, reason=failure.reason, **failure.metadata)
-        self.failure = failure
-
-
-@dataclasses.dataclass(slots=True)
-class Live:
-    """Progress of chunks that workers have now, by chunk id. Not journaled: it may be lost."""
-
-    beats: dict[str, Beat] = dataclasses.field(default_factory=dict)
-
-
-def deadline_of(run: Run) -> datetime:
-    """Return when `limits.timeout` of the present attempt is over."""
-    return run.attempt_time + timedelta(seconds=run.spec.limits.timeout_seconds)
 
 
 async def ingest(mesh: Mesh, run: Run, live: Live) -> None:
@@ -69,10 +20,12 @@ async def ingest(mesh: Mesh, run: Run, live: Live) -> None:
         run, staging=not run.plan.direct, expire_time=staging_expiry(mesh, run)
     )
     limit = asyncio.Semaphore(run.spec.limits.max_parallel_chunks)
+    pace = Pace(len(run.missing))
     committer = _Committer(mesh, run)
     async with asyncio.TaskGroup() as group:
         for place, chunk in enumerate(run.missing):
-            group.create_task(_chunk(mesh, run, chunk, place, limit, live, committer))
+            tries = Tries(mesh, run, chunk, place, live=live, limit=limit, pace=pace)
+            group.create_task(_chunk(mesh, run, tries, limit, committer))
     await committer.rest()
     await mesh.record(run, r.RunIngested())
 
@@ -125,130 +78,21 @@ class _Committer:
             if (landed.chunk_id, landed.chunk_attempt) not in self._done
         ]
         if waiting:
-            await self._mesh.warehouse.commit_staged(run, waiting)
+            await self._mesh.retries.until_done(
+                lambda: self._mesh.warehouse.commit_staged(run, waiting), COMMIT, run.spec
+            )
+            self._mesh.retries.succeeded([WAREHOUSE])
             self._done.update((w.chunk_id, w.chunk_attempt) for w in waiting)
             self._next = asyncio.get_running_loop().time() + self._mesh.gather_seconds
 
 
 async def _chunk(
-    mesh: Mesh,
-    run: Run,
-    chunk: r.Chunk,
-    place: int,
-    limit: asyncio.Semaphore,
-    live: Live,
-    committer: _Committer,
+    mesh: Mesh, run: Run, tries: Tries, limit: asyncio.Semaphore, committer: _Committer
 ) -> None:
     async with limit:
-        landed, worker = await _attempts(mesh, run, chunk, place, live)
+        landed, worker = await tries.done()
     now = mesh.run(run)
     assert now.plan is not None
     more = len(now.landed) + 1 < len(now.plan.chunks)
     await mesh.record(run, r.ChunkCompleted(landed=landed, worker=worker), patient=more)
     await committer.landed(landed)
-
-
-async def _attempts(
-    mesh: Mesh, run: Run, chunk: r.Chunk, place: int, live: Live
-) -> tuple[r.Landed, str]:
-    """Try a chunk until it is done; on another worker first. Refusals use up no attempt."""
-    failed: set[str] = set()
-    used = 0
-    while True:
-        async with mesh.seat(run, place, avoid=frozenset(failed)) as seat:
-            number = next(mesh.tries)
-            try:
-                landed = await _attempt(mesh, run, chunk, seat, number, live)
-                return landed.model_copy(update={"try_count": used + 1}), seat.worker.address
-            except WorkerGone as gone:
-                mesh.dispatcher.rest(seat)
-                failed.add(seat.worker.address)
-                used += not gone.refused
-                error, wait = _text(gone), 0.0 if gone.refused else _backoff(mesh, used)
-            except ChunkFailed as chunk_failed:
-                if not chunk_failed.transient:
-                    raise SourceFailed(chunk_failed.failure) from chunk_failed
-                failed.add(seat.worker.address)
-                used += chunk_failed.failure.reason != "SOURCE_RATE_LIMITED"
-                error = chunk_failed.failure
-                wait = max(chunk_failed.retry_after, _backoff(mesh, used))
-            finally:
-                live.beats.pop(chunk.chunk_id, None)
-        _give_up(mesh, run, chunk, used, error)
-        log.warning("chunk.retried", chunk_id=chunk.chunk_id, attempt=number, cause=error.message)
-        await mesh.sleep(wait)
-
-
-def _text(gone: WorkerGone) -> r.Failure:
-    return r.Failure(
-        kind="platform", reason="CHUNK_ATTEMPTS_EXHAUSTED", message=str(gone), advice=""
-    )
-
-
-def _give_up(mesh: Mesh, run: Run, chunk: r.Chunk, used: int, error: r.Failure) -> None:
-    if mesh.clock() >= deadline_of(run):
-        raise RunTimedOut(run.spec.limits.timeout_seconds)
-    if used < run.spec.limits.chunk_attempts:
-        return
-    if error.reason != "CHUNK_ATTEMPTS_EXHAUSTED":
-        raise SourceFailed(error)
-    raise ChunkAttemptsExhausted(
-        f"{chunk.input_id}: {used} attempts of limits.chunk_attempts failed; "
-        f"the last one: {error.message}",
-        chunk=chunk.chunk_id,
-        attempts=str(used),
-    )
-
-
-def _backoff(mesh: Mesh, used: int) -> float:
-    """Exponential with full jitter."""
-    return mesh.random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.25 * 2**used))
-
-
-async def _attempt(
-    mesh: Mesh, run: Run, chunk: r.Chunk, seat: Seat, number: int, live: Live
-) -> r.Landed:
-    assignment = assign(mesh, run, chunk, number)
-    stream = seat.worker.ingest(assignment)
-    try:
-        while True:
-            try:
-                async with asyncio.timeout(mesh.beat_seconds):
-                    event = await anext(stream)
-            except TimeoutError:
-                text = f"worker {seat.worker.address} was silent for {mesh.beat_seconds} s"
-                raise WorkerGone(text, refused=False) from None
-            except StopAsyncIteration:
-                text = f"worker {seat.worker.address} ended without a result"
-                raise WorkerGone(text, refused=False) from None
-            if isinstance(event, r.Landed):
-                return event
-            live.beats[chunk.chunk_id] = event
-            if event.slot_count is not None:
-                mesh.dispatcher.resize(seat, event.slot_count)
-    finally:
-        with contextlib.suppress(Unavailable):
-            await stream.aclose()  # type: ignore[attr-defined]
-
-
-def assign(mesh: Mesh, run: Run, chunk: r.Chunk, number: int) -> Assignment:
-    """Return one numbered try of a chunk."""
-    assert run.plan is not None
-    assert run.snapshot is not None
-    direct = run.plan.direct
-    return Assignment(
-        run=run.name,
-        run_attempt=run.attempt,
-        chunk_attempt=mesh.history.epoch * TRIES_PER_EPOCH + number,
-        epoch=mesh.history.epoch,
-        spec=run.spec,
-        chunk=chunk,
-        scope=run.scope,
-        suite=run.plan.suite,
-        table=mesh.warehouse.target(run.spec) if direct else mesh.warehouse.staging(run),
-        quarantine_table=mesh.warehouse.quarantine(run.spec),
-        staging=not direct,
-        snapshot=run.snapshot,
-        ingest_time=run.plan.ingest_time,
-        deadline=deadline_of(run),
-    )

@@ -5,10 +5,10 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from random import Random
 
 from services.orchestrator.journal.history import History
 from services.orchestrator.judges.judges import Judge
+from services.orchestrator.retries.retries import Retries
 from services.orchestrator.runs.records import Detail
 from services.orchestrator.runs.run import Run
 from services.orchestrator.warehouse.warehouse import Warehouse
@@ -17,7 +17,7 @@ from services.orchestrator.workers.dispatcher import Dispatcher, Seat
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """What a phase may use. Time, randomness and sleep come from here."""
+    """What a phase may use. Time and sleep come from here."""
 
     history: History
     warehouse: Warehouse
@@ -25,7 +25,8 @@ class Mesh:
     judge: Judge
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
-    random: Random
+    """Waits for a moment; `retries` waits before another try."""
+    retries: Retries
     tries: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
     """Numbers of chunk tries of this epoch."""
     beat_seconds: float = 10.0

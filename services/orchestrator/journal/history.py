@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Final
 from libs.common.errors import Unavailable
 from libs.common.names import RunName
 from services.orchestrator.journal.journal import Journal
+from services.orchestrator.retries.pauses import JOURNAL, REAL, Pauses
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import Detail, EpochOpened, Record
 from services.orchestrator.runs.run import Run
@@ -20,8 +22,6 @@ GROUP: Final = 50
 
 GROUP_BYTES: Final = 7 * 1024 * 1024
 """Most bytes in one append of several records: together they stay below what a request may have."""
-
-RETRY_SECONDS: Final = 0.5
 
 GATHER_SECONDS: Final = 0.1
 """How long a decision that waits for company may wait."""
@@ -57,11 +57,13 @@ class History:
         epoch: int,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        pauses: Pauses = REAL,
     ) -> None:
         self.ledger = Ledger()
         self.epoch = epoch
         self.clock = clock
         self.new_id = new_id
+        self._pauses = pauses
         self.durable = 0
         self._journal = journal
         self._queue: deque[tuple[Record, int]] = deque()
@@ -145,11 +147,12 @@ class History:
         return group
 
     async def _append(self, group: list[Record]) -> None:
-        while True:
+        for failed in itertools.count(1):
             try:
                 return await self._journal.append(group)
             except Unavailable:
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._pauses.rest(JOURNAL, failed)
+        return None
 
     async def _acknowledge(self, group: list[Record]) -> None:
         async with self._acknowledged:

@@ -19,6 +19,7 @@ from libs.common.errors import ServiceError
 from libs.common.names import RunName
 from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, MetadataTable
 from services.orchestrator.journal.history import History
+from services.orchestrator.retries.pauses import PROJECTION, Pauses
 from services.orchestrator.runs.receipts import Receipt, receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -66,8 +67,10 @@ class BigQueryProjections:
         A new state, attempt or audit is written soon. Counts of a run that stays in its state follow
         by no more than PROGRESS of the run's own changes, and are whole with its next state.
         """
+        pauses = Pauses(sleep=sleep)
         async with self._history.watching() as watch:
             waiting = {run.name: None for run in await self._behind()}
+            failed = 0
             while True:
                 if not waiting:
                     await watch.changed.wait()
@@ -78,14 +81,15 @@ class BigQueryProjections:
                     await self.write(runs)
                 except ServiceError as error:
                     log.warning("projection.delayed", cause=str(error))
+                    failed += 1
+                    await pauses.rest(PROJECTION, failed)
                 else:
+                    failed = 0
                     for run in runs:
                         waiting.pop(run.name, None)
                         self._followed[run.name] = _said(run), run.update_time
                         if run.resting:
                             del self._followed[run.name]
-                    continue
-                await sleep(PAUSE_SECONDS)
 
     def _due(self, name: RunName) -> bool:
         """Return whether a run that changed is to be written, or may wait for more."""

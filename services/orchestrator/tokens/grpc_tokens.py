@@ -23,7 +23,7 @@ LONGEST_KEY: Final = 256
 
 
 class AuthUnavailable(Unavailable):
-    """auth cannot be asked; nothing is known about the key."""
+    """auth cannot be asked: nothing is known about a key, and no run gets a token."""
 
     reason = "AUTH_UNAVAILABLE"
 
@@ -145,10 +145,14 @@ class RunTokens:
     async def _issue(self, run: str) -> tuple[str, float]:
         request = auth_service_pb2.IssueRunTokenRequest(run=run, audiences=["ingest", "quality"])
         metadata = (("authorization", f"Bearer {self._credential()}"),)
-        with translated():
-            response = await self._stub.IssueRunToken(
-                request, metadata=metadata, timeout=CALL_SECONDS
-            )
+        try:
+            with translated():
+                response = await self._stub.IssueRunToken(
+                    request, metadata=metadata, timeout=CALL_SECONDS
+                )
+        except Unavailable as error:
+            text = f"the auth service cannot be asked for the token of {run} now: {error}"
+            raise AuthUnavailable(text, retry_after=error.retry_after) from error
         now = self._clock()
         expire = response.expire_time.ToNanoseconds() / 1e9
         return response.identity_token, now + (expire - now) / 2

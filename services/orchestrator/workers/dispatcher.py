@@ -172,6 +172,10 @@ class Dispatcher:
         seat.rest_until = self._monotonic() + REST_SECONDS
         seat.slot_count = 1
 
+    def spare(self, *, avoid: frozenset[str]) -> bool:
+        """Return whether a slot is idle at a worker not in `avoid`, and nobody waits who may have it."""
+        return self._queue.first() is None and self._best(avoid) is not None
+
     def any(self) -> Worker:
         """Return the worker that plans next: the least busy one that is not resting."""
         now = self._monotonic()

@@ -7,7 +7,6 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from decimal import Decimal
-from random import Random
 from typing import Literal
 
 import pytest
@@ -28,6 +27,7 @@ from services.orchestrator.journal.bigquery_journal import BigQueryJournal
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalSealed
 from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.retries.retries import Retries
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.run import Run
@@ -91,7 +91,7 @@ class BigQueryWorld(World):
             judge=self.judge,
             clock=self.clock,
             sleep=asyncio.sleep,
-            random=Random(7),
+            retries=Retries(),
         )
         conductor = Conductor(mesh)
         writer = asyncio.create_task(history.write())

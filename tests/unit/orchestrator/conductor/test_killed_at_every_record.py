@@ -67,7 +67,6 @@ async def test_an_append_whose_outcome_is_unknown_is_repeated_and_stored_once(
         return journal
 
     monkeypatch.setattr(type(made.journals), "member", lambda _: dialled())
-    monkeypatch.setattr("services.orchestrator.journal.history.RETRY_SECONDS", 0)
     async with made.orchestrator() as o:
         await o.finish()
     positions = [record.position for record in made.journals.records]

@@ -17,6 +17,8 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournals
+from services.orchestrator.retries.pauses import Pauses
+from services.orchestrator.retries.retries import Retries
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
@@ -153,8 +155,13 @@ class World:
         journal = self.journals.member()
         term = Term(epoch=epoch, predecessor=self.stream, predecessor_epoch=epoch - 1)
         records, self.stream = await journal.open(term)
+        pauses = Pauses(sleep=self.clock.sleep, random=Random(7))
         history = History(
-            journal, epoch=epoch, clock=self.clock, new_id=lambda: f"e{next(self.ids)}"
+            journal,
+            epoch=epoch,
+            clock=self.clock,
+            new_id=lambda: f"e{next(self.ids)}",
+            pauses=pauses,
         )
         history.load(records)
         writer = asyncio.create_task(history.write())
@@ -169,7 +176,7 @@ class World:
             judge=self.judge,
             clock=self.clock,
             sleep=self.clock.sleep,
-            random=Random(7),
+            retries=Retries(pauses),
             gather_seconds=self.gather_seconds,
         )
         conductor = Conductor(mesh)

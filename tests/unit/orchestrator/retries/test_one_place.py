@@ -1,0 +1,56 @@
+"""Whoever sleeps and tries again does it in the room of retries."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[4]
+ORCHESTRATOR = ROOT / "services/orchestrator"
+
+ALLOWED = {
+    "retries/pauses.py": "the pause before the next try",
+    "retries/budgets.py": "the trickle of an empty budget",
+    "conductor/conductor.py:expire": "a hold ends at a moment",
+    "conductor/conductor.py:forget": "a failed run is kept until a moment",
+    "elections/file_election.py:win": "the kernel tells nobody that a lock is free",
+    "journal/bigquery_journal.py:_read_all": "what was written can be read a moment later",
+    "journal/journal.py:append": "an append in memory lets others go first",
+    "projections/bigquery_projections.py:follow": "changes are gathered",
+    "warehouse/memory_warehouse.py:_before": "a call in memory lets others go first",
+    "workers/dispatcher.py": "a worker has rested",
+}
+"""Places that sleep, by file or by file and function, and what they wait for."""
+
+
+def sleeps(tree: ast.AST, function: str = "") -> Iterator[str]:
+    """Yield the innermost function around each call of something named `sleep`."""
+    for node in ast.iter_child_nodes(tree):
+        inside = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name.strip("_") == "sleep":
+                yield inside
+        yield from sleeps(node, inside)
+
+
+def places() -> set[str]:
+    return {
+        f"{file.relative_to(ORCHESTRATOR)}:{function}"
+        for file in ORCHESTRATOR.rglob("*.py")
+        for function in sleeps(ast.parse(file.read_text()))
+    }
+
+
+def test_nobody_else_sleeps() -> None:
+    assert {p for p in places() if p not in ALLOWED and p.partition(":")[0] not in ALLOWED} == set()
+
+
+def test_who_may_sleep_does() -> None:
+    found = places()
+    assert set(ALLOWED) <= found | {place.partition(":")[0] for place in found}
+
+
+def test_a_loop_that_sleeps_is_found() -> None:
+    text = "async def f(m):\n while True:\n  try: m()\n  except E: await m.sleep(1)\n"
+    assert list(sleeps(ast.parse(text))) == ["f"]
