@@ -94,7 +94,10 @@ class Tries:
         self._failed_at: set[str] = set()
         self._failed = 0
         self._used = 0
-        """Attempts of `limits.chunk_attempts`: refusals, limits of a source and hedges are none."""
+        """Attempts of `limits.chunk_attempts`: those that a worker has accepted, but for hedges and
+        those that a limit of the source ended."""
+        self._heard = False
+        """Whether a worker has accepted the present attempt."""
         self._hedged = False
 
     async def done(self) -> Done:
@@ -134,7 +137,7 @@ class Tries:
             if error.refused:
                 return _Setback(_text(error), None)
             self._failed += 1
-            self._used += 1
+            self._used += self._heard
             return _Setback(
                 _text(error), Cause(dependency=WORKERS, error_class=ErrorClass.TRANSIENT)
             )
@@ -187,8 +190,10 @@ class Tries:
     async def _first(self, seat: Seat, slow: asyncio.Event) -> Done:
         """Have a try; `slow` is set when a hedge is to begin."""
         began = asyncio.get_running_loop().time()
+        self._heard = False
 
         def note(beat: Beat) -> None:
+            self._heard = True
             self._live.beats[self._chunk.chunk_id] = beat
             seconds = asyncio.get_running_loop().time() - began
             if not beat.throttled and self._may_hedge(seat, seconds):

@@ -159,6 +159,34 @@ def test_a_result_that_names_another_try_is_ignored() -> None:
 
 
 @dataclasses.dataclass(slots=True, eq=False)
+class Unreached(Paced):
+    """Nobody is there before a moment."""
+
+    there: float = 90.0
+    missed: list[float] = dataclasses.field(default_factory=list)
+
+    async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:
+        if seconds() < self.there:
+            self.missed.append(seconds())
+            raise WorkerGone(f"worker {self.address} cannot be reached", refused=False)
+        async for event in Paced.ingest(self, assignment):
+            yield event
+
+
+def test_workers_that_are_all_away_for_long_cost_no_attempt() -> None:
+    async def told() -> None:
+        made, _ = world_of(3)
+        workers = [Unreached(f"w{i}", made.source, made.warehouse) for i in (1, 2)]
+        made.workers = [*workers]
+        async with made.orchestrator() as o:
+            done = await ended(o, await o.start(), within=200)
+        assert sum(len(worker.missed) for worker in workers) > 3 * done.spec.limits.chunk_attempts
+        assert {landed.try_count for landed in done.landed.values()} == {1}
+
+    in_virtual_time(told())
+
+
+@dataclasses.dataclass(slots=True, eq=False)
 class Tokenless(Paced):
     """Cannot be asked while auth gives no token."""
 
