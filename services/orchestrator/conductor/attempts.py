@@ -288,5 +288,3 @@ def _text(gone: WorkerGone) -> r.Failure:
     return r.Failure(
         kind="platform", reason=ChunkAttemptsExhausted.reason, message=str(gone), advice=""
     )
-
-

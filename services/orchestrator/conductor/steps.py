@@ -41,9 +41,7 @@ def answered(run: Run) -> list[Dependency]:
             return [WORKERS, AUTH, account_of(run.spec), WAREHOUSE, *quality]
         case RunState.AUDITING:
             return [WAREHOUSE, *quality]
-        case (
-            RunState.INGESTING | RunState.PUBLISHING | RunState.TRANSFORMING | RunState.CANCELLING
-        ):
+        case RunState.INGESTING | RunState.PUBLISHING | RunState.TRANSFORMING | RunState.CANCELLING:
             return [WAREHOUSE]
         case _:
             return []

@@ -1,6 +1,7 @@
 """The slowest chunk of a run gets a second try when slots are idle; the first result counts."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -117,7 +118,7 @@ def test_no_hedge_begins_while_another_chunk_waits_for_a_seat() -> None:
     async def told() -> None:
         made, course = world_of(24)
         course.first[SLOW] = 100.0
-        course.later |= {name: 2.0 for name in made.source.inputs}
+        course.later |= dict.fromkeys(made.source.inputs, 2.0)
         _, hedges, _ = await run_of(made)
         moments = {name: moment for moment, name, _ in course.began}
         assert hedges == {"won": 1}
@@ -156,11 +157,13 @@ async def alone(made: World, course: Course) -> int:
 
 
 @pytest.mark.parametrize("why", [throttled, one_at_a_time, alone])
-def test_no_hedge_begins_where_it_would_help_nobody(why: object) -> None:
+def test_no_hedge_begins_where_it_would_help_nobody(
+    why: Callable[[World, Course], Awaitable[int]],
+) -> None:
     async def told() -> None:
         made, course = world_of(6)
         course.first["5.csv" if why is one_at_a_time else SLOW] = 40.0
-        parallel = await why(made, course)  # type: ignore[operator]
+        parallel = await why(made, course)
         _, hedges, took = await run_of(made, parallel=parallel)
         assert hedges == {}
         assert took >= 40.0

@@ -230,7 +230,9 @@ def test_a_commit_that_fails_for_a_moment_throws_no_chunk_away() -> None:
     in_virtual_time(told())
 
 
-@pytest.mark.parametrize(("reason", "kind"), [("SOURCE_UNAVAILABLE", "source"), ("INTERNAL", "platform")])
+@pytest.mark.parametrize(
+    ("reason", "kind"), [("SOURCE_UNAVAILABLE", "source"), ("INTERNAL", "platform")]
+)
 def test_a_chunk_is_tried_at_another_worker_first_and_as_late_as_it_was_asked(
     reason: str, kind: str
 ) -> None:

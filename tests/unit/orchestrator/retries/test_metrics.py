@@ -1,9 +1,11 @@
 """Retries are counted by whom they asked again and why, and budgets are shown without names."""
 
 import asyncio
+from collections.abc import Iterable
 from random import Random
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from services.orchestrator.api.prometheus_retries import retry_metrics
@@ -24,7 +26,7 @@ async def test_retries_budgets_and_hedges_are_told() -> None:
     retries.hedges["won"] += 1
 
     class All(Collector):
-        def collect(self):  # type: ignore[no-untyped-def]
+        def collect(self) -> Iterable[Metric]:
             return retry_metrics(retries)
 
     registry = CollectorRegistry()

@@ -1,5 +1,6 @@
 """Pauses stay within their bounds, whatever was asked for."""
 
+import itertools
 from random import Random
 
 import pytest
@@ -34,7 +35,7 @@ def test_the_ceiling_doubles_until_it_is_the_longest(policy: str) -> None:
     ceilings = [one.ceiling(failed) for failed in range(1, 12)]
     assert ceilings[0] == one.first_seconds
     assert ceilings[-1] == one.longest_seconds
-    assert all(b == min(2 * a, one.longest_seconds) for a, b in zip(ceilings, ceilings[1:], strict=False))
+    assert all(b == min(2 * a, one.longest_seconds) for a, b in itertools.pairwise(ceilings))
 
 
 def test_jitter_is_full_so_that_those_who_failed_together_come_back_apart() -> None:
@@ -44,7 +45,9 @@ def test_jitter_is_full_so_that_those_who_failed_together_come_back_apart() -> N
     assert all(200 < count < 300 for count in quarters)
 
 
-@pytest.mark.parametrize(("tries", "failed", "over"), [(3, 2, False), (3, 3, True), (None, 99, False)])
+@pytest.mark.parametrize(
+    ("tries", "failed", "over"), [(3, 2, False), (3, 3, True), (None, 99, False)]
+)
 def test_tries_end_where_the_policy_says(tries: int | None, failed: int, over: bool) -> None:
     assert Policy(first_seconds=1, longest_seconds=1, tries=tries).exhausted(failed) is over
 
