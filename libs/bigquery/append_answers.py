@@ -19,6 +19,7 @@ from libs.common.errors import ServiceError
 _TRANSIENT: Final = frozenset(
     {
         code_pb2.CANCELLED,
+        code_pb2.UNKNOWN,
         code_pb2.DEADLINE_EXCEEDED,
         code_pb2.RESOURCE_EXHAUSTED,
         code_pb2.ABORTED,

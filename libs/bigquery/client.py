@@ -182,20 +182,24 @@ def _credentials(at: Connection, act_as: str) -> google.auth.credentials.Credent
     )
 
 
+REPEAT_SECONDS: Final = 2.0
+"""How long a call is repeated here: a dropped connection is mended, a longer absence is the caller's."""
+
+
 def rest_retry(timeout: float) -> Retry:
-    """Retry a REST call while BigQuery is away or the connection was dropped, up to `timeout`."""
-    quick = bigquery.DEFAULT_RETRY.with_delay(initial=0.1, maximum=2.0, multiplier=2.0)
-    return quick.with_timeout(timeout)
+    """Repeat a REST call that BigQuery dropped or was too busy for, some three times at most."""
+    quick = bigquery.DEFAULT_RETRY.with_delay(initial=0.1, maximum=1.0, multiplier=2.0)
+    return quick.with_timeout(min(timeout, REPEAT_SECONDS))
 
 
 def write_retry(timeout: float) -> Retry:
-    """Retry a unary Storage Write call while the service is away, up to `timeout` seconds."""
+    """Repeat a unary Storage Write call that the service dropped, some three times at most."""
     return Retry(
         predicate=if_exception_type(
             exceptions.ServiceUnavailable, exceptions.Aborted, exceptions.Cancelled
         ),
         initial=0.1,
-        maximum=2.0,
+        maximum=1.0,
         multiplier=2.0,
-        timeout=timeout,
+        timeout=min(timeout, REPEAT_SECONDS),
     )

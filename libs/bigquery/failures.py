@@ -121,6 +121,7 @@ _TRANSIENT: Final = (
     google.GatewayTimeout,
     google.Cancelled,
     google.Aborted,
+    google.Unknown,
     auth.TransportError,
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,

@@ -36,6 +36,15 @@ RETRY: Final = {
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
+BROKEN: Final = frozenset(
+    {
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+"""What no service says: the call has ended before its answer, and may be repeated where it is repeatable."""
+
 KINDS: Final = {code: kind for kind, code in CODES.items()}
 
 
@@ -95,7 +104,7 @@ def from_status(error: grpc.aio.AioRpcError) -> errors.ServiceError:
     """Return the kind of error that a failed call stands for, details included."""
     status = _status(error)
     kind = KINDS.get(error.code(), errors.ServiceError)
-    if error.code() in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}:
+    if error.code() in BROKEN:
         kind = errors.Unavailable
     info, bad, retry = _details(status)
     message = error.details() or error.code().name

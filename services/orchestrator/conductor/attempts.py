@@ -14,6 +14,7 @@ from services.orchestrator.conductor.failures import failure_of
 from services.orchestrator.conductor.hedging import Pace
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.retries.causes import (
+    WAREHOUSE,
     WORKERS,
     Cause,
     ErrorClass,
@@ -21,7 +22,7 @@ from services.orchestrator.retries.causes import (
     cause_of,
     cause_of_chunk,
 )
-from services.orchestrator.retries.pauses import CHUNK
+from services.orchestrator.retries.pauses import CHUNK, STEP
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.workers.dispatcher import Seat
@@ -96,6 +97,8 @@ class Tries:
         self._used = 0
         """Attempts of `limits.chunk_attempts`: those that a worker has accepted, but for hedges and
         those that a limit of the source ended."""
+        self._away = 0
+        """Attempts that BigQuery did not take: no fault of the chunk, as many as a step has."""
         self._heard = False
         """Whether a worker has accepted the present attempt."""
         self._hedged = False
@@ -116,7 +119,9 @@ class Tries:
                     setback = self._set_back(seat, error)
                 else:
                     self._mesh.retries.succeeded(self._asked)
-                    return landed.model_copy(update={"try_count": self._used + 1}), worker
+                    return landed.model_copy(
+                        update={"try_count": self._used + self._away + 1}
+                    ), worker
             self._give_up(setback.failure)
             cause = setback.failure.message
             log.warning("chunk.retried", chunk_id=self._chunk.chunk_id, cause=cause)
@@ -151,7 +156,10 @@ class Tries:
             raise SourceFailed(error.failure) from error
         self._failed_at.add(seat.worker.address)
         self._failed += 1
-        self._used += cause.error_class is not ErrorClass.QUOTA
+        if cause.dependency == WAREHOUSE:
+            self._away += 1
+        else:
+            self._used += cause.error_class is not ErrorClass.QUOTA
         return _Setback(error.failure, cause)
 
     def _give_up(self, failure: r.Failure) -> None:
@@ -159,7 +167,7 @@ class Tries:
         limits = self._run.spec.limits
         if self._mesh.clock() >= deadline_of(self._run):
             raise RunTimedOut(limits.timeout_seconds)
-        if self._used < limits.chunk_attempts:
+        if self._used < limits.chunk_attempts and not STEP.exhausted(self._away):
             return
         if failure.reason != ChunkAttemptsExhausted.reason:
             raise SourceFailed(failure)

@@ -18,6 +18,7 @@ from convergence.quality.v1 import suite_pb2
 from google.protobuf import json_format, timestamp_pb2
 
 from libs.common.channel import from_status
+from libs.common.errors import Unavailable
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.failures import Kind
 from services.orchestrator.runs import records as r
@@ -35,6 +36,9 @@ from services.orchestrator.workers.workers import (
 
 PLAN_SECONDS: Final = 600.0
 """How long a plan may take: a worker looks through every byte of the source for it."""
+
+PASSING: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INTERNAL})
+"""Codes of a call that may end differently: a token that has just ended, a bug that another worker may not meet."""
 
 REFUSALS: Final = frozenset({"WORKER_FULL", "WORKER_DRAINING"})
 EPOCHS: Final = {
@@ -139,14 +143,15 @@ class GrpcWorker:
             async for response in call:
                 yield _event(assignment, response)
         except grpc.aio.AioRpcError as error:
-            raise _gone(self._address, error) from error
+            raise gone(self._address, error) from error
         finally:
             call.cancel()
 
 
-def _gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed:
+def gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed:
+    """Return what the end of a call without a result means."""
     with_reason = from_status(error)
-    if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+    if isinstance(with_reason, Unavailable):
         refused = with_reason.reason in REFUSALS
         return WorkerGone(f"worker {address}: {error.details()}", refused=refused)
     failure = r.Failure(
@@ -155,7 +160,7 @@ def _gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed
         message=f"worker {address}: {error.details()}",
         advice="give the run's name and trace id to the platform's operator",
     )
-    return ChunkFailed(failure, transient=error.code() is grpc.StatusCode.UNAUTHENTICATED)
+    return ChunkFailed(failure, transient=error.code() in PASSING)
 
 
 def _source(spec: PipelineSpec) -> source_pb2.Source:

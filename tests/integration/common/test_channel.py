@@ -95,7 +95,9 @@ async def test_a_bug_of_a_neighbor_is_of_no_kind(trial: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE], ids=lambda code: code.name
+    "code",
+    [grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN],
+    ids=lambda code: code.name,
 )
 async def test_what_grpc_itself_ended_may_be_called_again(
     code: grpc.StatusCode, trial: Served

@@ -40,6 +40,7 @@ BUSY = {"reason": "rateLimitExceeded", "message": SECRET}
         (made(exceptions.RetryError, None), WarehouseUnavailable),
         (made(exceptions.DeadlineExceeded), WarehouseUnavailable),
         (made(exceptions.Cancelled), WarehouseUnavailable),
+        (made(exceptions.Unknown), WarehouseUnavailable),
         (made(exceptions.Forbidden, errors=[BUSY]), WarehouseUnavailable),
         (made(requests.exceptions.ConnectionError), WarehouseUnavailable),
         (made(TimeoutError), WarehouseUnavailable),
@@ -49,7 +50,6 @@ BUSY = {"reason": "rateLimitExceeded", "message": SECRET}
         (made(exceptions.PreconditionFailed), WarehouseConflict),
         (made(exceptions.Conflict), AlreadyExists),
         (made(exceptions.BadRequest), WarehouseRejected),
-        (made(exceptions.Unknown), WarehouseRejected),
     ],
 )
 def test_each_class_of_the_drivers_is_one_kind_and_its_text_stays_inside(

@@ -10,7 +10,9 @@ from libs.common.errors import Unavailable
 from libs.common.names import PipelineName
 from services.orchestrator.retries.budgets import CAPACITY, TRICKLE_PER_SECOND
 from services.orchestrator.retries.causes import ErrorClass, Neighbour
+from services.orchestrator.retries.pauses import STEP
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import PipelineSpec, TargetSpec
 from services.orchestrator.warehouse.memory_warehouse import Lost, MemoryWarehouse
@@ -228,6 +230,53 @@ def test_a_commit_that_fails_for_a_moment_throws_no_chunk_away() -> None:
         assert [len(course.tries(name)) for name in ("0.csv", "1.csv")] == [1, 1]
 
     in_virtual_time(told())
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Streamless(Paced):
+    """Says of every chunk before a moment that BigQuery does not answer."""
+
+    there: float = 90.0
+
+    async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:
+        if seconds() < self.there:
+            self.course.began.append((seconds(), assignment.chunk.input_id, self.address))
+            yield Beat(slot_count=2)
+            raise ChunkFailed(
+                r.Failure(kind="platform", reason="WAREHOUSE_UNAVAILABLE", message="m", advice=""),
+                transient=True,
+                retry_after=2.0,
+            )
+        async for event in Paced.ingest(self, assignment):
+            yield event
+
+
+async def streamless(there: float) -> tuple[Run, int]:
+    """Run one chunk at workers that get no stream before a moment; return the run and its tries."""
+    made, course = world_of(1)
+    made.workers = [
+        Streamless(f"w{i}", made.source, made.warehouse, course=course, there=there) for i in (1, 2)
+    ]
+    async with made.orchestrator() as o:
+        run = await o.start()
+        async with asyncio.timeout(3600):
+            while not (now := o.commands.find(run.name)).resting:
+                await asyncio.sleep(1.0)
+    return now, len(course.tries("0.csv"))
+
+
+def test_a_bigquery_that_is_away_from_workers_uses_up_no_attempt_of_a_chunk() -> None:
+    done, tries = in_virtual_time(streamless(90.0))
+    assert done.state is RunState.SUCCEEDED
+    assert tries > 2 * done.spec.limits.chunk_attempts
+    assert landed_of(done, "0.csv").try_count == tries
+
+
+def test_a_bigquery_that_stays_away_from_workers_ends_the_run_after_the_tries_of_a_step() -> None:
+    done, tries = in_virtual_time(streamless(100_000.0))
+    assert done.failure is not None
+    assert (done.state, done.failure.reason) == (RunState.FAILED, "WAREHOUSE_UNAVAILABLE")
+    assert tries == STEP.tries
 
 
 @pytest.mark.parametrize(
