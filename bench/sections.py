@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import alone, floors, money
+from bench.cancelling import stopped_planning, stopped_reading
 from bench.data import DIGITS, FOLDER, FORMATS, Format, Source, block, usage, usage_of_bytes
 from bench.figures import Figure, ratio, spread
 from bench.machine import cpu_seconds, peak_bytes
@@ -57,6 +58,7 @@ class Size:
     money_rows: int
     chunks: int
     chunk_repeats: int
+    cancels: int
     formats: tuple[Format, ...]
     """Of whole runs; a worker, memory and money are measured in all."""
     others: bool
@@ -74,6 +76,7 @@ FULL: Final = Size(
     money_rows=200_000,
     chunks=2_000,
     chunk_repeats=3,
+    cancels=10,
     formats=FORMATS,
     others=True,
 )
@@ -88,6 +91,7 @@ QUICK: Final = Size(
     money_rows=20_000,
     chunks=300,
     chunk_repeats=1,
+    cancels=3,
     formats=("csv",),
     others=False,
 )
@@ -470,6 +474,33 @@ def tiny_files(count: int) -> tuple[tuple[Path, ...], Expected]:
     return tuple(files), Expected(rows=frame.height, sums=sums)
 
 
+def cancelling(size: Size) -> Result:
+    """Runs that are cancelled while workers read or plan: how long the workers go on."""
+    result = Result()
+    source = usage(size.run_rows, "csv")
+    pipeline = Pipeline(id="cancelled", files=(source.path,), format="csv", chunk_bytes="16MiB")
+    for what, stopped, share in (
+        ("reads chunks", stopped_reading, 0.3),
+        ("plans", stopped_planning, 0.06),
+    ):
+        step = share * source.rows / 1_000_000 / size.cancels
+        seconds: list[float] = []
+        with mesh("cancelling", [pipeline]) as up:
+            for turn in range(size.cancels):
+                seconds.append(stopped(up, pipeline, turn * step))
+                say(f"cancelled while a worker {what}: {seconds[-1]:.2f} s")
+        result.figures.append(
+            Figure(
+                what=f"CancelRun while a worker {what} → none works on the run, the slowest of {size.cancels}",
+                value=max(seconds),
+                unit="s",
+                bar=2,
+                detail=f"median {statistics.median(seconds):.2f} s; {source.rows:,} rows",
+            )
+        )
+    return result
+
+
 def floor(size: Size) -> Result:
     """What each step takes when only its library does it: below that no code of ours can come."""
     return Result(figures=floors.measured(usage(size.worker_rows, "csv"), size.repeats))
@@ -483,6 +514,7 @@ SECTIONS: Final[Mapping[str, Callable[[Size], Result]]] = {
     "planning": planning,
     "money": exact,
     "chunks": chunks,
+    "cancelling": cancelling,
     "floors": floor,
 }
 QUICK_SECTIONS: Final = ("worker", "run", "default", "planning", "money", "chunks")
