@@ -10,7 +10,7 @@ GX := .venvs/gx
 PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc fuzz gx gx-check
+.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc fuzz faults faults-mutants gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -84,6 +84,12 @@ fuzz: setup ## Fuzz the readers and the config parser for MINUTES (10), from SEE
 
 stories: setup ## Tell more stories of runs against the model; STORIES=20000 says how many
 	STORIES=$(or $(STORIES),5000) $(BIN)/python -m pytest -q -n 2 tests/unit/orchestrator/model tests/integration/orchestrator/test_stories.py
+
+faults: setup ## Faults to real processes for MINUTES (30), then a check of what was seen; SEED, SCALE=2 on a slow machine, MUTANT=name must fail
+	$(BIN)/python -m tests.faults $(if $(filter file,$(origin MINUTES)),,--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(SCALE),--scale $(SCALE)) $(if $(MUTANT),--mutant $(MUTANT))
+
+faults-mutants: setup ## That each planted bug is found by real processes
+	$(BIN)/python -m tests.faults.gate $(if $(SCALE),--scale $(SCALE))
 
 gx: $(GX)/.done ## Record anew what Great Expectations says
 	$(GX)/bin/python -m tests.gx.record

@@ -1,0 +1,73 @@
+"""The checker: reads a history's files and proves what was promised of it, with no process left to ask."""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.faults import histories
+from tests.faults.check import meshes, runs, tables
+from tests.faults.check.accounts import Account, Violation
+from tests.faults.nemesis import SIGNALS
+
+RULES: Final[tuple[Callable[[Account], Iterator[Violation]], ...]] = (
+    tables.reads,
+    tables.rows,
+    tables.quarantine,
+    runs.acknowledged,
+    runs.one_outcome,
+    runs.progress,
+    runs.cancel,
+    meshes.journal,
+    meshes.one_leader,
+    meshes.leaks,
+    meshes.enough,
+)
+SHOWN: Final = 8
+
+
+def violations(entries: Iterable[histories.Entry]) -> list[Violation]:
+    """Return everything that a history shows to be wrong."""
+    account = Account(entries)
+    return [violation for rule in RULES for violation in rule(account)]
+
+
+def report(folder: Path, mutant: str = "") -> int:
+    """Print what a history shows; return 1 if something is wrong."""
+    account = Account(histories.read(folder))
+    print(summary(account))
+    found = [violation for rule in RULES for violation in rule(account)]
+    by_rule: dict[str, list[Violation]] = collections.defaultdict(list)
+    for violation in found:
+        by_rule[violation.rule].append(violation)
+    for rule, of_rule in by_rule.items():
+        print(f"{rule}: {len(of_rule)}")
+        for violation in of_rule[:SHOWN]:
+            print(f"  {violation.text}")
+    if mutant:
+        print(f"{mutant}: {'found by ' + ', '.join(by_rule) if found else 'NOT FOUND'}")
+    elif not found:
+        print("no violation")
+    return 1 if found else 0
+
+
+def summary(account: Account) -> str:
+    """Return what happened, in numbers."""
+    counted = [e for e in account.of["fault"] if e["live"]]
+    kinds = collections.Counter(e["fault"] for e in counted)
+    places = collections.Counter(e["at"] for e in counted if e["fault"] in SIGNALS)
+    states = collections.Counter(turn.state for turn in account.turns.values())
+    read = [e for e in account.of["read"] if "error" not in e]
+    lines = (
+        f"{len(counted)} faults while a run was under way ({len(account.of['fault'])} in all)",
+        f"  by kind: {_shown(kinds)}",
+        f"  signals: {_shown(places)}",
+        f"{len(account.turns)} runs: {_shown(states)}",
+        f"{len(read)} reads answered, {len(account.of['read']) - len(read)} not",
+        f"{len(account.of['record'])} records, {len(account.of['leads'])} leaderships",
+    )
+    return "\n".join(lines)
+
+
+def _shown(counts: "collections.Counter[str]") -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())

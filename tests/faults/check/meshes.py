@@ -1,0 +1,98 @@
+"""Rules about the mesh: the journal, who leads, what is left behind, and that there were faults at all."""
+
+import collections
+import itertools
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from tests.faults.check.accounts import Account, Violation
+from tests.faults.mesh import PROCESSES
+from tests.faults.nemesis import KINDS, SIGNALS
+
+JOURNAL: Final = "/datasets/metadata/tables/run_events/"
+NOTED_SECONDS: Final = 2.0
+"""How much later than the kernel a supervisor may note that a process has ended."""
+
+
+def journal(account: Account) -> Iterator[Violation]:
+    """Each position and event once, without gaps, epochs in their order."""
+    records = sorted(account.of["record"], key=lambda e: int(e["position"]))
+    for what in ("position", "event"):
+        counts = collections.Counter(e[what] for e in records)
+        for value, count in counts.items():
+            if count > 1:
+                yield Violation("journal", f"{what} {value} is there {count} times")
+    for before, after in itertools.pairwise(records):
+        if after["epoch"] < before["epoch"]:
+            text = f"epoch {after['epoch']} at position {after['position']} after {before['epoch']}"
+            yield Violation("journal", text)
+        if after["position"] > before["position"] + 1:
+            yield Violation(
+                "journal", f"nothing between {before['position']} and {after['position']}"
+            )
+
+
+def one_leader(account: Account) -> Iterator[Violation]:
+    """A leader begins when the one before has ended, or was robbed of its lease while it was stopped."""
+    leads = sorted(account.of["leads"], key=lambda e: int(e["epoch"]))
+    for before, after in itertools.pairwise(leads):
+        if before["epoch"] == after["epoch"]:
+            yield Violation("one-leader", f"two leaders of epoch {before['epoch']}")
+        began, robbed = _moment(after["wall"]), _moment(before["wall"])
+        if _robbed(account, before["process"], robbed, began):
+            continue
+        ends = [
+            _moment(e["wall"])
+            for e in account.of["process"]
+            if e["event"] == "process.died" and e["process"] == before["process"]
+        ]
+        ended = min((end for end in ends if end > robbed), default=float("inf"))
+        if ended > began + NOTED_SECONDS * account.scale:
+            text = f"epoch {after['epoch']} ({after['process']}) began at {after['wall']}"
+            yield Violation("one-leader", f"{text} while that of {before['epoch']} was alive")
+
+
+def _robbed(account: Account, process: str, after: float, before: float) -> bool:
+    """Whether a leader's lease was handed on between two moments."""
+    wall, begun = account.begun["wall"], account.begun["t"]
+    return any(
+        e["fault"] == "usurp" and e["at"] == process and after <= e["t"] - begun + wall <= before
+        for e in account.of["fault"]
+    )
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def leaks(account: Account) -> Iterator[Violation]:
+    """No staging table, no process and no connection of a stream is left; only the journal's stay open."""
+    for left in account.of["left"]:
+        for found in left["found"]:
+            yield Violation("leaks", f"{left['what']} is left: {found}")
+    for stream in account.of["stream"]:
+        if stream["open_call_count"] and JOURNAL not in stream["name"]:
+            yield Violation("leaks", f"stream has a connection still: {stream['name']}")
+
+
+def enough(account: Account) -> Iterator[Violation]:
+    """As many faults as were asked for, of each kind and to each process, while a run was under way."""
+    least = account.begun["least"]
+    counted = [e for e in account.of["fault"] if e["live"]]
+    by_kind = collections.Counter(e["fault"] for e in counted)
+    by_process = collections.Counter(e["at"] for e in counted if e["fault"] in SIGNALS)
+    if len(counted) < least.get("all", 0):
+        yield Violation("enough", f"{len(counted)} faults, at least {least['all']} were to be done")
+    for kind in KINDS:
+        if by_kind[kind] < least.get("kind", 0):
+            yield Violation(
+                "enough", f"{by_kind[kind]} faults of kind {kind}, least {least['kind']}"
+            )
+    for process in PROCESSES:
+        if by_process[process] < least.get("process", 0):
+            text = f"{by_process[process]} signals to {process}, least {least['process']}"
+            yield Violation("enough", text)
+    for pipeline in account.pipelines if least else ():
+        if not any("error" not in e for e in account.of["read"] if e["pipeline"] == pipeline):
+            yield Violation("enough", f"nobody ever read {pipeline}")

@@ -1,0 +1,273 @@
+"""The nemesis: does a seeded list of faults to the mesh, one after so many operations each."""
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+import resource
+import shutil
+import signal
+import struct
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Final
+
+from libs.local.mesh.states import Process, State
+from tests.faults import mesh
+from tests.faults.histories import History
+from tests.faults.links import Link
+from tests.faults.odometer import Odometer
+from tests.faults.rest_port import RestPort
+from tests.faults.storage_port import METHODS, Fault, StoragePort
+
+SIGNALS: Final = ("kill", "term", "stop")
+LINKED: Final = ("cut", "refuse", "delay", "stall")
+ANSWERED: Final = ("rest_429", "rest_500", "rest_503", "rest_lost")
+STORED: Final = ("grpc_aborted", "grpc_unavailable", "grpc_exhausted", "grpc_lost", "grpc_slow")
+OTHER: Final = ("disk", "clock", "usurp")
+KINDS: Final = (*SIGNALS, *LINKED, *ANSWERED, *STORED, *OTHER)
+LEADER: Final = "leader"
+"""A place: whichever orchestrator leads."""
+
+LINKS: Final = ("auth", "quality", *mesh.WORKERS, "orchestrator", "bigquery_rest", "bigquery_grpc")
+SKEWS: Final = (-86_400, -3_600, -30, 30, 3_600, 86_400)
+WEIGHTS: Final = {"kill": 5, "term": 4, "stop": 4, "cut": 5, "delay": 3, "refuse": 3, "stall": 3}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault to come: what, to whom, after how many more operations, for how many seconds."""
+
+    kind: str
+    at: str
+    after: int
+    seconds: float
+
+
+def places(kind: str) -> tuple[str, ...]:
+    """Return what a kind of fault can be done to."""
+    if kind in SIGNALS:
+        return mesh.PROCESSES
+    if kind in LINKED:
+        return LINKS
+    if kind in STORED:
+        return METHODS
+    return {"disk": mesh.SERVICES, "clock": mesh.WORKERS, "usurp": ("orchestrator",)}.get(
+        kind, ("bigquery_rest",)
+    )
+
+
+def strikes(seed: str, *, gap: int, more: int = len(KINDS)) -> list[Strike]:
+    """Return one round of the schedule: every kind once, every process killed, and `more` at random."""
+    chance = random.Random(seed)
+    wanted = [(kind, chance.choice(places(kind))) for kind in KINDS if kind != "kill"]
+    wanted += [("kill", name) for name in mesh.PROCESSES]
+    others = chance.choices(KINDS, [WEIGHTS.get(kind, 2) for kind in KINDS], k=more)
+    wanted += [(kind, chance.choice(places(kind))) for kind in others]
+    chance.shuffle(wanted)
+    return [
+        Strike(
+            kind, at, chance.randrange(gap // 2, gap + gap // 2), round(chance.uniform(0.3, 3), 2)
+        )
+        for kind, at in wanted
+    ]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Nemesis:
+    """Does faults, takes them back, and writes down when."""
+
+    history: History
+    odometer: Odometer
+    links: Mapping[str, Link]
+    rest: RestPort
+    storage: StoragePort
+    spec: mesh.Spec
+    state: Callable[[], State]
+    live: set[str]
+    done: int = 0
+    _number: int = 0
+    _tasks: "set[asyncio.Task[None]]" = dataclasses.field(default_factory=set)
+    _stopped: set[int] = dataclasses.field(default_factory=set)
+
+    def struck(self, kind: str, at: str) -> None:
+        """Write down a fault that an armed port has done."""
+        self._write(kind, at, seconds=0.0)
+
+    def _write(self, kind: str, at: str, *, seconds: float) -> None:
+        self.done += 1
+        self.history.write("fault", fault=kind, at=at, seconds=seconds, live=len(self.live))
+
+    async def work(self, schedule: list[Strike], stop: asyncio.Event, *, patience: float) -> None:
+        """Do each fault after its number of operations, or after `patience` seconds without them."""
+        for strike in schedule:
+            await self.odometer.reach(self.odometer.count + strike.after, within=patience)
+            if stop.is_set():
+                return
+            await self.strike(strike)
+
+    async def met(self, *, within: float) -> None:
+        """Wait until every armed fault has met its call."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.storage.armed or self.rest.armed:
+                    await self.odometer.reach(self.odometer.count + 1, within=1.0)
+
+    async def strike(self, strike: Strike) -> None:
+        """Do one fault; what lasts is taken back by itself."""
+        kind, at = strike.kind, strike.at
+        if kind in ANSWERED:
+            self.rest.arm(kind, 1 + int(strike.seconds))
+        elif kind in STORED:
+            self.storage.arm(Fault(kind, at, strike.seconds))
+        elif kind in LINKED:
+            self._write(kind, at, seconds=strike.seconds)
+            self._later(self._link(kind, self.links[at], strike.seconds))
+        elif kind == "usurp":
+            await self._usurp(strike.seconds)
+        else:
+            leader = self.leader() if at == LEADER else None
+            process = leader or self.state().process(mesh.ORCHESTRATORS[0] if at == LEADER else at)
+            if process.identity is None:
+                self.history.write("spared", fault=kind, at=at)
+                return
+            self._write(kind, process.name, seconds=strike.seconds)
+            self._process(kind, process, strike.seconds)
+
+    def _process(self, kind: str, process: Process, seconds: float) -> None:
+        assert process.identity is not None
+        pid = process.identity.pid
+        if kind == "kill":
+            process.identity.signal(signal.SIGKILL)
+        elif kind == "term":
+            process.identity.signal(signal.SIGTERM)
+        elif kind == "stop":
+            self._later(self._pause(process, seconds))
+        elif kind == "disk":
+            self._later(self._fill(pid, seconds))
+        else:
+            self._later(self._skew(process.name, seconds))
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _link(self, kind: str, link: Link, seconds: float) -> None:
+        if kind == "delay":
+            link.delay = seconds / 10
+        elif kind == "stall":
+            link.stall()
+        else:
+            link.refusing = kind == "refuse"
+            link.cut()
+        if kind != "cut":
+            await asyncio.sleep(seconds)
+            link.flow()
+
+    async def _pause(self, process: Process, seconds: float) -> None:
+        assert process.identity is not None
+        if process.identity.signal(signal.SIGSTOP):
+            await asyncio.sleep(seconds)
+            process.identity.signal(signal.SIGCONT)
+
+    async def _fill(self, pid: int, seconds: float) -> None:
+        """Let every write to a file fail, as on a full disk: a limit of the kernel's, that needs no rights."""
+        with contextlib.suppress(ProcessLookupError):
+            _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+            await asyncio.sleep(seconds)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+
+    async def _skew(self, worker: str, seconds: float) -> None:
+        chance = random.Random(f"{worker} {seconds}")
+        set_clock(self.spec, worker, chance.choice(SKEWS))
+        await asyncio.sleep(seconds)
+        set_clock(self.spec, worker, 0)
+
+    async def _usurp(self, seconds: float) -> None:
+        """Stop the leader, hand its lease to another, and let it wake up beside its successor.
+
+        The lease is replaced by a copy, which nobody has locked: what an operator does to a leader
+        that hangs. The other orchestrator has the old file open, so it is killed and looks anew.
+        """
+        leader = self.leader()
+        if leader is None:
+            self.history.write("spared", fault="usurp", at="")
+            return
+        (other,) = set(mesh.ORCHESTRATORS) - {leader.name}
+        second = self.state().process(other)
+        if second.identity is None or leader.identity is None:
+            self.history.write("spared", fault="usurp", at=leader.name)
+            return
+        self._write("usurp", leader.name, seconds=seconds)
+        leader.identity.signal(signal.SIGSTOP)
+        lease = lease_of(self.spec)
+        copy = lease.with_suffix(".copy")
+        shutil.copy(lease, copy)
+        copy.replace(lease)
+        second.identity.signal(signal.SIGKILL)
+        self.links["orchestrator"].cut()
+        self._later(self._wake(leader, seconds + 4.0))
+
+    async def _wake(self, leader: Process, most: float) -> None:
+        assert leader.identity is not None
+        async with asyncio.timeout(most + 30):
+            for _ in range(int(most * 10)):
+                await asyncio.sleep(0.1)
+                if (now := self.leader()) and now.name != leader.name:
+                    break
+        await asyncio.sleep(1.0)
+        leader.identity.signal(signal.SIGCONT)
+
+    def leader(self) -> Process | None:
+        """Return the orchestrator that holds the lease's lock, None if none does."""
+        pid = holder(lease_of(self.spec))
+        for name in mesh.ORCHESTRATORS:
+            process = self.state().process(name)
+            if pid is not None and process.identity and process.identity.pid == pid:
+                return process
+        return None
+
+    async def heal(self) -> None:
+        """Take every fault back."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.storage.disarm()
+        self.rest.disarm()
+        for link in self.links.values():
+            link.flow()
+        for worker in mesh.WORKERS:
+            set_clock(self.spec, worker, 0)
+        for process in self.state().processes:
+            if process.identity is not None:
+                process.identity.signal(signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    _, most = resource.prlimit(process.identity.pid, resource.RLIMIT_FSIZE)
+                    resource.prlimit(process.identity.pid, resource.RLIMIT_FSIZE, (most, most))
+        self.history.write("healed")
+
+
+def set_clock(spec: mesh.Spec, worker: str, seconds: int) -> None:
+    """Shift a worker's clock."""
+    file = spec.skew(worker)
+    if not file.exists():
+        file.write_bytes(struct.pack("q", 0))
+    with file.open("r+b") as opened:
+        opened.write(struct.pack("q", seconds))
+
+
+def lease_of(spec: mesh.Spec) -> Path:
+    return Path(spec.folder) / "orchestrator" / "orchestrator.lease"
+
+
+def holder(file: Path) -> int | None:
+    """Return the process that holds a lock on `file`, None if none does."""
+    with contextlib.suppress(OSError):
+        inode = file.stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and int(fields[5].rpartition(":")[2]) == inode:
+                return int(fields[4])
+    return None
