@@ -58,6 +58,9 @@ class PipelineName:
     def run(self, run: str) -> "RunName":
         return RunName(self.tenant, self.pipeline, run)
 
+    def backfill(self, backfill: str) -> "BackfillName":
+        return BackfillName(self.tenant, self.pipeline, backfill)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class RunName:
@@ -82,6 +85,31 @@ class RunName:
 
     def __str__(self) -> str:
         return f"{self.parent}/runs/{self.run}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class BackfillName:
+    """`tenants/{tenant}/pipelines/{pipeline}/backfills/{backfill}`."""
+
+    tenant: str
+    pipeline: str
+    backfill: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        tenant, pipeline, backfill = _parts(text, "tenants", "pipelines", "backfills")
+        return cls(
+            checked(tenant, TENANT_ID, "tenant"),
+            checked(pipeline, ID, "pipeline"),
+            checked(backfill, ID, "backfill"),
+        )
+
+    @property
+    def parent(self) -> PipelineName:
+        return PipelineName(self.tenant, self.pipeline)
+
+    def __str__(self) -> str:
+        return f"{self.parent}/backfills/{self.backfill}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)

@@ -9,6 +9,8 @@ import structlog
 
 from libs.common.errors import FailedPrecondition, ServiceError, Unavailable
 from services.orchestrator.api.watches import Watches
+from services.orchestrator.backfills.commands import BackfillCommands
+from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
@@ -38,6 +40,8 @@ class Active:
     conductor: Conductor
     commands: Commands
     watches: Watches
+    backfills: BackfillCommands
+    backfilling: BackfillRunner
 
     @property
     def mesh(self) -> Mesh:
@@ -120,6 +124,7 @@ async def lead(
     tasks = [
         asyncio.create_task(history.write(), name="journal"),
         asyncio.create_task(active.conductor.watch(), name="conductor"),
+        asyncio.create_task(active.backfilling.follow(), name="backfills"),
         *also(active),
     ]
     active.conductor.resume()

@@ -15,6 +15,7 @@ import pydantic
 from convergence.auth.v1 import auth_service_pb2
 from convergence.ingest.v1 import ingest_service_pb2
 from convergence.orchestrator.v1 import (
+    backfill_service_pb2_grpc,
     pipeline_service_pb2_grpc,
     run_service_pb2_grpc,
 )
@@ -31,10 +32,13 @@ from libs.common.rpc import Scoped
 from libs.common.settings import ServiceSettings
 from services.orchestrator.active import Active, Seat, lead
 from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
+from services.orchestrator.api.backfill_servicer import BackfillServicer
 from services.orchestrator.api.metrics import RunMetrics
 from services.orchestrator.api.pipeline_servicer import PipelineServicer
 from services.orchestrator.api.run_servicer import RunServicer
 from services.orchestrator.api.watches import Watches
+from services.orchestrator.backfills.commands import BackfillCommands
+from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import PATIENCE_SECONDS, Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
@@ -97,6 +101,11 @@ def new_run_id() -> str:
     return f"r{now():%Y%m%dt%H%M%S}_{secrets.token_hex(4)}"
 
 
+def new_backfill_id() -> str:
+    """Return `b{date}t{time}_{random}`: sorts by creation."""
+    return f"b{now():%Y%m%dt%H%M%S}_{secrets.token_hex(4)}"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the orchestrator works with, opened."""
@@ -113,6 +122,7 @@ class Parts:
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep
     new_run_id: Callable[[], str] = new_run_id
+    new_backfill_id: Callable[[], str] = new_backfill_id
     patience_seconds: float = PATIENCE_SECONDS
 
 
@@ -168,6 +178,9 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
     pipeline_service_pb2_grpc.add_PipelineServiceServicer_to_server(
         PipelineServicer(seat, parts.catalogue), host.server
     )
+    backfill_service_pb2_grpc.add_BackfillServiceServicer_to_server(
+        BackfillServicer(seat, parts.catalogue), host.server
+    )
     RunMetrics(host.registry, seat)
 
     def open_history(epoch: int) -> History:
@@ -189,7 +202,19 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
         commands = Commands(
             conductor, new_run_id=parts.new_run_id, patience_seconds=parts.patience_seconds
         )
-        return Active(conductor=conductor, commands=commands, watches=Watches(conductor))
+        backfills = BackfillCommands(
+            history,
+            clock=parts.clock,
+            new_id=parts.new_backfill_id,
+            patience_seconds=parts.patience_seconds,
+        )
+        return Active(
+            conductor=conductor,
+            commands=commands,
+            watches=Watches(conductor),
+            backfills=backfills,
+            backfilling=BackfillRunner(history, commands),
+        )
 
     leading = lead(seat, parts.election, parts.journal, open_history, open_active, parts.beside)
     host.background(leading, "leadership")

@@ -3,7 +3,11 @@
 from typing import Final, Literal
 
 from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
-from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
+from convergence.orchestrator.v1 import (
+    backfill_service_pb2,
+    pipeline_service_pb2,
+    run_service_pb2,
+)
 
 Upstream = Literal["auth", "orchestrator"]
 
@@ -21,7 +25,13 @@ PREFIXES: Final[dict[str, Upstream]] = {
 
 WHOLE: Final = frozenset(
     f"/{service.full_name}/{method.name}"
-    for file in (tenant_service_pb2, api_key_service_pb2, pipeline_service_pb2, run_service_pb2)
+    for file in (
+        tenant_service_pb2,
+        api_key_service_pb2,
+        pipeline_service_pb2,
+        run_service_pb2,
+        backfill_service_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if not method.client_streaming

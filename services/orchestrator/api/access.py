@@ -3,17 +3,24 @@
 from typing import Final
 
 from convergence.auth.v1 import api_key_service_pb2, tenant_service_pb2
-from convergence.orchestrator.v1 import pipeline_service_pb2, run_service_pb2
+from convergence.orchestrator.v1 import (
+    backfill_service_pb2,
+    pipeline_service_pb2,
+    run_service_pb2,
+)
 
 from libs.common.errors import NotFound
+from services.orchestrator.backfills.commands import BackfillNotFound
 from services.orchestrator.conductor.commands import RunNotFound
 from services.orchestrator.pipelines import PipelineNotFound
 
 RUNS: Final = run_service_pb2.DESCRIPTOR.services_by_name["RunService"]
 PIPELINES: Final = pipeline_service_pb2.DESCRIPTOR.services_by_name["PipelineService"]
+BACKFILLS: Final = backfill_service_pb2.DESCRIPTOR.services_by_name["BackfillService"]
 
 EDGE_SERVICES: Final = (
     RUNS.full_name,
+    BACKFILLS.full_name,
     PIPELINES.full_name,
     tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].full_name,
     api_key_service_pb2.DESCRIPTOR.services_by_name["ApiKeyService"].full_name,
@@ -34,10 +41,11 @@ _READS: Final = ("Get", "List", "Watch")
 
 SCOPES: Final[dict[str, str]] = {
     **{
-        f"/{RUNS.full_name}/{method.name}": (
+        f"/{service.full_name}/{method.name}": (
             "runs:read" if method.name.startswith(_READS) else "runs:write"
         )
-        for method in RUNS.methods
+        for service in (RUNS, BACKFILLS)
+        for method in service.methods
     },
     **{f"/{PIPELINES.full_name}/{method.name}": "pipelines:read" for method in PIPELINES.methods},
 }
@@ -49,4 +57,6 @@ def missing(method: str, name: str) -> NotFound:
         return TenantNotFound(name)
     if "/runs/" in name:
         return RunNotFound(name)
+    if "/backfills/" in name:
+        return BackfillNotFound(name)
     return PipelineNotFound(name)

@@ -10,7 +10,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from libs.common.money import difference, plain
 from services.orchestrator.conductor.attempts import Live
 from services.orchestrator.runs import records as r
-from services.orchestrator.runs.receipts import Receipt, receipt_of
+from services.orchestrator.runs.receipts import MoneyLine, Receipt, receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.sentences import sentence
 
@@ -54,6 +54,7 @@ def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
         created_by=created.created_by,
         cancel_reason=run.cancel.reason if run.cancel else "",
         lane=f"RUN_LANE_{run.lane}",
+        backfill=created.of_backfill.backfill if created.of_backfill else "",
     )
 
 
@@ -97,17 +98,7 @@ def _receipt(receipt: Receipt) -> run_pb2.Receipt:
         quarantined_row_count=receipt.quarantined_row_count,
         outdated_row_count=receipt.outdated_row_count,
         read_bytes=receipt.read_bytes,
-        money=[
-            run_pb2.Money(
-                column=m.column,
-                read=plain(m.read),
-                landed=plain(m.landed),
-                quarantined=plain(m.quarantined),
-                outdated=plain(m.outdated),
-                unparsable_count=m.unparsable_count,
-            )
-            for m in receipt.money
-        ],
+        money=[money_message(line) for line in receipt.money],
         expectation_count=receipt.expectation_count,
         failed_expectation_count=receipt.failed_expectation_count,
         job_ids=receipt.job_ids,
@@ -124,6 +115,17 @@ def _receipt(receipt: Receipt) -> run_pb2.Receipt:
         ],
         duration=duration,
         coerced_cell_count=receipt.coerced_cell_count,
+    )
+
+
+def money_message(line: MoneyLine) -> run_pb2.Money:
+    return run_pb2.Money(
+        column=line.column,
+        read=plain(line.read),
+        landed=plain(line.landed),
+        quarantined=plain(line.quarantined),
+        outdated=plain(line.outdated),
+        unparsable_count=line.unparsable_count,
     )
 
 

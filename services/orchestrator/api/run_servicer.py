@@ -98,7 +98,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     def _parent(self, text: str) -> tuple[str, Callable[[RunName], bool]]:
         """Read a tenant or pipeline; a pipeline that is not there is refused."""
         with Reading() as read:
-            parent = read("parent", _tenant_or_pipeline, text)
+            parent = read("parent", tenant_or_pipeline, text)
         if isinstance(parent, TenantName):
             return parent.tenant, lambda name: name.tenant == parent.tenant
         pipeline_entry(self._catalogue, parent)
@@ -259,7 +259,8 @@ def _states(values: Iterable[int]) -> set[str]:
     return {run_pb2.RunState.Name(value).removeprefix("RUN_STATE_") for value in values}
 
 
-def _tenant_or_pipeline(text: str) -> TenantName | PipelineName:
+def tenant_or_pipeline(text: str) -> TenantName | PipelineName:
+    """Return the parent of a list. Raises ValueError."""
     return PipelineName.parse(text) if "/pipelines" in text else TenantName.parse(text)
 
 

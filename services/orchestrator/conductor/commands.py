@@ -21,7 +21,7 @@ from services.orchestrator.journal.journal import JournalUnavailable
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import IllegalMove, Run
-from services.orchestrator.runs.states import CANCELLABLE, LIVE, RunState
+from services.orchestrator.runs.states import CANCELLABLE, RunState
 from services.orchestrator.runs.windows import scope_of, window_of
 from services.orchestrator.specs import PipelineSpec
 
@@ -177,6 +177,17 @@ class Commands:
         )
         return await self._begin(self._free_name(start.pipeline), detail)
 
+    async def begin(self, pipeline: PipelineName, detail: r.RunCreated) -> Run:
+        """Journal a new run that somebody has decided on, and begin to drive it.
+
+        It is decided when this first waits; the answer waits for the journal.
+
+        Raises:
+            RecordTooLarge: the journal cannot hold it; there is no run.
+            JournalUnavailable: there is one, and it is driven as soon as the journal says so.
+        """
+        return await self._begin(self._free_name(pipeline), detail)
+
     def _free_name(self, pipeline: PipelineName) -> RunName:
         while (name := pipeline.run(self._new_run_id())) in self._mesh.history.ledger.runs:
             continue
@@ -194,8 +205,8 @@ class Commands:
         return run
 
     def _refuse_second(self, start: Start, window_start: datetime | None) -> None:
-        for other in self._mesh.history.ledger.of(start.pipeline):
-            if other.state in LIVE and other.created.window_start == window_start:
+        for other in self._mesh.history.ledger.live_beside(start.pipeline):
+            if other.created.window_start == window_start:
                 raise RunAlreadyActive(
                     f"{other.name} is live ({other.state}) and about the same window; watch it, "
                     "or cancel it first",

@@ -4,7 +4,8 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 
-from libs.common.names import PipelineName, RunName
+from libs.common.names import BackfillName, PipelineName, RunName
+from services.orchestrator.backfills.backfill import Backfills
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import LIVE, RunState
@@ -69,9 +70,12 @@ class Ledger:
     history: dict[RunName, list[r.Record]] = dataclasses.field(default_factory=dict)
     shares: dict[str, r.Share] = dataclasses.field(default_factory=dict)
     """What tenants may have of the slots, as the newest record that says it."""
+    backfills: Backfills = dataclasses.field(default_factory=Backfills)
+    live_runs: dict[RunName, None] = dataclasses.field(default_factory=dict)
+    """Runs that move by themselves, in the order in which they began to."""
 
     def add(self, record: r.Record) -> Run | None:
-        """Apply one record; return the run that it is about, None for records about epochs."""
+        """Apply one record; return the run that it is about, None if it is about none."""
         assert record.position > self.position, "records come in order of position"
         run = None
         if record.run:
@@ -80,15 +84,28 @@ class Ledger:
             self.runs[name] = run
             self.history.setdefault(name, []).append(record)
             self._index(run, record)
+        elif isinstance(record.detail, r.BackfillDetail):
+            self._add_of_backfill(record, record.detail)
         self.position = record.position
         return run
 
+    def _add_of_backfill(self, record: r.Record, detail: r.BackfillDetail) -> None:
+        self.backfills.add(record, detail)
+        if isinstance(detail, r.BackfillCreated) and detail.share:
+            self.shares[BackfillName.parse(detail.backfill).tenant] = detail.share
+
     def _index(self, run: Run, record: r.Record) -> None:
         detail = record.detail
+        if run.state not in LIVE:
+            self.live_runs.pop(run.name, None)
+        else:
+            self.live_runs.setdefault(run.name)
         if isinstance(detail, r.RunCreated | r.RunRetried) and detail.share:
             self.shares[run.name.tenant] = detail.share
         if isinstance(detail, r.RunCreated):
             self.requests[run.name.tenant, detail.request_id] = run.name
+            if detail.of_backfill:
+                self.backfills.begin(run.name, detail.of_backfill)
         elif isinstance(detail, r.RunPublished):
             self._publish(run, record.position)
         elif isinstance(detail, r.TransformCompleted):
@@ -186,9 +203,17 @@ class Ledger:
         """Return what a tenant may have of the slots."""
         return self.shares.get(tenant, r.Share())
 
-    def live(self, tenant: str) -> int:
-        """Return how many runs of a tenant are live."""
-        return sum(run.state in LIVE for run in self.runs.values() if run.name.tenant == tenant)
+    def live(self, tenant: str, *, of_backfills: bool = False) -> int:
+        """Return how many runs of a tenant are live: those of backfills, or all others."""
+        return sum(
+            name.tenant == tenant and bool(self.runs[name].created.of_backfill) == of_backfills
+            for name in self.live_runs
+        )
+
+    def live_beside(self, parent: PipelineName) -> list[Run]:
+        """Return the live runs of a pipeline that are of no backfill."""
+        named = [self.runs[name] for name in self.live_runs if name.parent == parent]
+        return [run for run in named if run.created.of_backfill is None]
 
     def of(self, parent: PipelineName) -> Iterator[Run]:
         """Yield the runs of a pipeline, in no order."""

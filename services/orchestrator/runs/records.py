@@ -5,7 +5,7 @@ written by any earlier version stays readable.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -153,6 +153,15 @@ class Share(Part):
     """Most chunks that workers have at once; 0 is no cap."""
 
 
+class OfBackfill(Part):
+    """Which window of which backfill a run is for."""
+
+    backfill: str
+    """Resource name."""
+    day: date
+    """First day of the window, in its zone."""
+
+
 class EpochOpened(Part):
     """An orchestrator became active."""
 
@@ -177,6 +186,8 @@ class RunCreated(Part):
     share: Share | None = None
     """What the tenant may have of the slots from here on; None leaves it as it was."""
     lane: Lane = Lane.INTERACTIVE
+    of_backfill: OfBackfill | None = None
+    """None of a run that was started by itself."""
 
 
 class RunPlanning(Part):
@@ -357,6 +368,69 @@ class RunRetried(Part):
     """The run's lane from here on; None leaves it as it was."""
 
 
+class BackfillCreated(Part):
+    """A backfill was acknowledged, with everything that its runs use to their end."""
+
+    type: Literal["backfill.created"] = "backfill.created"
+    backfill: str
+    """Resource name; so in every record about backfills, which are about no run."""
+    spec: str
+    spec_hash: str
+    request_id: str
+    request_facts: dict[str, str] = {}
+    start: date
+    end: date
+    """First day after the range."""
+    newest_first: bool
+    days: tuple[date, ...]
+    """First days of its windows, in the order in which they are started."""
+    max_parallel: int
+    max_failures: int
+    reload: bool = False
+    created_by: str = ""
+    reason: str = ""
+    traceparent: str = ""
+    share: Share | None = None
+    """As in RunCreated."""
+
+
+class BackfillPaused(Part):
+    """No window is started from here on; `by` is who asked, or `platform`."""
+
+    type: Literal["backfill.paused"] = "backfill.paused"
+    backfill: str
+    by: str
+    reason: str = ""
+
+
+class BackfillResumed(Part):
+    """Windows are started again; what failed before is forgiven."""
+
+    type: Literal["backfill.resumed"] = "backfill.resumed"
+    backfill: str
+    by: str
+
+
+class BackfillCancelled(Part):
+    """No window is started any more, and live runs are cancelled."""
+
+    type: Literal["backfill.cancelled"] = "backfill.cancelled"
+    backfill: str
+    by: str
+    reason: str = ""
+
+
+class BackfillFinished(Part):
+    """Nothing of it moves by itself any more."""
+
+    type: Literal["backfill.finished"] = "backfill.finished"
+    backfill: str
+
+
+BackfillDetail = (
+    BackfillCreated | BackfillPaused | BackfillResumed | BackfillCancelled | BackfillFinished
+)
+
 Detail = Annotated[
     EpochOpened
     | RunCreated
@@ -377,7 +451,12 @@ Detail = Annotated[
     | RunCancelling
     | RunCancelled
     | RunSuperseded
-    | RunRetried,
+    | RunRetried
+    | BackfillCreated
+    | BackfillPaused
+    | BackfillResumed
+    | BackfillCancelled
+    | BackfillFinished,
     pydantic.Field(discriminator="type"),
 ]
 
@@ -385,7 +464,7 @@ DETAILS: pydantic.TypeAdapter[Detail] = pydantic.TypeAdapter(Detail)
 
 
 class Record(Part):
-    """One row of the journal. `run` is a run's resource name, empty for records about epochs."""
+    """One row of the journal. `run` is a run's resource name, empty for records about epochs and backfills."""
 
     event_id: str
     position: int

@@ -48,11 +48,10 @@ def window_of(spec: PipelineSpec, moment: datetime | None, *, now: datetime) -> 
 
 
 def _until(window: WindowSpec, moment: datetime | None, now: datetime) -> Window:
-    zone = ZoneInfo(window.timezone)
-    latest = (now.astimezone(zone) - timedelta(days=window.lag_days)).date()
-    day = latest if moment is None else moment.astimezone(zone).date()
+    latest = latest_day(window, now)
+    day = latest if moment is None else moment.astimezone(ZoneInfo(window.timezone)).date()
     if window.grain == "month":
-        latest, day = latest.replace(day=1), day.replace(day=1)
+        day = day.replace(day=1)
     if day > latest:
         text = (
             f"found the {window.grain} {_shown(window, day)} in {window.timezone}; allowed is "
@@ -63,9 +62,21 @@ def _until(window: WindowSpec, moment: datetime | None, now: datetime) -> Window
             {"window_time": text}, windowTime=day.isoformat(), latest=latest.isoformat()
         )
     if window.grain == "month":
-        first, after = _month(day, 1 - window.lookback_months), _month(day, 1)
+        first, after = month(day, 1 - window.lookback_months), month(day, 1)
     else:
         first, after = day - timedelta(days=window.lookback_days - 1), day + timedelta(days=1)
+    return whole_days(window, first, after)
+
+
+def latest_day(window: WindowSpec, now: datetime) -> date:
+    """Return the first day of the newest window that has begun, `lag` considered."""
+    day = (now.astimezone(ZoneInfo(window.timezone)) - timedelta(days=window.lag_days)).date()
+    return day.replace(day=1) if window.grain == "month" else day
+
+
+def whole_days(window: WindowSpec, first: date, after: date) -> Window:
+    """Return the days [first, after) in the window's zone."""
+    zone = ZoneInfo(window.timezone)
     return Window(
         start=datetime.combine(first, time.min, zone).astimezone(UTC),
         end=datetime.combine(after, time.min, zone).astimezone(UTC),
@@ -76,7 +87,7 @@ def _shown(window: WindowSpec, day: date) -> str:
     return f"{day:%Y-%m}" if window.grain == "month" else day.isoformat()
 
 
-def _month(first: date, later: int) -> date:
+def month(first: date, later: int) -> date:
     """Return the first day of the month that is `later` months after that of `first`."""
     years, month = divmod(first.month - 1 + later, 12)
     return date(first.year + years, month + 1, 1)

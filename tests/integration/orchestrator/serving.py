@@ -15,6 +15,12 @@ from uuid import UUID, uuid4
 
 import grpc
 from convergence.orchestrator.v1 import (
+    backfill_service_pb2 as backfills_pb,
+)
+from convergence.orchestrator.v1 import (
+    backfill_service_pb2_grpc as backfills_grpc,
+)
+from convergence.orchestrator.v1 import (
     pipeline_service_pb2 as pipelines_pb,
 )
 from convergence.orchestrator.v1 import (
@@ -122,11 +128,17 @@ class Edge:
     def pipelines(self) -> pipelines_grpc.PipelineServiceAsyncStub:
         return pipelines_grpc.PipelineServiceStub(self.channel)
 
+    @property
+    def backfills(self) -> backfills_grpc.BackfillServiceAsyncStub:
+        return backfills_grpc.BackfillServiceStub(self.channel)
+
     async def ask(
         self, method: str, request: Message, *, secret: str = WRITER, seconds: float = 10.0
     ) -> Any:
         """Call a method by name; of a stream return the first message."""
         stub: Any = self.pipelines if method in PIPELINE_METHODS else self.runs
+        if method in BACKFILL_METHODS:
+            stub = self.backfills
         shown = key(secret) if secret else ()
         call = getattr(stub, method)(request, metadata=shown, timeout=seconds)
         if not method.startswith("Watch"):
@@ -178,6 +190,10 @@ RESTING: Final = ("HELD", "SUCCEEDED", "FAILED", "TRANSFORM_FAILED", "CANCELLED"
 
 PIPELINE_METHODS: Final = frozenset({"GetPipeline", "ListPipelines", "ValidatePipeline", "PlanRun"})
 
+BACKFILL_METHODS: Final = frozenset(
+    method.name for method in backfills_pb.DESCRIPTOR.services_by_name["BackfillService"].methods
+)
+
 REQUESTS: Final[dict[str, Callable[[str], Message]]] = {
     "CreateRun": lambda t: runs_pb.CreateRunRequest(parent=_pipeline(t), request_id=str(uuid4())),
     "GetRun": lambda t: runs_pb.GetRunRequest(name=_run(t)),
@@ -196,8 +212,19 @@ REQUESTS: Final[dict[str, Callable[[str], Message]]] = {
     "ListPipelines": lambda t: pipelines_pb.ListPipelinesRequest(parent=f"tenants/{t}"),
     "ValidatePipeline": lambda t: pipelines_pb.ValidatePipelineRequest(name=_pipeline(t)),
     "PlanRun": lambda t: pipelines_pb.PlanRunRequest(parent=_pipeline(t)),
+    "CreateBackfill": lambda t: backfills_pb.CreateBackfillRequest(
+        parent=_pipeline(t),
+        request_id=str(uuid4()),
+        start_date="2026-11-01",
+        end_date="2026-11-08",
+    ),
+    "GetBackfill": lambda t: backfills_pb.GetBackfillRequest(name=_backfill(t)),
+    "ListBackfills": lambda t: backfills_pb.ListBackfillsRequest(parent=_pipeline(t)),
+    "PauseBackfill": lambda t: backfills_pb.PauseBackfillRequest(name=_backfill(t)),
+    "ResumeBackfill": lambda t: backfills_pb.ResumeBackfillRequest(name=_backfill(t)),
+    "CancelBackfill": lambda t: backfills_pb.CancelBackfillRequest(name=_backfill(t)),
 }
-"""A request of each RPC about a run or pipeline that is not there, by tenant."""
+"""A request of each RPC about a run, pipeline or backfill that is not there, by tenant."""
 
 
 def _pipeline(tenant: str) -> str:
@@ -206,6 +233,10 @@ def _pipeline(tenant: str) -> str:
 
 def _run(tenant: str) -> str:
     return f"{_pipeline(tenant)}/runs/r_gone"
+
+
+def _backfill(tenant: str) -> str:
+    return f"{_pipeline(tenant)}/backfills/b_gone"
 
 
 def state_of(run: run_pb2.Run) -> str:

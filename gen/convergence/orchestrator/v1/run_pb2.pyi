@@ -55,7 +55,7 @@ RUN_LANE_SCHEDULED: RunLane
 RUN_LANE_BACKFILL: RunLane
 
 class Run(_message.Message):
-    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane")
+    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane", "backfill")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class Run(_message.Message):
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REASON_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: RunState
     attempt: int
@@ -94,7 +95,8 @@ class Run(_message.Message):
     created_by: str
     cancel_reason: str
     lane: RunLane
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ...) -> None: ...
+    backfill: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ..., backfill: _Optional[str] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("start_time", "end_time", "deliveries")
