@@ -10,7 +10,7 @@ GX := .venvs/gx
 PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc fuzz faults faults-mutants gx gx-check
+.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc journal-doc journals fuzz faults faults-mutants gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -57,6 +57,12 @@ gen: setup ## Generate gen/ from protos/
 errors-doc: setup ## Write docs/errors.md from error_reason.proto
 	@$(BIN)/python tools/errors_doc.py
 
+journal-doc: setup ## Write the table of docs/journal.md from the records
+	@$(BIN)/python tools/journal_doc.py
+
+journals: setup journal-doc ## Keep journals as the records of this version are written, below tests/data/journals
+	PYTHONPATH=.:gen $(BIN)/python -m tests.unit.orchestrator.journals.record
+
 fmt: setup ## Format Python and protos
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix . || true
@@ -70,6 +76,7 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 	PYTHONPATH=.:gen $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/gen.py --check
 	$(BIN)/python tools/errors_doc.py --check
+	$(BIN)/python tools/journal_doc.py --check
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: setup ## mypy, strict

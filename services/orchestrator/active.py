@@ -17,11 +17,15 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.elections.elections import Election, Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import Journal
+from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.retries.pauses import LEADERSHIP, REAL, Pauses
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import Record
 
 log = structlog.get_logger()
+
+STEP_DOWN_SECONDS = 30.0
+"""How long a journal that cannot be read is left to other candidates before it is read again."""
 
 PATIENCE_SECONDS = 3.0
 """How long a call waits for the journal to be looked at anew."""
@@ -66,7 +70,7 @@ class Seat:
         self._tries = 0
 
     def active(self) -> Active:
-        """Return the active orchestrator. Raises NotActive, NOT_INITIALIZED, WAREHOUSE_UNAVAILABLE."""
+        """Return the active orchestrator. Raises NotActive, or why there is none."""
         if self._active is None:
             raise self._refusal.with_traceback(None)
         return self._active
@@ -115,20 +119,17 @@ async def lead(
 
     Raises whatever ends the leadership: the process ends then and is started again.
     """
-    term = await election.win()
-    records, stream = await _open(seat, journal, term, pauses)
-    await election.announce(stream)
-    history = open_history(term.epoch)
-    history.load(records)
+    history = await _elected(seat, election, journal, open_history, pauses)
     active = open_active(history)
     tasks = [
         asyncio.create_task(history.write(), name="journal"),
+        asyncio.create_task(history.keep(pauses.sleep), name="journal.kept"),
         asyncio.create_task(active.conductor.watch(), name="conductor"),
         asyncio.create_task(active.backfilling.follow(), name="backfills"),
         *also(active),
     ]
     active.conductor.resume()
-    log.info("leadership.begun", epoch=term.epoch, records=len(records))
+    log.info("leadership.begun", epoch=history.epoch, records=history.durable)
     await seat.take(active)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -141,6 +142,37 @@ async def lead(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _elected(
+    seat: Seat,
+    election: Election,
+    journal: Journal,
+    open_history: Callable[[int], History],
+    pauses: Pauses,
+) -> History:
+    """Return the history once this candidate leads and has read it.
+
+    A journal that this version cannot read is left to others, who may be newer: it steps down, says
+    why to whoever calls, and stands again later.
+    """
+    while True:
+        log.info("leadership.sought")
+        term = await election.win()
+        history = open_history(term.epoch)
+        try:
+            records, stream = await _open(seat, journal, term, pauses)
+            await election.announce(stream)
+            history.load(records)
+        except JournalUnreadable as error:
+            bug = None if isinstance(error.__cause__, ValueError) else error.__cause__
+            log.exception("leadership.refused", reason=error.reason, cause=str(error), exc_info=bug)
+            await seat.refuse(error)
+            await journal.close()
+            await election.close()
+            await pauses.sleep(STEP_DOWN_SECONDS)
+        else:
+            return history
+
+
 async def _open(
     seat: Seat, journal: Journal, term: Term, pauses: Pauses
 ) -> tuple[list[Record], str]:
@@ -149,6 +181,8 @@ async def _open(
     while True:
         try:
             return await journal.open(term)
+        except JournalUnreadable:
+            raise
         except (FailedPrecondition, Unavailable) as error:
             await seat.refuse(error)
             log.warning("leadership.delayed", reason=error.reason, cause=str(error))

@@ -216,7 +216,15 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             backfilling=BackfillRunner(history, commands),
         )
 
-    leading = lead(seat, parts.election, parts.journal, open_history, open_active, parts.beside)
+    leading = lead(
+        seat,
+        parts.election,
+        parts.journal,
+        open_history,
+        open_active,
+        parts.beside,
+        Pauses(sleep=parts.sleep),
+    )
     host.background(leading, "leadership")
 
 

@@ -156,3 +156,13 @@ async def test_giving_up_may_be_repeated(tmp_path: Path, times: int) -> None:
         await election.close()
     async with candidate(tmp_path) as second:
         assert (await won(second)).epoch == 2
+
+
+async def test_who_stepped_down_may_stand_again(tmp_path: Path) -> None:
+    async with candidate(tmp_path) as first, candidate(tmp_path) as second:
+        await won(first)
+        await first.announce("stream/1")
+        await first.close()
+        assert await won(second) == Term(epoch=2, predecessor="stream/1", predecessor_epoch=1)
+        await second.close()
+        assert await won(first) == Term(epoch=3, predecessor="stream/1", predecessor_epoch=1)

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from libs.bigquery.columns import Column
 from libs.bigquery.datasets import ensure_dataset
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import ensure_table
+from libs.common.errors import Unavailable
 from libs.common.names import RunName
 from libs.metadata.tables import DATASET, RUN_EVENTS
 from services.orchestrator.elections.elections import Term
@@ -33,6 +34,7 @@ from services.orchestrator.journal.journal import (
     MemoryJournals,
     RecordTooLarge,
 )
+from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.runs import records as r
 from tests.integration.bigquery.proxy import Proxy, proxied
 from tests.support.engine import Engine, start_engine
@@ -144,7 +146,12 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "memory":
         yield InMemory()
         return
-    connection: Connection = request.getfixturevalue("connection")
+    yield request.getfixturevalue("made")
+
+
+@pytest.fixture
+def made(connection: Connection) -> Iterator[InBigQuery]:
+    """An empty journal in BigQuery."""
     with connect(connection) as bq:
         bq.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
         metadata = DatasetId("local", DATASET)
@@ -152,9 +159,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         columns = [Column(c.name, c.type, c.mode) for c in RUN_EVENTS.columns]
         ensure_table(bq, metadata.table(RUN_EVENTS.name), columns)
     with proxied(connection.storage_endpoint) as proxy:
-        made = InBigQuery(connection, proxy)
-        yield made
-        made.close()
+        place = InBigQuery(connection, proxy)
+        yield place
+        place.close()
 
 
 def record(
@@ -381,3 +388,55 @@ async def test_before_init_the_command_is_named(connection: Connection) -> None:
         with pytest.raises(NotInitialized) as refused:
             await journal.open(Term(epoch=1))
     assert refused.value.metadata == {"command": "convergence admin init"}
+
+
+async def begun(place: InBigQuery, time: datetime) -> str:
+    """Write the records of `some` as epoch 1 at `time`; return the stream."""
+    async with led(place, Term(epoch=1)) as (journal, _, stream):
+        await journal.append([x.model_copy(update={"time": time}) for x in some()])
+    return stream
+
+
+async def test_a_record_of_a_newer_version_is_refused_before_a_stream_is_opened(
+    made: InBigQuery,
+) -> None:
+    stream = await begun(made, datetime.now(UTC))
+    newer = (
+        "INSERT INTO metadata.run_events (event_id, position, epoch, event_type, event_time, event_date,"
+        " payload) VALUES ('e5', 5, 1, 'run.paused', CURRENT_TIMESTAMP(), CURRENT_DATE(),"
+        """ '{"type":"run.paused","until":"hidden"}')"""
+    )
+    await asyncio.to_thread(jobs.query, made.direct, newer)
+    journal = made.member()
+    for _ in range(2):
+        with pytest.raises(JournalUnreadable, match="unknown type") as refused:
+            await journal.open(Term(epoch=2, predecessor=stream, predecessor_epoch=1))
+        assert refused.value.metadata["eventId"] == "e5"
+        assert "hidden" not in str(refused.value)
+    await journal.close()
+    await asyncio.to_thread(
+        jobs.query, made.direct, "DELETE FROM metadata.run_events WHERE event_id = 'e5'"
+    )
+    after = Term(epoch=2, predecessor=stream, predecessor_epoch=1)
+    async with led(made, after) as (_, records, _stream):
+        assert [x.position for x in records] == [1, 2, 3, 4]
+
+
+async def test_a_stream_that_is_gone_too_early_keeps_who_does_not_know_why_from_leading(
+    made: InBigQuery,
+) -> None:
+    stream = await begun(made, datetime.now(UTC))
+    gone = f"{stream}-gone"
+    strict = BigQueryJournal(made.direct, streams_end_with_server=False)
+    for epoch in (1, 7):
+        with pytest.raises(Unavailable) as refused:
+            await strict.open(Term(epoch=8, predecessor=gone, predecessor_epoch=epoch))
+        assert (refused.value.reason, refused.value.metadata) == ("STREAM_GONE", {"stream": gone})
+
+
+async def test_a_stream_that_nobody_wrote_to_for_days_may_be_gone(made: InBigQuery) -> None:
+    stream = await begun(made, datetime.now(UTC) - timedelta(days=5))
+    strict = BigQueryJournal(made.direct, streams_end_with_server=False)
+    records, _ = await strict.open(Term(epoch=2, predecessor=f"{stream}-gone", predecessor_epoch=1))
+    assert len(records) == len(some())
+    await strict.close()

@@ -18,6 +18,10 @@ from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import ensure_table
 from libs.common.errors import ServiceError
 from libs.metadata.tables import DATASET, PIPELINE_RUNS, TABLES
+from services.auth.bigquery_keys import BigQueryKeyStore
+from services.auth.bigquery_metadata import BigQueryMetadata
+from services.auth.initialisation import initialise
+from services.auth.signing_keys import MemorySigningKeyStore
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.projections.bigquery_projections import (
@@ -326,3 +330,75 @@ async def test_a_kill_between_the_two_tables_loses_no_result(bigquery: BigQuery)
         await BigQueryProjections(bigquery, await history_of(made)).write([run])
     found = await rows(bigquery, "SELECT expectation FROM metadata.dq_results")
     assert [row["expectation"] for row in found] == ["rule0"]
+
+
+async def both(bigquery: BigQuery) -> list[list[dict[str, object]]]:
+    """All rows of both tables."""
+    return [
+        await rows(bigquery, "SELECT * FROM metadata.pipeline_runs ORDER BY run_name"),
+        await rows(
+            bigquery, "SELECT * FROM metadata.dq_results ORDER BY run_id, attempt, expectation"
+        ),
+    ]
+
+
+async def written(
+    bigquery: BigQuery, history: History, wanted: list[list[dict[str, object]]]
+) -> None:
+    """Follow a journal until both tables hold what is wanted."""
+    follower = asyncio.create_task(BigQueryProjections(bigquery, history).follow(asyncio.sleep))
+    try:
+        async with asyncio.timeout(20):
+            while await both(bigquery) != wanted:
+                await asyncio.sleep(0.05)
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+
+
+async def story(bigquery: BigQuery) -> World:
+    """Runs of every kind of end, written while they go on: one was judged in two attempts."""
+    made = World.of(a_csv=ONE)
+    made.judge.results = (result(0), result(1))
+    async with made.orchestrator() as o:
+        projections = BigQueryProjections(bigquery, o.conductor.mesh.history)
+        failed = await o.finish(spec(on_failure="fail"))
+        await projections.write([failed])
+        made.judge.results = (result(0),)
+        await o.retry(failed)
+        done = await o.until(failed, RunState.SUCCEEDED)
+        held = await o.finish(spec(on_failure="fail"))
+        made.source.inputs["a.csv"] = [*ONE, Item(scope="a.csv", money=("9",), bad=True)]
+        discarded = await o.finish()
+        await o.commands.discard(discarded.name, by="k", reason="")
+        cancelled = await o.until(discarded, RunState.CANCELLED)
+        await projections.write([done, held, cancelled])
+    return made
+
+
+@pytest.mark.parametrize(
+    "dropped", [("pipeline_runs", "dq_results"), ("dq_results",), ("pipeline_runs",)], ids=", ".join
+)
+async def test_tables_that_were_dropped_and_made_anew_hold_the_same_rows_again(
+    bigquery: BigQuery, dropped: tuple[str, ...]
+) -> None:
+    made = await story(bigquery)
+    before = await both(bigquery)
+    assert [(row["attempt"], row["expectation"]) for row in before[1]][:3] == [
+        (1, "rule0"), (1, "rule1"), (2, "rule0"),
+    ]  # fmt: skip
+    for table in dropped:
+        bigquery.rest.delete_table(f"local.metadata.{table}")
+    done = await initialise(
+        BigQueryMetadata(bigquery),
+        BigQueryKeyStore(bigquery),
+        MemorySigningKeyStore(),
+        now=lambda: dt.datetime.now(dt.UTC),
+    )
+    assert set(done.tables_created) == {f"metadata.{table}" for table in dropped}
+    await written(bigquery, await history_of(made), before)
+
+
+async def test_a_start_writes_nothing_of_runs_whose_rows_are_there(bigquery: BigQuery) -> None:
+    made = await story(bigquery)
+    assert await BigQueryProjections(bigquery, await history_of(made))._behind() == []

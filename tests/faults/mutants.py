@@ -39,7 +39,7 @@ def predecessor_not_sealed() -> None:
     """A successor reads the journal without sealing its predecessor's stream."""
     from services.orchestrator.journal.bigquery_journal import BigQueryJournal  # noqa: PLC0415
 
-    async def seal(self: Any, predecessor: str) -> int:
+    async def seal(self: Any, term: Any) -> int:
         return 0
 
     BigQueryJournal._seal = seal  # type: ignore[method-assign]

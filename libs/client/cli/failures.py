@@ -39,6 +39,7 @@ ADVICE: Final[dict[str, str]] = {
     "API_KEY_EXPIRED": "use the key that superseded it, or ask a tenant admin for another",
     "API_KEY_REVOKED": "ask a tenant admin for another: `convergence keys create`",
     "NOT_INITIALIZED": "run `convergence admin init`",
+    "JOURNAL_UNREADABLE": "start the release that wrote the record, or a newer one; delete no row",
     "SCOPE_MISSING": "use a key that has the scope; `convergence keys create --scope` makes one",
     "TENANT_SUSPENDED": "ask the platform's operator; `convergence tenants resume` lifts it",
     "TENANT_NOT_FOUND": "`convergence tenants list` shows those there are",

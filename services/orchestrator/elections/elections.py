@@ -16,7 +16,7 @@ class Term:
 
 
 class Election(Protocol):
-    """One candidate. Losing a term ends the process, so there is no way to step down but to stop."""
+    """One candidate. A term that began ends with the process; before that, `close` steps down."""
 
     async def win(self) -> Term:
         """Wait until this candidate is elected."""
@@ -25,4 +25,4 @@ class Election(Protocol):
         """Say where this term's journal stream is, for the successor that must seal it."""
 
     async def close(self) -> None:
-        """Stop being a candidate or leader."""
+        """Stop being a candidate or leader; `win` stands again. May be repeated."""

@@ -13,14 +13,17 @@ from libs.bigquery.columns import Column, arrow_schema
 from libs.bigquery.failures import OffsetOutOfRange, StreamSealed, StreamsGone, TableNotFound
 from libs.bigquery.ids import TableId
 from libs.common.errors import FailedPrecondition, Unavailable
-from libs.common.names import RunName
 from libs.metadata.tables import DATASET, RUN_EVENTS
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.journal import JournalSealed, RecordTooLarge
-from services.orchestrator.runs.records import DETAILS, Record
+from services.orchestrator.journal.rows import payload_of, records_of, row_of
+from services.orchestrator.runs.records import Record
 
 LAG_SECONDS: Final = 30.0
 """How long reads may lag behind what finalize said was written."""
+
+LIFETIME: Final = dt.timedelta(hours=96)
+"""How long after its last record a stream has ended for sure: BigQuery says three days."""
 
 LARGEST_RECORD_BYTES: Final = 6 * 1024 * 1024
 """BigQuery refuses requests of more than 10 MB."""
@@ -65,35 +68,49 @@ class BigQueryJournal:
             await self._do(tables.get_columns, self._table)
         except TableNotFound as error:
             raise NotInitialized from error
-        written = await self._seal(term.predecessor)
+        written = await self._seal(term)
         records = await self._read_all(term.predecessor_epoch, written)
         name = await self._do(streams.create_committed, self._table)
         self._stream = streams.CommittedStream(self._bq, name, self._schema)
         self._offset = 0
         return records, name
 
-    async def _seal(self, predecessor: str) -> int:
+    async def _seal(self, term: Term) -> int:
         """Finalize the predecessor's stream; return how many rows it has, 0 if nobody knows."""
-        if not predecessor:
+        if not term.predecessor:
             return 0
         try:
-            return await self._do(streams.finalize, predecessor)
+            return await self._do(streams.finalize, term.predecessor)
         except StreamsGone as error:
-            if self._ends:
+            if self._ends or await self._silent(term.predecessor_epoch):
                 return 0
             raise Unavailable(
-                f"journal stream {predecessor} is gone before its lifetime; not leading",
+                f"journal stream {term.predecessor} of epoch {term.predecessor_epoch} is gone before "
+                "its lifetime; not leading",
                 reason="STREAM_GONE",
-                stream=predecessor,
+                stream=term.predecessor,
             ) from error
+
+    async def _silent(self, epoch: int) -> bool:
+        """Return whether an epoch wrote last so long ago that its stream may be gone.
+
+        By BigQuery's clock: a leader writes at least every KEPT_FOR, or can write nothing any more.
+        """
+        hours = int(LIFETIME / dt.timedelta(hours=1))
+        statement = (
+            "SELECT COUNT(*) AS written, COUNTIF(event_time > TIMESTAMP_SUB(CURRENT_TIMESTAMP(),"
+            f" INTERVAL {hours} HOUR)) AS late FROM {self._table.sql} WHERE epoch = {epoch}"
+        )
+        (row,) = await self._do(jobs.query, statement)
+        return bool(row["written"]) and not row["late"]
 
     async def _read_all(self, epoch: int, written: int) -> list[Record]:
         """Read the journal until the sealed epoch's records are as many as finalize said."""
         waited = 0.0
         while True:
-            records = [_record(row) for row in await self._rows()]
-            if sum(record.epoch == epoch for record in records) >= written:
-                return records
+            rows = await self._rows()
+            if sum(row["epoch"] == epoch for row in rows) >= written:
+                return await asyncio.to_thread(records_of, rows)
             if waited >= LAG_SECONDS:
                 raise Unavailable(
                     f"reads of the journal lag behind epoch {epoch} by more than {LAG_SECONDS} s",
@@ -103,19 +120,19 @@ class BigQueryJournal:
             waited += 0.5
 
     async def _rows(self) -> list[dict[str, object]]:
-        names = "event_id, position, epoch, tenant_id, pipeline_id, run_id, event_time, payload"
+        names = ", ".join(name for name in self._schema.names if name != "event_date")
         statement = f"SELECT {names} FROM {self._table.sql} ORDER BY position"
         return await self._do(jobs.query, statement, timeout=120.0)
 
     def size_of(self, record: Record) -> int:
-        size = len(record.detail.model_dump_json().encode())
+        size = len(payload_of(record.detail).encode())
         if size > LARGEST_RECORD_BYTES:
             raise RecordTooLarge(record.detail.type, size, LARGEST_RECORD_BYTES)
         return size + FRAME_BYTES
 
     async def append(self, records: Sequence[Record]) -> None:
         assert self._stream is not None, "open comes first"
-        rows = [_row(record) for record in records]
+        rows = [row_of(record) for record in records]
         batch = pa.RecordBatch.from_pylist(rows, schema=self._schema)
         try:
             self._offset = await asyncio.to_thread(self._stream.append_at, self._offset, batch)
@@ -132,33 +149,3 @@ class BigQueryJournal:
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await asyncio.to_thread(call, self._bq, *args, **kwargs)
-
-
-def _row(record: Record) -> dict[str, object]:
-    name = RunName.parse(record.run) if record.run else None
-    return {
-        "event_id": record.event_id,
-        "position": record.position,
-        "epoch": record.epoch,
-        "tenant_id": name.tenant if name else None,
-        "pipeline_id": name.pipeline if name else None,
-        "run_id": name.run if name else None,
-        "event_type": record.detail.type,
-        "event_time": record.time,
-        "event_date": record.time.date(),
-        "payload": record.detail.model_dump_json(),
-    }
-
-
-def _record(row: dict[str, object]) -> Record:
-    tenant, pipeline, run = row["tenant_id"], row["pipeline_id"], row["run_id"]
-    time = row["event_time"]
-    assert isinstance(time, dt.datetime)
-    return Record(
-        event_id=str(row["event_id"]),
-        position=int(str(row["position"])),
-        epoch=int(str(row["epoch"])),
-        run=str(RunName(str(tenant), str(pipeline), str(run))) if run else "",
-        time=time,
-        detail=DETAILS.validate_json(str(row["payload"])),
-    )

@@ -5,16 +5,17 @@ import contextlib
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from datetime import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from libs.common.errors import Unavailable
 from libs.common.names import RunName
 from services.orchestrator.journal.journal import Journal
+from services.orchestrator.journal.rows import JournalUnreadable, row_of, why, writer
 from services.orchestrator.retries.pauses import JOURNAL, REAL, Pauses
 from services.orchestrator.runs.ledger import Ledger
-from services.orchestrator.runs.records import Detail, EpochOpened, Record
+from services.orchestrator.runs.records import VERSION, Detail, EpochKept, EpochOpened, Record
 from services.orchestrator.runs.run import Run
 
 GROUP: Final = 50
@@ -25,6 +26,9 @@ GROUP_BYTES: Final = 7 * 1024 * 1024
 
 GATHER_SECONDS: Final = 0.1
 """How long a decision that waits for company may wait."""
+
+KEPT_FOR: Final = timedelta(hours=12)
+"""How long nothing is journaled at most: BigQuery ends a stream without traffic after three days."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -65,6 +69,7 @@ class History:
         self.new_id = new_id
         self._pauses = pauses
         self.durable = 0
+        self._decided = clock()
         self._journal = journal
         self._queue: deque[tuple[Record, int]] = deque()
         self._work = asyncio.Event()
@@ -74,9 +79,18 @@ class History:
         self._watches: set[Watch] = set()
 
     def load(self, records: list[Record]) -> None:
-        """Fold the journal as it was found."""
+        """Fold the journal as it was found.
+
+        Raises:
+            JournalUnreadable: a record does not follow from those before it, as this version knows
+                it; a newer one may.
+        """
         for record in records:
-            self.ledger.add(record)
+            try:
+                self.ledger.add(record)
+            except Exception as error:
+                row = row_of(record)
+                raise JournalUnreadable(row, why(error), version=writer(records, row)) from error
         self.durable = self.ledger.position
 
     def decide(self, run: RunName | None, detail: Detail, *, patient: bool = False) -> Run | None:
@@ -98,6 +112,7 @@ class History:
         )
         size = self._journal.size_of(record)
         after = self.ledger.add(record)
+        self._decided = record.time
         self._queue.append((record, size))
         if not patient:
             self._work.set()
@@ -120,7 +135,7 @@ class History:
 
     async def write(self) -> None:
         """Append what was decided, for ever. Raises JournalSealed when a successor is active."""
-        self.decide(None, EpochOpened())
+        self.decide(None, EpochOpened(version=VERSION))
         while True:
             await self._work.wait()
             self._work.clear()
@@ -132,6 +147,15 @@ class History:
                 group = self._take_group()
                 await self._append(group)
                 await self._acknowledge(group)
+
+    async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Let no KEPT_FOR pass without a record, for ever: so the stream that is written to lives."""
+        while True:
+            left = (self._decided + KEPT_FOR - self.clock()).total_seconds()
+            if left > 0:
+                await sleep(left)
+            else:
+                self.decide(None, EpochKept())
 
     def _take_group(self) -> list[Record]:
         """Take what waits, in order, up to what one append holds."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from libs.common.errors import FailedPrecondition, Unavailable
 from services.orchestrator.elections.elections import Term
+from services.orchestrator.journal.rows import payload_of
 from services.orchestrator.runs.records import Record
 
 
@@ -47,6 +48,8 @@ class Journal(Protocol):
 
         Raises:
             FailedPrecondition: NOT_INITIALIZED before `convergence admin init`.
+            JournalUnreadable: a record that this version does not know, or missing ones; no stream
+                of this term was opened.
             Unavailable: try again.
         """
 
@@ -97,7 +100,7 @@ class MemoryJournal:
         return list(self.shared.records), self.stream
 
     def size_of(self, record: Record) -> int:
-        size = len(record.detail.model_dump_json())
+        size = len(payload_of(record.detail))
         if size > self.shared.largest_bytes:
             raise RecordTooLarge(record.detail.type, size, self.shared.largest_bytes)
         return size

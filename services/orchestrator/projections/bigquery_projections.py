@@ -21,6 +21,7 @@ from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, MetadataTab
 from services.orchestrator.journal.history import History
 from services.orchestrator.retries.pauses import PROJECTION, Pauses
 from services.orchestrator.runs.receipts import Receipt, receipt_of
+from services.orchestrator.runs.records import Record, Result, RunAudited, RunRetried
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.warehouse.statements import text
@@ -100,16 +101,31 @@ class BigQueryProjections:
         return _said(run) != said or run.update_time - time >= PROGRESS
 
     async def _behind(self) -> list[Run]:
-        """Return the runs that the table does not have as they are now."""
-        statement = f"SELECT run_name, position FROM {self._table(PIPELINE_RUNS).sql}"
-        runs = self._history.ledger.runs.values()
+        """Return the runs that a table does not have as they are now: of a new table, all of them."""
+        ledger = self._history.ledger
         try:
-            rows = await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+            known = await self._written(PIPELINE_RUNS)
+            judged = await self._written(DQ_RESULTS)
         except ServiceError as error:
             log.warning("projection.delayed", cause=str(error))
-            return list(runs)
-        known = {str(row["run_name"]): int(str(row["position"])) for row in rows}
-        return [run for run in runs if run.position > known.get(str(run.name), 0)]
+            return list(ledger.runs.values())
+        return [
+            run
+            for name, run in ledger.runs.items()
+            if run.position > known.get((name.tenant, name.run), 0)
+            or last_said(ledger.history[name]) > judged.get((name.tenant, name.run), 0)
+        ]
+
+    async def _written(self, table: MetadataTable) -> dict[tuple[str, str], int]:
+        """Return the highest position that a table has by tenant and run id."""
+        statement = (
+            "SELECT tenant_id, run_id, MAX(position) AS position"
+            f" FROM {self._table(table).sql} GROUP BY tenant_id, run_id"
+        )
+        rows = await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+        return {
+            (str(row["tenant_id"]), str(row["run_id"])): int(str(row["position"])) for row in rows
+        }
 
     async def write(self, runs: Sequence[Run]) -> None:
         """Write the results of runs that were audited, then the runs; may be repeated.
@@ -117,7 +133,8 @@ class BigQueryProjections:
         The row of a run comes last: it says that everything before it is there.
         """
         audited = [run for run in runs if run.audit_position != self._judged.get(run.name, 0)]
-        results = [row for run in audited for row in result_rows(run)]
+        history = self._history.ledger.history
+        results = [row for run in audited for row in result_rows(history[run.name])]
         await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), results)
         await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
         for run in runs:
@@ -239,28 +256,48 @@ def _plain(value: object) -> object:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def result_rows(run: Run) -> list[dict[str, object]]:
-    """Return what each expectation said as rows of `dq_results`."""
-    if run.audited is None:
-        return []
-    return [
-        {
-            "tenant_id": run.name.tenant,
-            "pipeline_id": run.name.pipeline,
-            "run_id": run.name.run,
-            "attempt": run.audit_attempt,
-            "expectation": result.rule_id,
-            "expectation_type": result.expectation_type,
-            "column_name": result.column or None,
-            "kwargs": result.kwargs,
-            "success": result.success,
-            "severity": result.severity,
-            "element_count": result.element_count,
-            "unexpected_count": result.unexpected_count,
-            "missing_count": result.missing_count,
-            "observed_value": result.observed_value,
-            "evaluate_time": run.audit_time,
-            "position": run.audit_position,
-        }
-        for result in run.audited.results
-    ]
+def last_said(records: Sequence[Record]) -> int:
+    """Return the position of a run's last record with results of expectations; 0 if it has none."""
+    said = (
+        x.position
+        for x in reversed(records)
+        if isinstance(x.detail, RunAudited) and x.detail.results
+    )
+    return next(said, 0)
+
+
+def result_rows(records: Sequence[Record]) -> list[dict[str, object]]:
+    """Return what each expectation said last in each attempt of a run as rows of `dq_results`."""
+    rows: dict[tuple[int, str], dict[str, object]] = {}
+    attempt = 1
+    for record in records:
+        detail = record.detail
+        if isinstance(detail, RunRetried):
+            attempt = detail.attempt
+        if isinstance(detail, RunAudited):
+            found = (result_row(record, attempt, result) for result in detail.results)
+            rows.update({(attempt, str(row["expectation"])): row for row in found})
+    return list(rows.values())
+
+
+def result_row(record: Record, attempt: int, result: Result) -> dict[str, object]:
+    """Return what one expectation said as a row."""
+    name = RunName.parse(record.run)
+    return {
+        "tenant_id": name.tenant,
+        "pipeline_id": name.pipeline,
+        "run_id": name.run,
+        "attempt": attempt,
+        "expectation": result.rule_id,
+        "expectation_type": result.expectation_type,
+        "column_name": result.column or None,
+        "kwargs": result.kwargs,
+        "success": result.success,
+        "severity": result.severity,
+        "element_count": result.element_count,
+        "unexpected_count": result.unexpected_count,
+        "missing_count": result.missing_count,
+        "observed_value": result.observed_value,
+        "evaluate_time": record.time,
+        "position": record.position,
+    }

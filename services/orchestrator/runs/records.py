@@ -1,17 +1,21 @@
 """Records of the journal: every decision about a run, as data. State is a fold over them.
 
-Fields may be added with defaults; a field is never renamed, retyped or removed, so that a journal
-written by any earlier version stays readable.
+A type or a field with a default may be added; then run `make journals`. Nothing is ever renamed,
+retyped or removed and no default changes, so that what any earlier version wrote stays readable and
+means what it meant. docs/journal.md lists all of it.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import pydantic
 
 from services.orchestrator.runs.lanes import Lane
+
+VERSION: Final = 2
+"""Which records this code knows: docs/journal.md says what came with each version."""
 
 Scope = tuple[tuple[str, tuple[str, ...]], ...]
 """Pairs (column, literal values as text of the column's type): every combination of the values.
@@ -26,9 +30,9 @@ def scope_of_inputs(names: Sequence[str]) -> Scope:
 
 
 class Part(pydantic.BaseModel):
-    """Base of all that is journaled: frozen, unknown fields of newer versions ignored."""
+    """Base of all that is journaled: frozen. An unknown field is a newer version's, and refused."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="ignore")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
 class Failure(Part):
@@ -166,6 +170,14 @@ class EpochOpened(Part):
     """An orchestrator became active."""
 
     type: Literal["epoch.opened"] = "epoch.opened"
+    version: int = 1
+    """VERSION of who writes the records of this epoch."""
+
+
+class EpochKept(Part):
+    """Nothing else was journaled for long: the stream stays in use, and so alive."""
+
+    type: Literal["epoch.kept"] = "epoch.kept"
 
 
 class RunCreated(Part):
@@ -213,6 +225,8 @@ class RunPlanned(Part):
     """Pairs (column, type) that the run has beside those of its schema, all of them NULLABLE."""
     new_columns: tuple[str, ...] = ()
     """Columns of the run that the target, which was there, did not have."""
+    missing_columns: tuple[str, ...] = ()
+    """Always empty; the first journals have it."""
     suite: str = ""
     """The compiled suite, as protobuf JSON; empty without one."""
     direct: bool = False
@@ -433,6 +447,7 @@ BackfillDetail = (
 
 Detail = Annotated[
     EpochOpened
+    | EpochKept
     | RunCreated
     | RunPlanning
     | RunPlanned

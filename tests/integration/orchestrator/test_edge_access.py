@@ -21,6 +21,7 @@ from services.orchestrator.elections.elections import Term
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.journal.bigquery_journal import NotInitialized
 from services.orchestrator.journal.journal import JournalUnavailable, MemoryJournal
+from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.runs.records import Record
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.serving import (
@@ -311,6 +312,26 @@ async def test_before_init_every_rpc_names_the_command_and_afterwards_answers_by
             with refused("FAILED_PRECONDITION", "NOT_INITIALIZED") as refusal:
                 await edge.ask(method, real(method))
             assert refusal.metadata == {"command": "convergence admin init"}
+        journal.error = None
+        await active(edge)
+        assert await reason_of(edge) == "RUN_NOT_FOUND"
+
+
+async def test_a_journal_that_a_newer_version_wrote_is_named_by_every_rpc_and_left_to_others(
+    tmp_path: Path,
+) -> None:
+    record = {"event_id": "e7", "event_type": "run.paused", "position": 7, "epoch": 3}
+    error = JournalUnreadable(record, "unknown type", version=9)
+    async with waiting(tmp_path, error) as (edge, journal):
+        for method in NEED_A_LEADER:
+            with refused("FAILED_PRECONDITION", "JOURNAL_UNREADABLE") as refusal:
+                await edge.ask(method, real(method))
+            assert refusal.metadata["position"] == "7"
+            assert refusal.metadata["version"] == "9"
+        newer = FileElection(tmp_path)
+        async with asyncio.timeout(10):
+            await newer.win()
+        await newer.close()
         journal.error = None
         await active(edge)
         assert await reason_of(edge) == "RUN_NOT_FOUND"

@@ -1,12 +1,19 @@
 """Whether calls find the active orchestrator, or hear why there is none."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 
 from libs.common.errors import FailedPrecondition, Unavailable
-from services.orchestrator.active import Active, NotActive, Seat
+from services.orchestrator.active import STEP_DOWN_SECONDS, Active, NotActive, Seat, lead
+from services.orchestrator.elections.elections import Term
+from services.orchestrator.journal.history import History
+from services.orchestrator.journal.journal import MemoryJournals
+from services.orchestrator.journal.rows import JournalUnreadable
+from services.orchestrator.retries.pauses import Pauses
+from services.orchestrator.runs import records as r
 
 MISSING = FailedPrecondition("run admin init", reason="NOT_INITIALIZED")
 
@@ -41,3 +48,74 @@ async def test_other_refusals_are_said_at_once() -> None:
     await seat.refuse(Unavailable("BigQuery is away", reason="WAREHOUSE_UNAVAILABLE"))
     with pytest.raises(Unavailable, match="away"):
         await seat.soon()
+
+
+class Chair:
+    """An election that everybody wins at once; notes what happens to it."""
+
+    def __init__(self, noted: list[str]) -> None:
+        self._noted = noted
+        self._epoch = 0
+
+    async def win(self) -> Term:
+        self._epoch += 1
+        self._noted.append(f"won {self._epoch}")
+        return Term(epoch=self._epoch)
+
+    async def announce(self, stream: str) -> None:
+        self._noted.append(f"announced {stream}")
+
+    async def close(self) -> None:
+        self._noted.append("closed")
+
+
+class Led(Exception):
+    """The journal was read."""
+
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ORPHAN = r.Record(
+    event_id="e1",
+    position=1,
+    epoch=9,
+    run="tenants/acme_corp/pipelines/p_bill/runs/r1",
+    time=NOON,
+    detail=r.RunIngested(),
+)
+"""A record of a run that no record began: a newer version may know what it means."""
+
+
+async def test_who_cannot_follow_the_journal_lets_others_lead_says_why_and_looks_again() -> None:
+    journals, noted, seat = MemoryJournals(records=[ORPHAN]), list[str](), Seat()
+
+    async def sleep(seconds: float) -> None:
+        noted.append(f"slept {seconds:g}")
+        with pytest.raises(JournalUnreadable, match="record e1 of the journal") as refused:
+            await seat.soon()
+        assert (refused.value.metadata["position"], refused.value.metadata["epoch"]) == ("1", "9")
+        journals.records.clear()
+
+    def open_active(history: History) -> Active:
+        assert history.ledger.runs == {}
+        raise Led
+
+    def open_history(epoch: int) -> History:
+        return History(journals.member(), epoch=epoch, clock=lambda: NOON, new_id=lambda: "x")
+
+    def also(_: Active) -> list[asyncio.Task[None]]:
+        return []
+
+    with pytest.raises(Led):
+        await lead(
+            seat,
+            Chair(noted),
+            journals.member(),
+            open_history,
+            open_active,
+            also,
+            Pauses(sleep=sleep),
+        )
+    assert noted == [
+        "won 1", "announced epoch-1", "closed", f"slept {STEP_DOWN_SECONDS:g}",
+        "won 2", "announced epoch-2",
+    ]  # fmt: skip

@@ -10,10 +10,12 @@ ORCHESTRATOR = ROOT / "services/orchestrator"
 ALLOWED = {
     "retries/pauses.py": "the pause before the next try",
     "retries/budgets.py": "the trickle of an empty budget",
+    "active.py:_elected": "a journal that cannot be read is left to other candidates",
     "conductor/conductor.py:expire": "a hold ends at a moment",
     "conductor/conductor.py:forget": "a failed run is kept until a moment",
     "elections/file_election.py:win": "the kernel tells nobody that a lock is free",
     "journal/bigquery_journal.py:_read_all": "what was written can be read a moment later",
+    "journal/history.py:keep": "an idle stream is used now and then",
     "journal/journal.py:append": "an append in memory lets others go first",
     "projections/bigquery_projections.py:follow": "changes are gathered",
     "warehouse/memory_warehouse.py:_before": "a call in memory lets others go first",
