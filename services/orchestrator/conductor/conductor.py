@@ -118,9 +118,11 @@ class Conductor:
             await self.stop(name)
 
     async def _drive(self, name: RunName) -> None:
+        """Do phase after phase; each begins when the decision that it follows from is durable."""
         run = self.mesh.history.ledger.runs[name]
         with _context(run):
             while (run := self.mesh.history.ledger.runs[name]).state in OPEN_STATES:
+                await self.mesh.history.settled(run.position)
                 await self._step(run)
 
     async def _step(self, run: Run) -> None:
