@@ -1,9 +1,8 @@
 """What became of a job whose end nobody heard: the error that hid it says nothing about the job."""
 
-import asyncio
-
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
+from libs.bigquery.threads import in_thread
 from libs.common.errors import ServiceError
 from services.orchestrator.warehouse.warehouse import PublishFailed
 
@@ -15,7 +14,7 @@ async def settle(bigquery: BigQuery, job_id: str, error: ServiceError) -> None:
         PublishFailed: the job is done and failed: its id would fail for ever.
         ServiceError: `error` itself where there is no such job; WarehouseUnavailable while it runs.
     """
-    done = await asyncio.to_thread(jobs.settle, bigquery, job_id)
+    done = await in_thread(jobs.settle, bigquery, job_id)
     if done is None:
         raise error
     if not done.succeeded:

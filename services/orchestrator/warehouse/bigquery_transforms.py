@@ -1,6 +1,5 @@
 """Transforms in BigQuery: staged, checked to lie in their scope, merged."""
 
-import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -10,6 +9,7 @@ from libs.bigquery.client import BigQuery
 from libs.bigquery.columns import Column
 from libs.bigquery.failures import QueryRejected, TableNotFound
 from libs.bigquery.ids import DatasetId, TableId
+from libs.bigquery.threads import in_thread
 from libs.common.errors import ServiceError
 from libs.common.lineage import base_type
 from libs.focus import columns as focus
@@ -219,7 +219,7 @@ class BigQueryTransforms:
         )
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
-        return await asyncio.to_thread(call, self._bq, *args, **kwargs)
+        return await in_thread(call, self._bq, *args, **kwargs)
 
 
 def _transform(run: Run, started: TransformStarted) -> TransformSpec:

@@ -17,6 +17,7 @@ from libs.bigquery.failures import (
     WarehouseRejected,
 )
 from libs.bigquery.ids import DatasetId, TableId
+from libs.bigquery.threads import in_thread
 from libs.common.errors import ServiceError
 from libs.common.lineage import PlatformColumn, quarantine_columns, staging_columns, target_columns
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
@@ -398,7 +399,7 @@ class BigQueryWarehouse:
         return await self._do(jobs.query, statement, timeout=seconds)
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
-        return await asyncio.to_thread(call, self._bq, *args, **kwargs)
+        return await in_thread(call, self._bq, *args, **kwargs)
 
 
 def job_labels(run: Run) -> dict[str, str]:

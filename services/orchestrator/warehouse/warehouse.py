@@ -63,7 +63,10 @@ class StagedTransform:
 
 
 class Warehouse(Protocol):
-    """Tables, commits, counts and the publishing step of runs."""
+    """Tables, commits, counts and the publishing step of runs.
+
+    A call that is cancelled ends when nothing of it will happen any more.
+    """
 
     def target(self, spec: PipelineSpec) -> str:
         """Return `project.dataset.table` of the pipeline's target."""
