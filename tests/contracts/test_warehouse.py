@@ -39,6 +39,7 @@ from tests.unit.orchestrator.conductor.world import spec
 LONG = "12345678901234567890.123456789012345678"
 APPEND = spec(mode="append")
 OTHER = spec().model_copy(update={"pipeline": "p_other"})
+LATER_EPOCH = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +117,19 @@ async def test_strays_are_deleted_and_what_the_journal_names_stays(bench: Bench)
     await bench.warehouse.commit_staged(run, tries)
     keys = [(landed.chunk_id, landed.chunk_attempt) for landed in tries]
     for _ in range(2):
-        await bench.warehouse.delete_strays(run, keys[1:])
+        await bench.warehouse.delete_strays(run, keys[1:], below=LATER_EPOCH)
         assert list(await bench.warehouse.chunk_counts(run)) == keys[1:]
-    await bench.warehouse.delete_strays(run, [])
+    await bench.warehouse.delete_strays(run, [], below=LATER_EPOCH)
     assert await bench.warehouse.chunk_counts(run) == {}
+
+
+async def test_what_a_later_epoch_has_tried_is_no_stray_to_an_earlier_one(bench: Bench) -> None:
+    run = await bench.planned()
+    tries = [await bench.ingest(run, "a.csv") for _ in range(3)]
+    await bench.warehouse.commit_staged(run, tries)
+    keys = [(landed.chunk_id, landed.chunk_attempt) for landed in tries]
+    await bench.warehouse.delete_strays(run, keys[:1], below=keys[2][1])
+    assert set(await bench.warehouse.chunk_counts(run)) == {keys[0], keys[2]}
 
 
 async def test_a_replace_replaces_its_scope_of_its_own_pipeline_and_nothing_else(
@@ -301,7 +311,7 @@ async def test_quarantine_of_a_try_that_does_not_count_is_deleted_for_its_run_al
     assert len(await bench.quarantined(second)) == 2
     counts = [(tries[1].chunk_id, tries[1].chunk_attempt)]
     for _ in range(2):
-        await bench.warehouse.delete_stray_quarantine(second, counts)
+        await bench.warehouse.delete_stray_quarantine(second, counts, below=LATER_EPOCH)
     assert len(await bench.quarantined(second)) == len(await bench.quarantined(first)) == 1
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from libs.common.errors import FailedPrecondition, ServiceError
 from libs.common.money import total
+from services.orchestrator.conductor.assignments import TRIES_PER_EPOCH
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.planning import counts_twice, renamed_in, twins_in
 from services.orchestrator.runs import records as r
@@ -73,7 +74,12 @@ async def show_quarantine(mesh: Mesh, run: Run) -> None:
     await mesh.warehouse.commit_quarantine(run, done)
     if run.reread:
         named = [(landed.chunk_id, landed.chunk_attempt) for landed in done]
-        await mesh.warehouse.delete_stray_quarantine(run, named)
+        await mesh.warehouse.delete_stray_quarantine(run, named, below=_later_epochs(mesh))
+
+
+def _later_epochs(mesh: Mesh) -> int:
+    """Return the least number of tries that are none of this epoch or an earlier one."""
+    return (mesh.history.epoch + 1) * TRIES_PER_EPOCH
 
 
 async def _count_streams(mesh: Mesh, run: Run) -> list[str]:
@@ -99,7 +105,7 @@ async def _count_staging(mesh: Mesh, run: Run) -> list[str]:
     counts = await mesh.warehouse.chunk_counts(run)
     named = {(done.chunk_id, done.chunk_attempt): done for done in run.landed.values()}
     if set(counts) - set(named):
-        await mesh.warehouse.delete_strays(run, named)
+        await mesh.warehouse.delete_strays(run, named, below=_later_epochs(mesh))
     lost = []
     for key, done in named.items():
         counted = counts.get(key)

@@ -191,9 +191,11 @@ class BigQueryWarehouse:
             return False
         return isinstance(outcome, streams.Committed)
 
-    async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+    async def delete_stray_quarantine(
+        self, run: Run, named: Iterable[tuple[str, int]], *, below: int
+    ) -> None:
         table = self._quarantine(run.spec).sql
-        await self._read(sql.delete_strays(table, named, run=run.name.run))
+        await self._read(sql.delete_strays(table, named, below=below, run=run.name.run))
 
     async def commit_target(self, run: Run, streams_: Sequence[str]) -> bool:
         try:
@@ -226,8 +228,10 @@ class BigQueryWarehouse:
         rows = await self._read(sql.chunk_counts(self._staging(run).sql, money))
         return {(str(x["chunk_id"]), int(str(x["attempt"]))): _counted(x, money) for x in rows}
 
-    async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
-        await self._read(sql.delete_strays(self._staging(run).sql, named))
+    async def delete_strays(
+        self, run: Run, named: Iterable[tuple[str, int]], *, below: int
+    ) -> None:
+        await self._read(sql.delete_strays(self._staging(run).sql, named, below=below))
 
     async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
         return await self._by_scope(run, self._staging(run), run.scope)

@@ -175,11 +175,17 @@ class MemoryWarehouse:
         self._commit(self.quarantine(run.spec), [landed.quarantine_stream for landed in done])
         self._after("commit_quarantine")
 
-    async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+    async def delete_stray_quarantine(
+        self, run: Run, named: Iterable[tuple[str, int]], *, below: int
+    ) -> None:
         await self._before("delete_stray_quarantine")
         keep = set(named)
         rows = self.tables.get(self.quarantine(run.spec), [])
-        rows[:] = [r for r in rows if r.run != run.name.run or (r.chunk, r.attempt) in keep]
+        rows[:] = [
+            r
+            for r in rows
+            if r.run != run.name.run or r.attempt >= below or (r.chunk, r.attempt) in keep
+        ]
 
     async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
         await self._before("commit_target")
@@ -198,11 +204,13 @@ class MemoryWarehouse:
         await self._before("chunk_counts")
         return _counted(run, self.tables[self.staging(run)], lambda row: (row.chunk, row.attempt))
 
-    async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
+    async def delete_strays(
+        self, run: Run, named: Iterable[tuple[str, int]], *, below: int
+    ) -> None:
         await self._before("delete_strays")
         keep = set(named)
         rows = self.tables[self.staging(run)]
-        rows[:] = [row for row in rows if (row.chunk, row.attempt) in keep]
+        rows[:] = [r for r in rows if r.attempt >= below or (r.chunk, r.attempt) in keep]
 
     async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
         await self._before("staged_by_scope")

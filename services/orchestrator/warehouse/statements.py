@@ -97,11 +97,16 @@ def scope_counts(
     )
 
 
-def delete_strays(table: str, named: Iterable[tuple[str, int]], *, run: str = "") -> str:
-    """Delete rows whose (chunk, attempt) the journal does not name; only those of `run` if given."""
+def delete_strays(
+    table: str, named: Iterable[tuple[str, int]], *, below: int, run: str = ""
+) -> str:
+    """Delete rows whose (chunk, attempt) the journal does not name; only those of `run` if given.
+
+    Attempts from `below` on stay.
+    """
     keys = ", ".join(text(f"{chunk}/{attempt}") for chunk, attempt in named)
     key = "CONCAT(_chunk_id, '/', CAST(_attempt AS STRING))"
-    own = f"_run_id = {text(run)}" if run else "TRUE"
+    own = f"_attempt < {below}" + (f" AND _run_id = {text(run)}" if run else "")
     return f"DELETE FROM {table} WHERE {own}" + (f" AND {key} NOT IN ({keys})" if keys else "")
 
 

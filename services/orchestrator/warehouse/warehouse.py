@@ -108,8 +108,10 @@ class Warehouse(Protocol):
     async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
         """Make quarantined rows visible; streams already committed or gone are left out."""
 
-    async def delete_stray_quarantine(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
-        """Delete the run's quarantined rows of attempts that the journal does not name."""
+    async def delete_stray_quarantine(
+        self, run: Run, named: Iterable[tuple[str, int]], *, below: int
+    ) -> None:
+        """Delete the run's quarantined rows of attempts below `below` that the journal does not name."""
 
     async def commit_target(self, run: Run, streams: Sequence[str]) -> bool:
         """Commit all streams of a direct `append` at once; False if they are gone and no row is there.
@@ -123,8 +125,13 @@ class Warehouse(Protocol):
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
         """Count and sum staging by (chunk id, attempt)."""
 
-    async def delete_strays(self, run: Run, named: Iterable[tuple[str, int]]) -> None:
-        """Delete staging rows of attempts that the journal does not name."""
+    async def delete_strays(
+        self, run: Run, named: Iterable[tuple[str, int]], *, below: int
+    ) -> None:
+        """Delete staging rows of attempts below `below` that the journal does not name.
+
+        Those from there on are of a later epoch, whose journal who calls does not know.
+        """
 
     async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
         """Count and sum staging by scope value."""
