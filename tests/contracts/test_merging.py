@@ -8,6 +8,7 @@ import pytest
 
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.common.money import total
+from services.orchestrator.runs import records as r
 from services.orchestrator.specs import PipelineSpec, WriteSpec
 from services.orchestrator.warehouse.warehouse import Counted, KeyNotUnique
 from services.orchestrator.workers.memory_workers import Item
@@ -58,6 +59,17 @@ async def merged(bench: Bench, *items: Item, wanted: PipelineSpec = MERGE) -> st
 async def seen(bench: Bench) -> list[tuple[str, str]]:
     """Return run and money of every row that readers see, sorted."""
     return sorted((run, cost) for run, _, cost in await bench.published(MERGE))
+
+
+async def test_a_row_of_a_try_that_the_journal_does_not_name_wins_no_key(bench: Bench) -> None:
+    bench.worker.source.inputs = {"a.csv": [item("k", 1, "5")]}
+    run = await bench.planned(MERGE)
+    named = await bench.ingest(run, "a.csv")
+    bench.worker.source.inputs = {"a.csv": [item("k", 2, "9")]}
+    await bench.warehouse.commit_staged(run, [named, await bench.ingest(run, "a.csv")])
+    run = bench.record(run, r.ChunkCompleted(landed=named))
+    await bench.publish(run)
+    assert await seen(bench) == [(run.name.run, "5")]
 
 
 async def test_the_highest_version_of_a_key_wins_in_a_run_and_against_the_table(

@@ -132,6 +132,21 @@ async def test_what_a_later_epoch_has_tried_is_no_stray_to_an_earlier_one(bench:
     assert set(await bench.warehouse.chunk_counts(run)) == {keys[0], keys[2]}
 
 
+@pytest.mark.parametrize("wanted", [spec(), APPEND], ids=["replace", "append"])
+async def test_rows_of_a_try_that_the_journal_does_not_name_are_not_published(
+    bench: Bench, wanted: PipelineSpec
+) -> None:
+    run = await bench.planned(wanted)
+    tries = [await bench.ingest(run, "a.csv") for _ in range(2)]
+    await bench.warehouse.commit_staged(run, tries)
+    run = bench.record(run, r.ChunkCompleted(landed=tries[0]))
+    await bench.publish(run)
+    assert sorted(await bench.published()) == [
+        (run.name.run, "a.csv", "1.5"),
+        (run.name.run, "a.csv", LONG),
+    ]
+
+
 async def test_a_replace_replaces_its_scope_of_its_own_pipeline_and_nothing_else(
     bench: Bench,
 ) -> None:

@@ -38,6 +38,8 @@ def staging_expiry(mesh: Mesh, run: Run) -> datetime:
 class _Committer:
     """Commits finished streams into staging: what waits is one batch, and a batch gathers a while.
 
+    Only streams that the journal names: one that this process has decided on, and whose record a
+    successor has refused, would lie beside the successor's own.
     Nothing is gained by waiting once every chunk is there, so the last batch goes at once.
     """
 
@@ -45,6 +47,7 @@ class _Committer:
         self._mesh = mesh
         self._run = run
         self._lock = asyncio.Lock()
+        self._named = dict(run.landed)
         self._done: set[tuple[str, int]] = set()
         self._missing = len(run.missing)
         self._whole = asyncio.Event()
@@ -52,6 +55,7 @@ class _Committer:
 
     async def landed(self, landed: r.Landed) -> None:
         """Return when the stream of a chunk that was just journaled is committed."""
+        self._named[landed.chunk_id] = landed
         self._missing -= 1
         if not self._missing:
             self._whole.set()
@@ -74,7 +78,7 @@ class _Committer:
             return
         waiting = [
             landed
-            for landed in run.landed.values()
+            for landed in self._named.values()
             if (landed.chunk_id, landed.chunk_attempt) not in self._done
         ]
         if waiting:

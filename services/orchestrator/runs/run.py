@@ -83,6 +83,11 @@ class Run:
         return tuple(c for c in self.plan.chunks if c.chunk_id not in self.landed)
 
     @property
+    def named_attempts(self) -> tuple[int, ...]:
+        """Numbers of the chunk tries that the journal names, in order: only their rows count."""
+        return tuple(sorted(landed.chunk_attempt for landed in self.landed.values()))
+
+    @property
     def staged_spec(self) -> PipelineSpec:
         """The spec with every variant column that a row might need."""
         return self.spec.with_columns((name, "STRING") for name in self.spec.variants)

@@ -271,6 +271,7 @@ class BigQueryWarehouse:
                 without=tuple(without),
                 reloaded=reloaded,
                 partitions=await self._partitions(run, scope, reloaded),
+                attempts=run.named_attempts,
             ),
         )
 
@@ -294,7 +295,12 @@ class BigQueryWarehouse:
             if column.name.casefold() not in own and column.name not in sql.LINEAGE_TYPES
         ]
         return by_key.publish_by_key(
-            spec, target=target.sql, staging=staging, days=days, others=others
+            spec,
+            target=target.sql,
+            staging=staging,
+            days=days,
+            others=others,
+            attempts=run.named_attempts,
         )
 
     @staticmethod

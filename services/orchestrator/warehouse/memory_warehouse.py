@@ -236,6 +236,7 @@ class MemoryWarehouse:
                 "scope": list(values(scope)),
                 "reloaded": reloaded,
                 "without": list(without),
+                "attempts": run.named_attempts,
             }
         )
 
@@ -248,7 +249,9 @@ class MemoryWarehouse:
         )
         if twins := sum(count for count in standing.values() if count > 1):
             raise KeyNotUnique(self.target(run.spec), ", ".join(run.spec.write.key), twins)
-        return json.dumps({"staging": self.staging(run), "by_key": True})
+        return json.dumps(
+            {"staging": self.staging(run), "by_key": True, "attempts": run.named_attempts}
+        )
 
     async def publish(self, run: Run, publishing: RunPublishing) -> None:
         await self._before("publish")
@@ -269,7 +272,9 @@ class MemoryWarehouse:
         new = [
             row
             for row in self.tables[what["staging"]]
-            if (not scope or (row.scope, *row.fixed) in scope) and row.source not in what["without"]
+            if row.attempt in what["attempts"]
+            and (not scope or (row.scope, *row.fixed) in scope)
+            and row.source not in what["without"]
         ]
         rows = self.tables[self.target(run.spec)]
         rows[:] = [
@@ -285,9 +290,8 @@ class MemoryWarehouse:
     def _win(self, run: Run, what: dict[str, Any]) -> None:
         rows = self.tables[self.target(run.spec)]
         best: dict[str, Row] = {}
-        for row in sorted(
-            self.tables[what["staging"]], key=lambda row: (row.version, row.chunk, row.number)
-        ):
+        staged = [r for r in self.tables[what["staging"]] if r.attempt in what["attempts"]]
+        for row in sorted(staged, key=lambda row: (row.version, row.chunk, row.number)):
             best[row.key] = row
         for row in [row for row in rows if row.pipeline == run.name.pipeline]:
             new = best.get(row.key)

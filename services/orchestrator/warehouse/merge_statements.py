@@ -16,6 +16,7 @@ from services.orchestrator.warehouse.statements import (
     pruned,
     sums,
     text,
+    tried,
 )
 
 
@@ -26,6 +27,7 @@ def publish_by_key(
     staging: str,
     days: Sequence[str | None],
     others: Sequence[str] = (),
+    attempts: Sequence[int] | None = None,
 ) -> str:
     """One MERGE that publishes the rows of a run that win their keys.
 
@@ -40,13 +42,15 @@ def publish_by_key(
         days: Partitions that staged rows are in, and those in which their keys stand now; None is
             the NULL partition.
         others: Columns of the target that the run does not have: a row that is replaced loses them.
+        attempts: Tries whose staged rows count; None where all of them do.
     """
     assert spec.write.version is not None
     version = name(spec.write.version)
     columns = [c.name for c in target_columns([c.platform() for c in spec.columns])]
     keys = ", ".join(name(key) for key in spec.write.key)
+    counted = "TRUE" if attempts is None else tried(attempts)
     source = (
-        f"SELECT {column_list(columns)} FROM {staging} WHERE TRUE QUALIFY ROW_NUMBER() OVER ("
+        f"SELECT {column_list(columns)} FROM {staging} WHERE {counted} QUALIFY ROW_NUMBER() OVER ("
         f"PARTITION BY {keys} ORDER BY {version} DESC, _chunk_id DESC, _row_number DESC) = 1"
     )
     on = " AND ".join(f"t.{key} = s.{key}" for key in _matched(spec))

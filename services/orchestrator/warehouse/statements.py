@@ -147,6 +147,8 @@ class Publishing:
     """`append` with reload: inputs whose older rows are deleted."""
     partitions: tuple[str | None, ...] = ()
     """Days of the partitions that old and new rows are in; None is the NULL partition."""
+    attempts: tuple[int, ...] | None = None
+    """Tries whose staged rows count; None where all of them do."""
 
 
 def publish(spec: PipelineSpec, what: Publishing) -> str:
@@ -154,6 +156,8 @@ def publish(spec: PipelineSpec, what: Publishing) -> str:
     columns = [c.name for c in target_columns([c.platform() for c in spec.columns])]
     source = f"SELECT {column_list(columns)} FROM {what.staging}"
     wanted = inside(spec, what.scope)
+    if what.attempts is not None:
+        wanted.append(tried(what.attempts))
     if what.without:
         wanted.append(f"NOT {one_of('_source', what.without, 'STRING')}")
     if wanted:
@@ -167,6 +171,11 @@ def publish(spec: PipelineSpec, what: Publishing) -> str:
         delete=_owned(spec, what),
         columns=columns,
     )
+
+
+def tried(attempts: Sequence[int]) -> str:
+    """Condition on staged rows: one of these tries has written them."""
+    return f"_attempt IN ({', '.join(map(str, attempts))})" if attempts else "FALSE"
 
 
 def _owned(spec: PipelineSpec, what: Publishing) -> str:

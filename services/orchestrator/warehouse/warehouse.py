@@ -142,7 +142,8 @@ class Warehouse(Protocol):
     async def merge_statement(self, run: Run, scope: Scope, *, without: Sequence[str] = ()) -> str:
         """Return the publishing statement with the partitions of this moment as literals.
 
-        Staged rows of the inputs in `without` are left where they are. Call it under the table's
+        Only rows of attempts that the journal names are published; those of the inputs in `without`
+        are left where they are. Call it under the table's
         lock: a `merge` asks where the staged keys stand now. Raises KeyNotUnique.
         """
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -77,7 +78,10 @@ def init(bigquery: BigQuery) -> None:
 async def over(
     bigquery: BigQuery, world: World, auth: Served, folder: Path
 ) -> AsyncGenerator[Edge]:
-    """Run an orchestrator whose journal, warehouse and streams are BigQuery's."""
+    """Run an orchestrator whose journal, warehouse and streams are BigQuery's.
+
+    Run ids are new in each test, as the engine keeps the ids of jobs when datasets are deleted.
+    """
     worker = StreamWorker("w1", world.source, world.warehouse, bigquery=bigquery)
     journal = BigQueryJournal(bigquery, streams_end_with_server=True)
     async with orchestrating(
@@ -88,6 +92,7 @@ async def over(
         warehouse=BigQueryWarehouse(bigquery, answer_seconds=1.0),
         dispatcher=Dispatcher([worker], monotonic=lambda: 0.0, sleep=asyncio.sleep),
         patience_seconds=2.0,
+        new_run_id=lambda: f"r{uuid.uuid4().hex}",
     ) as edge:
         yield edge
     await journal.close()

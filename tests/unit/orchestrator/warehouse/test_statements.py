@@ -109,3 +109,10 @@ def test_keys_are_looked_for_in_all_partitions_unless_they_name_theirs(
     made = made.model_copy(update={"write": made.write.model_copy(update={"key": key})})
     asked = standing_keys(made, target="`p.d.t`", staging="`p.d.s`", days=("2026-11-20",))
     assert ("WHERE t.`at` IN (DATE '2026-11-20')" not in asked) == reads_all
+
+
+def test_a_publication_takes_rows_of_named_tries_only() -> None:
+    what = Publishing(target="`p.d.t`", staging="`p.d.s`", attempts=(1_000_001, 2_000_007))
+    assert " FROM `p.d.s` WHERE _attempt IN (1000001, 2000007))" in publish(spec(), what)
+    what = Publishing(target="`p.d.t`", staging="`p.d.s`", attempts=())
+    assert " FROM `p.d.s` WHERE FALSE)" in publish(spec(), what)
