@@ -98,6 +98,13 @@ faults: setup ## Faults to real processes for MINUTES (30), then a check of what
 faults-mutants: setup ## That each planted bug is found by real processes
 	$(BIN)/python -m tests.faults.gate $(if $(SCALE),--scale $(SCALE))
 
+.PHONY: sim sim-mutants
+sim: setup ## Orchestrators on virtual time while everything fails: SEEDS=10000 FROM=1, or SEED=123 step by step
+	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000) --first $(or $(FROM),1))
+
+sim-mutants: setup ## That planted bugs are found, each within SEEDS=200 seeds
+	@$(BIN)/python -m tests.sim --mutants --seeds $(or $(SEEDS),200)
+
 gx: $(GX)/.done ## Record anew what Great Expectations says
 	$(GX)/bin/python -m tests.gx.record
 

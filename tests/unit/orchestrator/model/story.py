@@ -446,20 +446,21 @@ class Telling:
             receipt = receipt_of(run)
             assert (receipt is not None) == (str(run.name) in self.model.receipts), run.state
             if receipt is not None:
-                assert self._sums(run) == self.model.receipts[str(run.name)]
+                assert sums_of(run) == self.model.receipts[str(run.name)]
 
-    @staticmethod
-    def _sums(run: Run) -> Sums:
-        receipt = receipt_of(run)
-        assert receipt is not None
-        zero = Decimal(0)
-        line = receipt.money[0] if receipt.money else None
-        return Sums(
-            read=(receipt.read_row_count, line.read if line else zero),
-            landed=(receipt.landed_row_count, line.landed if line else zero),
-            quarantined=(receipt.quarantined_row_count, line.quarantined if line else zero),
-            outdated=(receipt.outdated_row_count, line.outdated if line else zero),
-        )
+
+def sums_of(run: Run) -> Sums:
+    """Return what the receipt of a run says."""
+    receipt = receipt_of(run)
+    assert receipt is not None
+    zero = Decimal(0)
+    line = receipt.money[0] if receipt.money else None
+    return Sums(
+        read=(receipt.read_row_count, line.read if line else zero),
+        landed=(receipt.landed_row_count, line.landed if line else zero),
+        quarantined=(receipt.quarantined_row_count, line.quarantined if line else zero),
+        outdated=(receipt.outdated_row_count, line.outdated if line else zero),
+    )
 
 
 def _again(step: Step) -> Step:

@@ -1,0 +1,88 @@
+"""Tell the stories of many seeds on all cores, or that of one seed step by step."""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.sim import coverage, mutants
+from tests.sim.seeds import Outcome, Tally, simulate, tally
+
+ROUND = 100
+"""Seeds that a process takes at once."""
+
+SHOWN = 20
+"""Failing seeds that are printed."""
+
+ENOUGH = 5_000
+"""Seeds after which an empty cell of the table is a failure."""
+
+
+def rounds(first: int, count: int) -> Iterator[range]:
+    end = first + count
+    return (range(n, min(n + ROUND, end)) for n in range(first, end, ROUND))
+
+
+def many(first: int, count: int) -> int:
+    """Tell `count` stories; return the exit code."""
+    begun, found = time.monotonic(), Tally()
+    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
+        for part in pool.imap_unordered(tally, rounds(first, count)):
+            found.join(part)
+            seconds = time.monotonic() - begun
+            if found.seeds % 1000 == 0 or found.seeds == count:
+                print(
+                    f"{found.seeds} seeds, {len(found.broken)} broken, {seconds:.0f} s", flush=True
+                )
+    print(f"\n{coverage.table(found.met)}\n")
+    print(
+        f"{found.seeds} seeds from {first}: {found.runs} runs (at least {found.fewest_runs} a seed), "
+        f"{found.faults} faults (at least {found.fewest_faults}), {found.led_anew} with a change of "
+        f"leader, {found.overlapped} with two leaders at once, {found.looks} looks of readers"
+    )
+    for seed, broken in sorted(found.broken)[:SHOWN]:
+        print(f"seed {seed} BROKEN {broken[:600]}\n    make sim SEED={seed}")
+    gaps = coverage.empty(found.met)
+    if gaps:
+        print(f"{len(gaps)} cells are empty: {', '.join(gaps)}")
+    return 1 if found.broken or (gaps and count >= ENOUGH) else 0
+
+
+def one(seed: int) -> int:
+    """Tell one story step by step; return the exit code."""
+    outcome: Outcome = simulate(seed)
+    print("\n".join(outcome.story))
+    print(f"seed {seed}: {f'BROKEN {outcome.broken}' if outcome.broken else 'all promises kept'}")
+    return 1 if outcome.broken else 0
+
+
+def wrong(first: int, count: int) -> int:
+    """Show which seed finds each of the planted bugs; return the exit code."""
+    missed = 0
+    for name, mutant in mutants.MUTANTS.items():
+        with mutant():
+            found = next((x for x in map(simulate, range(first, first + count)) if x.broken), None)
+        missed += found is None
+        text = f"seed {found.seed}: {found.broken[:200]}" if found else f"not in {count} seeds"
+        print(f"{name}: {text}", flush=True)
+    return 1 if missed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--mutants", action="store_true")
+    asked = parser.parse_args()
+    if asked.seed is not None:
+        return one(asked.seed)
+    if asked.mutants:
+        return wrong(asked.first, asked.seeds)
+    return many(asked.first, asked.seeds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""From a seed to its outcome: the same story each time."""
+
+import contextlib
+import dataclasses
+import gc
+import logging
+from collections import Counter
+from collections.abc import Generator, Iterable
+
+import structlog
+
+from tests.sim.invariants import Broken
+from tests.sim.loop import Stuck
+from tests.sim.script import told
+from tests.sim.world import World
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one seed."""
+
+    seed: int
+    broken: str
+    """Which promise was broken and how; empty if none was."""
+    story: tuple[str, ...]
+    met: Counter[tuple[str, str]]
+    """Faults by point and kind."""
+    runs: int
+    faults: int
+    terms: int
+    overlapped: bool
+    looks: int
+
+
+@contextlib.contextmanager
+def quiet() -> Generator[None]:
+    """Leave out what the orchestrator logs, and collect no garbage in the middle of a story."""
+    before = structlog.get_config()
+    critical = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=critical, cache_logger_on_first_use=False)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+        structlog.configure(**before)
+
+
+def simulate(seed: int) -> Outcome:
+    """Tell the story of one seed."""
+    with quiet():
+        world = World(seed)
+        broken = ""
+        try:
+            world.loop.run_until_complete(told(world))
+        except Broken as error:
+            broken = str(error)
+        except Stuck as error:
+            broken = f"liveness: {error}"
+        except Exception as error:  # noqa: BLE001 whatever ends a story is its outcome
+            broken = f"no-crash: {error!r}"
+        finally:
+            world.loop.wind_up()
+        return _outcome(world, broken)
+
+
+def _outcome(world: World, broken: str) -> Outcome:
+    met: Counter[tuple[str, str]] = Counter(
+        {(point, str(fault)): count for (point, fault), count in world.odds.met.items()}
+    )
+    return Outcome(
+        seed=world.seed,
+        broken=broken,
+        story=tuple(world.story),
+        met=met,
+        runs=len(world.checks.runs),
+        faults=world.odds.chosen + world.odds.events,
+        terms=len({record.epoch for record in world.journals.records}),
+        overlapped=world.overlapped,
+        looks=world.checks.looks,
+    )
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """What many seeds came to."""
+
+    seeds: int = 0
+    runs: int = 0
+    faults: int = 0
+    fewest_faults: int = 1_000_000
+    fewest_runs: int = 1_000_000
+    led_anew: int = 0
+    """Seeds in which the leader changed."""
+    overlapped: int = 0
+    """Seeds in which a former leader went on beside its successor."""
+    looks: int = 0
+    met: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    broken: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.runs += outcome.runs
+        self.faults += outcome.faults
+        self.fewest_faults = min(self.fewest_faults, outcome.faults)
+        self.fewest_runs = min(self.fewest_runs, outcome.runs)
+        self.led_anew += outcome.terms > 1
+        self.overlapped += outcome.overlapped
+        self.looks += outcome.looks
+        self.met.update(outcome.met)
+        if outcome.broken:
+            self.broken.append((outcome.seed, outcome.broken))
+
+    def join(self, other: "Tally") -> None:
+        """Add what another process has counted."""
+        self.seeds += other.seeds
+        self.runs += other.runs
+        self.faults += other.faults
+        self.fewest_faults = min(self.fewest_faults, other.fewest_faults)
+        self.fewest_runs = min(self.fewest_runs, other.fewest_runs)
+        self.led_anew += other.led_anew
+        self.overlapped += other.overlapped
+        self.looks += other.looks
+        self.met.update(other.met)
+        self.broken += other.broken
+
+
+def tally(seeds: Iterable[int]) -> Tally:
+    """Tell the stories of seeds one after another."""
+    found = Tally()
+    for seed in seeds:
+        found.add(simulate(seed))
+        if not seed % 8:
+            gc.collect()
+    return found
