@@ -21,7 +21,6 @@ from services.ingest.sources.guard import CONNECT_SECONDS, GuardedBackend
 HEAD_BYTES: Final = 8 * 1024
 IDLE_SECONDS: Final = 120.0
 PIECE: Final = 256 * 1024
-ACCEPT_SECONDS: Final = 0.5
 
 
 class Tunnel:
@@ -31,7 +30,6 @@ class Tunnel:
         self._backend = backend
         self._password = secrets.token_urlsafe(32)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(ACCEPT_SECONDS)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="tunnel", daemon=True)
         self._thread.start()
@@ -45,15 +43,16 @@ class Tunnel:
     def close(self) -> None:
         """Take no more connections; those there end with their libraries'."""
         self._closed.set()
-        self._thread.join()
+        with socket.create_connection(self._listener.getsockname()):
+            self._thread.join()
         self._listener.close()
 
     def _accept(self) -> None:
-        while not self._closed.is_set():
-            try:
-                near, _ = self._listener.accept()
-            except TimeoutError:
-                continue
+        while True:
+            near, _ = self._listener.accept()
+            if self._closed.is_set():
+                near.close()
+                return
             threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:
