@@ -9,6 +9,10 @@ ENGINE := .venvs/engine
 GX := .venvs/gx
 PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
+INSTALL := $(UV) pip install --quiet --compile-bytecode
+WORKERS ?= 4
+# Services and engines start by the hundred: none of them compiles its imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc journal-doc journals fuzz faults faults-mutants gx gx-check
 
@@ -23,23 +27,23 @@ $(VENV)/bin/uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(VENV)/.done: requirements.lock pyproject.toml | $(VENV)/bin/uv
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements.lock
+	$(INSTALL) --python $(BIN)/python --no-deps -e .
 	@touch $@
 
 $(ENGINE)/.done: libs/local/engine/requirements.lock | $(VENV)/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(ENGINE)
-	$(UV) pip install --quiet --python $(ENGINE)/bin/python --require-hashes -r $<
+	$(INSTALL) --python $(ENGINE)/bin/python --require-hashes -r $<
 	@touch $@
 
 $(GX)/.done: tests/gx/requirements.lock | $(VENV)/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(GX)
-	$(UV) pip install --quiet --python $(GX)/bin/python --require-hashes -r $<
+	$(INSTALL) --python $(GX)/bin/python --require-hashes -r $<
 	@touch $@
 
 .venvs/bench-%/.done: bench/peers/%.lock | $(VENV)/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venvs/bench-$*
-	$(UV) pip install --quiet --python .venvs/bench-$*/bin/python --require-hashes -r $<
+	$(INSTALL) --python .venvs/bench-$*/bin/python --require-hashes -r $<
 	@touch $@
 
 demo: setup ## Two tenants' data through the whole mesh; BILL=path takes another bill
@@ -82,8 +86,11 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 types: setup ## mypy, strict
 	$(BIN)/mypy libs services tests bench tools
 
-test: setup ## Every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+test: setup ## Every test, in WORKERS (4) processes: on two processors, as half of them wait
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
+
+properties: setup ## Try every property with EXAMPLES (10) times as many examples as make test
+	EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest -q -n 2 -m hypothesis tests/unit
 
 MINUTES ?= 10
 fuzz: setup ## Fuzz the readers and the config parser for MINUTES (10), from SEED or a new one
