@@ -37,7 +37,7 @@ from services.orchestrator.journal.journal import (
 from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.runs import records as r
 from tests.integration.bigquery.proxy import Proxy, proxied
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import PIPELINE, spec
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
@@ -128,12 +128,6 @@ class InBigQuery:
     def close(self) -> None:
         self.direct.close()
         self.shaky.close()
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture

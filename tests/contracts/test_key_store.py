@@ -27,7 +27,7 @@ from services.auth.tenants import (
     TenantStale,
     TenantState,
 )
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 
 START = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = START + timedelta(hours=1)
@@ -55,12 +55,6 @@ ACME = Tenant(
     ),
 )
 PLAIN = Tenant(tenant_id="widgets", create_time=START, update_time=START)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as engine:
-        yield engine
 
 
 def at(engine: Engine) -> Connection:

@@ -13,19 +13,13 @@ from services.orchestrator.specs import PipelineSpec, WriteSpec
 from services.orchestrator.warehouse.warehouse import Counted, KeyNotUnique
 from services.orchestrator.workers.memory_workers import Item
 from tests.contracts.warehouse_bench import Bench, bigquery_bench, memory_bench
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import spec
 
 MERGE = spec(mode="merge")
 OTHER = MERGE.model_copy(update={"pipeline": "p_other"})
 APPEND = MERGE.model_copy(update={"write": WriteSpec(mode="append")})
 LONG = "12345678901234567890.123456789012345678"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture

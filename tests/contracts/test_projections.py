@@ -34,7 +34,7 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import World, spec
 
 ONE = [Item(scope="a.csv", money=("1.5",))]
@@ -54,12 +54,6 @@ def result(number: int) -> r.Result:
         unexpected_count=number,
         observed_value=QUOTED if number else None,
     )
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture

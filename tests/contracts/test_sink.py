@@ -28,7 +28,7 @@ from services.ingest.landing import arrow
 from services.ingest.sink import LARGEST_ROW, MemorySink, Sink, SinkStream
 from services.ingest.verdicts import COLUMN_BYTES
 from tests.integration.bigquery.proxy import proxied
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 
 COLUMNS = (
     PlatformColumn("n", "INT64", "REQUIRED"),
@@ -86,12 +86,6 @@ class Place:
 
     def open(self, cancelled: threading.Event | None = None) -> SinkStream:
         return self.sink.open(self.table, COLUMNS, cancelled or threading.Event())
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from services.quality.checks import (
     TableCheck,
 )
 from services.quality.statistics import MemoryTableStatistics, Statistics, TableStatistics
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 
 TYPES = {
     "n": "INT64",
@@ -74,12 +74,6 @@ ROWS: list[dict[str, Any]] = [
 ]
 TABLE = "local.acme_staging.usage__r1"
 EMPTY = "local.acme_staging.empty__r1"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -33,19 +33,13 @@ from tests.contracts.warehouse_bench import (
     items,
     memory_bench,
 )
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import spec
 
 LONG = "12345678901234567890.123456789012345678"
 APPEND = spec(mode="append")
 OTHER = spec().model_copy(update={"pipeline": "p_other"})
 LATER_EPOCH = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture

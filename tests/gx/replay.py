@@ -32,7 +32,7 @@ from services.ingest.sources.source import RawBatch, Reading, Splitting
 from services.quality.bigquery_statistics import BigQueryStatistics
 from tests.gx.tables import SEED, Dice, Table
 from tests.integration.quality.serving import RUN, TENANT, Quality, document, quality_over
-from tests.support.engine import start_engine
+from tests.support.engine import Engine
 
 RECORDED = Path(__file__).with_name("recorded.json")
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
@@ -178,10 +178,9 @@ def merged(metrics: list[suite_pb2.RowRuleMetric]) -> list[suite_pb2.RowRuleMetr
 
 
 @contextlib.asynccontextmanager
-async def replaying(folder: Path) -> AsyncGenerator[Replay]:
-    """Run quality and an embedded BigQuery."""
-    with start_engine() as engine:
-        connection = Connection(engine.project, "US", engine.rest, engine.grpc)
-        with connect(connection) as bigquery:
-            async with quality_over(folder, BigQueryStatistics(bigquery)) as quality:
-                yield Replay(quality=quality, bigquery=bigquery)
+async def replaying(engine: Engine, folder: Path) -> AsyncGenerator[Replay]:
+    """Run quality over an embedded BigQuery."""
+    connection = Connection(engine.project, "US", engine.rest, engine.grpc)
+    with connect(connection) as bigquery:
+        async with quality_over(folder, BigQueryStatistics(bigquery)) as quality:
+            yield Replay(quality=quality, bigquery=bigquery)

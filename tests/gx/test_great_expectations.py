@@ -15,6 +15,7 @@ import pytest
 from tests.gx.cases import cases, tables
 from tests.gx.replay import Replay, Result, recorded, replaying, suite_columns
 from tests.integration.quality.serving import compiling, document
+from tests.support.engine import Engine
 from tests.support.refusals import refused
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "quality.md"
@@ -36,13 +37,13 @@ class Outcomes:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return asyncio.run(_replay(tmp_path_factory.mktemp("gx")))
+def outcomes(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    return asyncio.run(_replay(engine, tmp_path_factory.mktemp("gx")))
 
 
-async def _replay(folder: Path) -> Outcomes:
+async def _replay(engine: Engine, folder: Path) -> Outcomes:
     found = Outcomes({}, {})
-    async with replaying(folder) as replay:
+    async with replaying(engine, folder) as replay:
         for name, table in TABLES.items():
             numbers = [i for i in JUDGED if CASES[i]["table"] == name]
             results = await replay.results(table, [_item(i) for i in numbers])

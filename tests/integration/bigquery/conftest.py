@@ -6,16 +6,10 @@ import pytest
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.bigquery.datasets import drop_dataset, ensure_dataset
 from libs.bigquery.ids import DatasetId
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 
 
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def connection(engine: Engine) -> Connection:
     return Connection(engine.project, "US", engine.rest, engine.grpc)
 

@@ -11,6 +11,7 @@ from libs.bigquery.jobs import query, run_once, settle
 from libs.bigquery.streams import CommittedStream, create_committed
 from libs.bigquery.tables import Column, arrow_schema, ensure_table
 from tests.support.engine import Engine, stored_engine
+from tests.support.engine_template import Template
 from tests.support.eventually import eventually
 
 COLUMNS = [Column("n", "INT64")]
@@ -18,8 +19,8 @@ SCHEMA = arrow_schema(COLUMNS)
 
 
 @pytest.fixture
-def engine_of_its_own() -> Iterator[Engine]:
-    with stored_engine() as running:
+def engine_of_its_own(template: Template) -> Iterator[Engine]:
+    with stored_engine(template=template) as running:
         yield running
 
 

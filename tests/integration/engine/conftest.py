@@ -9,12 +9,13 @@ import pytest
 
 from tests.integration.engine.warehouse import Warehouse, opened
 from tests.support.engine import Engine, start_engine
+from tests.support.engine_template import Template
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     pauses: Path = tmp_path_factory.mktemp("pauses")
-    with start_engine(pauses=pauses) as running:
+    with start_engine(pauses=pauses, template=template) as running:
         yield running
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from tests.integration.engine.warehouse import opened
 from tests.support.engine import (
     ROOT,
     EngineNotStarted,
-    engine_template,
     start_engine,
     stored_engine,
 )
@@ -24,12 +22,6 @@ DOCUMENT = ROOT / "docs" / "embedded-bigquery.md"
 claims = pytest.mark.parametrize(
     "claim", [pytest.param(claim, id=claim.check.__name__) for claim in CLAIMS]
 )
-
-
-@pytest.fixture(scope="module")
-def template() -> Iterator[Template]:
-    with engine_template() as made:
-        yield made
 
 
 @claims

@@ -38,7 +38,6 @@ from tests.support.engine import (
     ROOT,
     Engine,
     engine_python,
-    engine_template,
     start_engine,
     stored_engine,
 )
@@ -49,12 +48,6 @@ REFUSED = 2
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 WAIT_IN_A_FILE = 600_000
 """Rows of one integer that are too many to wait in memory."""
-
-
-@pytest.fixture(scope="module")
-def template() -> Iterator[Template]:
-    with engine_template() as made:
-        yield made
 
 
 @pytest.fixture

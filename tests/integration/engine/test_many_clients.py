@@ -10,6 +10,7 @@ import pytest
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, opened, record
 from tests.support.appending import COMMITTED, append, open_stream
 from tests.support.engine import Engine, stored_engine
+from tests.support.engine_template import Template
 
 ROUNDS = 15
 ROWS = 100
@@ -17,9 +18,9 @@ KEYS = 50
 
 
 @pytest.fixture(scope="module")
-def kept() -> Iterator[Engine]:
+def kept(template: Template) -> Iterator[Engine]:
     """An engine on a directory, as the mesh has it."""
-    with stored_engine() as running:
+    with stored_engine(template=template) as running:
         yield running
 
 

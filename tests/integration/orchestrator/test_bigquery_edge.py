@@ -28,18 +28,13 @@ from tests.integration.orchestrator.serving import (
     orchestrating,
     state_of,
 )
-from tests.support.engine import Engine, start_engine, stored_engine
+from tests.support.engine import Engine, stored_engine
+from tests.support.engine_template import Template
 from tests.support.refusals import refused
 from tests.unit.orchestrator.conductor.world import World
 
 ONE = [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("0.000000000000000001",))]
 LOST = Item(scope="a.csv", money=("-12345678901234567890.123456789012345678",), bad=True)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture
@@ -52,9 +47,9 @@ def bigquery(engine: Engine) -> Iterator[BigQuery]:
 
 
 @pytest.fixture
-def mortal() -> Iterator[Engine]:
+def mortal(template: Template) -> Iterator[Engine]:
     """An engine that may be killed and started again on its tables."""
-    with stored_engine() as running:
+    with stored_engine(template=template) as running:
         yield running
         running.stop()
 

@@ -38,17 +38,11 @@ from services.orchestrator.warehouse.warehouse import SchemaChanged
 from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.bigquery_world import StreamWorker
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import Orchestrator, World, spec
 
 ONE = [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("0.000000000000000001",))]
 TWO = [Item(scope="b.csv", money=("7",))]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as started:
-        yield started
 
 
 @pytest.fixture

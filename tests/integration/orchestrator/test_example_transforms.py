@@ -18,7 +18,7 @@ from libs.focus.columns import focus_columns
 from libs.focus.views import VERSIONS, columns_of, create_view_sql, view_name
 from services.orchestrator.configs.file_catalogue import FileCatalogue
 from services.orchestrator.specs import PipelineSpec
-from tests.support.engine import start_engine
+from tests.support.engine import Engine
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 BILL = EXAMPLES / "configs/acme_corp/bills/focus_sample.csv"
@@ -35,18 +35,11 @@ pytestmark = pytest.mark.xdist_group("example_transforms")
 
 
 @pytest.fixture(scope="module")
-def bq() -> Iterator[BigQuery]:
+def bq(engine: Engine) -> Iterator[BigQuery]:
     """An engine in which both pipelines of one tenant have been published and transformed."""
-    with start_engine() as engine:
-        connection = Connection(
-            project=engine.project,
-            location="EU",
-            rest_endpoint=engine.rest,
-            storage_endpoint=engine.grpc,
-        )
-        with connect(connection) as opened:
-            _fill(opened)
-            yield opened
+    with connect(Connection(engine.project, "EU", engine.rest, engine.grpc)) as opened:
+        _fill(opened)
+        yield opened
 
 
 def _fill(bq: BigQuery) -> None:

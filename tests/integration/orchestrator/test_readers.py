@@ -10,18 +10,12 @@ from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery, Connection, connect
 from services.orchestrator.specs import PipelineSpec
 from tests.contracts.warehouse_bench import Bench, bigquery_bench, items
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import spec
 
 APPEND = spec(mode="append")
 READ = "SELECT _run_id, COUNT(*) AS n FROM acme_corp_raw_bill.bills GROUP BY _run_id"
 PER_RUN = 40
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as running:
-        yield running
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from libs.bigquery.failures import TableNotFound
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from tests.integration.orchestrator.bigquery_world import StreamWorker
-from tests.support.engine import start_engine
+from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.cutting import CutJournals
 from tests.unit.orchestrator.conductor.world import World
 from tests.unit.orchestrator.model.story import LookingWorker, Story, Telling, stories
@@ -31,14 +31,11 @@ class LookingStreamWorker(LookingWorker, StreamWorker):
 
 
 @pytest.fixture(scope="module")
-def bigquery() -> Iterator[BigQuery]:
+def bigquery(engine: Engine) -> Iterator[BigQuery]:
     before = structlog.get_config()
     critical = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=critical, cache_logger_on_first_use=False)
-    with (
-        start_engine() as engine,
-        connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq,
-    ):
+    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq:
         yield bq
     structlog.configure(**before)
 

@@ -15,19 +15,13 @@ from libs.bigquery.jobs import query
 from services.quality.bigquery_statistics import BigQueryStatistics
 from services.quality.statistics import MemoryTableStatistics
 from tests.integration.quality.serving import STAGING, Quality, quality_over
-from tests.support.engine import Engine, start_engine
+from tests.support.engine import Engine
 
 ROWS = (
     "SELECT 1 AS n, NUMERIC '0.1' AS money, 'a' AS word",
     "SELECT 2, NUMERIC '0.2', 'b'",
     "SELECT 2, NULL, NULL",
 )
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with start_engine() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
