@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.bigquery.append_wire import encoded
+from tests.support.examples import examples
 
 
 @given(
@@ -15,7 +16,7 @@ from libs.bigquery.append_wire import encoded
     rows=st.binary(max_size=300),
     schema=st.none() | st.binary(min_size=1, max_size=300),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_request_reads_as_what_it_was_made_of(
     stream: str, offset: int, rows: bytes, schema: bytes | None
 ) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from libs.bigquery.batches import Gathering, conform, serialized_bytes
 from libs.bigquery.failures import RowTooLarge
+from tests.support.examples import examples
 
 SCHEMA = pa.schema([("n", pa.int64()), ("text", pa.string())])
 TARGET, CAP = 2_000, 4_000
@@ -20,7 +21,7 @@ def gather(tables: list[pa.Table]) -> list[pa.RecordBatch]:
     return [*requests, *gathering.rest()]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.lists(st.integers(0, 3_000), max_size=30), max_size=8))
 def test_cutting_and_joining_keeps_every_row_in_order_and_every_request_small(
     lengths: list[list[int]],

@@ -12,6 +12,7 @@ from libs.common.money import total
 from services.ingest.casting.cast import CastBatch, cast
 from services.ingest.columns import TargetColumn
 from services.ingest.money import MoneyCells
+from tests.support.examples import examples
 from tests.unit.ingest.reading import lost
 
 _WIDE = decimal.Context(prec=200)
@@ -44,7 +45,7 @@ def numbers(draw: st.DrawFn, whole: int, fraction: int) -> tuple[Decimal, str]:
 
 @pytest.mark.parametrize("type_", TYPES)
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_any_number_within_the_type_is_exact(type_: str, data: st.DataObject) -> None:
     column = TargetColumn.parse("m", type_)
     drawn = data.draw(
@@ -56,7 +57,7 @@ def test_any_number_within_the_type_is_exact(type_: str, data: st.DataObject) ->
 
 
 @given(texts=st.lists(st.text("0123456789.+-eE ,x", max_size=12), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_any_text_is_its_very_number_or_nothing_or_named(texts: list[str]) -> None:
     found = cast_texts("BIGNUMERIC", *texts)
     for index, text in enumerate(texts):
@@ -130,6 +131,6 @@ def test_a_number_that_does_not_fit_is_still_counted_as_money(text: str, plain: 
         max_size=8,
     )
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_numbers_of_any_size_that_a_cell_can_hold_are_summed_exactly(texts: list[str]) -> None:
     assert total(MoneyCells.of(texts).amounts) == total(Decimal(text) for text in texts)

@@ -15,6 +15,7 @@ from services.ingest.casting.cast import CastBatch, cast
 from services.ingest.casting.exact import CUT
 from services.ingest.columns import TargetColumn
 from services.ingest.verdicts import Verdicts
+from tests.support.examples import examples
 from tests.unit.ingest.reading import lost
 
 UTC = dt.UTC
@@ -259,13 +260,13 @@ def test_cells_that_are_read_as_another_type_without_loss_are_counted(
 
 
 @given(value=st.integers(-(2**63), 2**63 - 1))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_integer_of_64_bits_is_itself(value: int) -> None:
     assert cast_texts("INT64", str(value)).frame["c"].to_list() == [value]
 
 
 @given(raw=st.binary(min_size=8, max_size=8))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_double_is_itself(raw: bytes) -> None:
     (value,) = struct.unpack("d", raw)
     (found,) = cast_texts("FLOAT64", repr(value)).frame["c"].to_list()
@@ -273,7 +274,7 @@ def test_any_double_is_itself(raw: bytes) -> None:
 
 
 @given(value=st.datetimes(timezones=st.just(UTC)), hours=st.integers(-11, 14))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_moment_is_itself_whatever_its_offset(value: dt.datetime, hours: int) -> None:
     if not 2 <= value.year <= 9998:
         hours = 0
@@ -282,7 +283,7 @@ def test_any_moment_is_itself_whatever_its_offset(value: dt.datetime, hours: int
 
 
 @given(value=st.datetimes())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_civil_time_its_day_and_its_time_are_themselves(value: dt.datetime) -> None:
     assert cast_texts("DATETIME", value.isoformat()).frame["c"].to_list() == [value]
     assert cast_texts("DATE", value.date().isoformat()).frame["c"].to_list() == [value.date()]
@@ -299,7 +300,7 @@ def test_any_civil_time_its_day_and_its_time_are_themselves(value: dt.datetime) 
         max_leaves=8,
     )
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_json_value_stays_its_text(value: object) -> None:
     text = json.dumps(value)
     assert cast_texts("JSON", text).frame["c"].to_list() == [text]

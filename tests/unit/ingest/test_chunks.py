@@ -28,7 +28,7 @@ from services.ingest.chunks import (
 from services.ingest.failures import Cancelled
 from services.ingest.messages import chunk_message
 from services.ingest.requests import chunk_of_message
-from tests.unit.ingest.reading import Format, columns, files, read_bytes, splitting
+from tests.unit.ingest.reading import Format, columns, files, read_all, read_bytes, splitting
 
 INPUT = Input(input_id="bills/a.csv", content_hash="00ff", size_bytes=9, change_time_nanos=5)
 BYTES = ByteRange(start=2, end=9, first_row_number=0, header=("a", "b"))
@@ -124,8 +124,9 @@ def test_a_large_source_has_larger_chunks_not_more_than_a_plan_may_have(
     data, rows = MANY[format_]
     (tmp_path / "acme").mkdir()
     (tmp_path / "acme" / "f").write_bytes(data)
-    source = files(tmp_path, format_, most_chunks=20)
-    plan = source.plan(splitting(columns("a"), chunk_bytes=1))
+    found = read_all(files(tmp_path, format_, most_chunks=20), columns("a"), 1)
+    plan = found.plan
+    assert found.numbers == list(range(rows))
     assert 5 < len(plan.chunks) <= 20
     counts = [c.expected_row_count or 0 for c in plan.chunks]
     assert sum(counts) == rows
@@ -134,10 +135,14 @@ def test_a_large_source_has_larger_chunks_not_more_than_a_plan_may_have(
     assert [p.first_row_number for p in parts] == [0, *itertools.accumulate(counts)][:-1]
 
 
-def test_a_plan_has_two_thousand_chunks_at_most() -> None:
-    found = read_bytes("parquet", groups(2_001), columns("a"), chunk_bytes=1)
-    assert 500 < len(found.plan.chunks) <= 2_000
-    assert found.numbers == list(range(2_001))
+def test_a_plan_has_two_thousand_chunks_at_most(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "f").write_bytes(groups(2_001))
+    plan = files(tmp_path, "parquet").plan(splitting(columns("a"), chunk_bytes=1))
+    assert 500 < len(plan.chunks) <= 2_000
+    parts = [c.part for c in plan.chunks if isinstance(c.part, RowGroups)]
+    assert [row for part in parts for row in range(part.start, part.end)] == list(range(2_001))
+    assert [part.first_row_number for part in parts] == [part.start for part in parts]
 
 
 def test_a_plan_of_long_headers_has_fewer_chunks() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.sources.records import Dialect
+from tests.support.examples import examples
 from tests.unit.ingest.reading import Row, columns, read_bytes
 
 NAMES = ("a", "b", "c")
@@ -57,7 +58,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Row], Dialect, bytes]:
 
 
 @given(case=cases(), chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_any_table_cut_anywhere_is_read_as_it_was_written(
     case: tuple[list[Row], Dialect, bytes], chunk_bytes: int, block_bytes: int
 ) -> None:
@@ -75,7 +76,7 @@ def test_any_table_cut_anywhere_is_read_as_it_was_written(
 
 
 @given(case=cases(), chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_chunks_follow_one_another_and_say_how_many_rows_they_have(
     case: tuple[list[Row], Dialect, bytes], chunk_bytes: int, block_bytes: int
 ) -> None:
@@ -104,7 +105,7 @@ NOISE = st.lists(
 
 
 @given(noise=NOISE, chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_whatever_the_bytes_every_record_is_a_row_or_rejected_wherever_it_is_cut(
     noise: bytes, chunk_bytes: int, block_bytes: int
 ) -> None:

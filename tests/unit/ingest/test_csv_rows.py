@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.ingest.sources.cells import split
 from services.ingest.sources.records import Dialect
+from tests.support.examples import examples
 from tests.unit.ingest.reading import Row, columns, read_bytes
 from tests.unit.ingest.walking import walked
 
@@ -65,7 +66,7 @@ def exact(data: bytes, width: int) -> Outcome:
     block_bytes=st.sampled_from([1, 3, 16, 64, 1000]),
     chunk_bytes=st.sampled_from([3, 64, 1000]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(150))
 def test_rows_and_rejects_are_those_of_an_exact_walk(
     data: bytes, width: int, block_bytes: int, chunk_bytes: int
 ) -> None:
@@ -84,7 +85,7 @@ def test_rows_and_rejects_are_those_of_an_exact_walk(
 
 
 @given(seed=st.integers(0, 2**32), end=st.sampled_from(["\n", "\r\n"]))
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=examples(4))
 def test_blocks_that_are_parsed_in_several_threads_are_read_as_they_were_written(
     seed: int, end: str
 ) -> None:

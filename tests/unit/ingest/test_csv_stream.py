@@ -11,6 +11,7 @@ from services.ingest.failures import Cancelled, ColumnMissing, SourceEmpty
 from services.ingest.sources.csv_reader import CsvReader
 from services.ingest.sources.records import Dialect
 from services.ingest.sources.source import RawBatch, Reading
+from tests.support.examples import examples
 from tests.unit.ingest.reading import columns, read_bytes
 
 AB = columns("a", "b")
@@ -38,7 +39,7 @@ def streamed(data: bytes, *, most: int = 7, block_bytes: int = 64) -> list[RawBa
 
 
 @given(noise=NOISE, most=st.integers(1, 40), block_bytes=st.sampled_from([3, 16, 1000]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_text_that_trickles_is_read_as_the_file_is(
     noise: bytes, most: int, block_bytes: int
 ) -> None:

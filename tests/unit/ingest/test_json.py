@@ -13,6 +13,7 @@ from services.ingest.failures import SourceMalformed
 from services.ingest.sources import json_tokens
 from services.ingest.sources.json_file import JsonReader, Pages
 from services.ingest.sources.source import RawBatch, Reading
+from tests.support.examples import examples
 from tests.unit.ingest.reading import columns
 
 SCHEMA = columns("a", "b JSON", "day", "extra JSON")
@@ -64,7 +65,7 @@ SIZES = st.sampled_from([1, 2, 7, 64, 4096])
     indent=st.sampled_from([None, 1]),
     block_bytes=SIZES,
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(30))
 def test_arrays_are_read_record_by_record(
     pages: list[list[dict[str, Any]]], indent: int | None, block_bytes: int
 ) -> None:
@@ -81,7 +82,7 @@ def test_arrays_are_read_record_by_record(
     beside=VALUES,
     block_bytes=SIZES,
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(30))
 def test_records_of_pages_take_over_what_stands_around_them(
     buckets: list[tuple[int, list[dict[str, Any]]]], beside: Any, block_bytes: int
 ) -> None:
@@ -102,7 +103,7 @@ NOISE = st.sampled_from(
 
 
 @given(data=st.data(), block_bytes=SIZES)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(100))
 def test_a_changed_file_is_refused_or_read_the_same_wherever_blocks_end(
     data: st.DataObject, block_bytes: int
 ) -> None:

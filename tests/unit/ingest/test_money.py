@@ -12,6 +12,7 @@ from libs.common.money import total
 from services.ingest.ingestion import Tally
 from services.ingest.messages import result_message
 from services.ingest.money import MoneyTally, sum_typed, tallies
+from tests.support.examples import examples
 from tests.unit.ingest.reading import columns
 from tests.unit.ingest.working import batch, task, work
 
@@ -45,7 +46,7 @@ def numbers(texts: Sequence[str | None]) -> list[Decimal]:
 
 
 @given(rows=ROWS, cut=st.integers(0, 25))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_landed_and_quarantined_money_is_the_sum_over_the_sources_texts(
     rows: list[tuple[str | None, str | None, str | None]], cut: int
 ) -> None:
@@ -58,7 +59,7 @@ def test_landed_and_quarantined_money_is_the_sum_over_the_sources_texts(
 
 
 @given(rows=ROWS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_sums_of_a_chunk_are_those_of_its_streams(
     rows: list[tuple[str | None, str | None, str | None]],
 ) -> None:
@@ -81,7 +82,7 @@ def test_rows_whose_amounts_add_up_to_nothing_are_counted_all_the_same() -> None
 
 
 @given(rows=ROWS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_a_cell_that_is_no_number_never_lands(
     rows: list[tuple[str | None, str | None, str | None]],
 ) -> None:
@@ -97,7 +98,7 @@ def test_a_sum_beyond_what_a_column_holds_is_exact() -> None:
 
 
 @given(st.lists(st.integers(-(10**38) + 1, 10**38 - 1), max_size=20))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_a_sum_of_any_values_is_exact(units: list[int]) -> None:
     values = [Decimal(f"{unit}E-18") for unit in units]
     assert sum_typed(pl.Series(values, dtype=pl.Decimal(38, 18))) == total(values)

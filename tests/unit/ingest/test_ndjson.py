@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.failures import SourceEmpty
+from tests.support.examples import examples
 from tests.unit.ingest.reading import Row, columns, read_bytes
 
 CUTS = st.sampled_from([3, 16, 64, 1000])
@@ -27,7 +28,7 @@ def files(draw: st.DrawFn) -> tuple[list[Row], bytes]:
 
 
 @given(file=files(), chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_any_objects_cut_anywhere_are_read_once_each(
     file: tuple[list[Row], bytes], chunk_bytes: int, block_bytes: int
 ) -> None:
@@ -49,7 +50,7 @@ NOISE = st.lists(
 
 
 @given(noise=NOISE, chunk_bytes=CUTS, block_bytes=CUTS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_whatever_the_bytes_every_line_is_a_row_or_rejected_wherever_it_is_cut(
     noise: bytes, chunk_bytes: int, block_bytes: int
 ) -> None:

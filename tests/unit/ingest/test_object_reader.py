@@ -17,6 +17,7 @@ from services.ingest.sources import nested_values
 from services.ingest.sources.lines import Records
 from services.ingest.sources.object_reader import ObjectReader
 from services.ingest.sources.source import RawBatch
+from tests.support.examples import examples
 from tests.unit.ingest.reading import columns
 
 NEVER = 1_000_000_000
@@ -128,7 +129,7 @@ def read(lines: list[bytes], schema: tuple[TargetColumn, ...], fewest: int) -> l
 
 
 @given(lines=records(), schema=st.sampled_from(SCHEMAS), fewest=st.sampled_from([1, 2]))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @example(
     lines=[b'{"b":{"a:1":2,"a:2":3}}', b'{"b":{"a:1": 2, "a:1":3}}'], schema=SCHEMAS[0], fewest=1
 )
@@ -144,7 +145,7 @@ def test_shapes_say_what_one_record_after_the_other_says(
 
 
 @given(lines=records(), fewest=st.sampled_from([1, 2]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_what_is_called_proven_json_the_caster_takes_as_it_is(
     lines: list[bytes], fewest: int
 ) -> None:

@@ -21,6 +21,7 @@ from services.ingest.failures import ColumnMissing, MemoryExceeded, SourceEmpty,
 from services.ingest.sources import parquet_batches, parquet_file
 from services.ingest.sources.parquet_pages import pages
 from services.ingest.stores.store import Blob
+from tests.support.examples import examples
 from tests.unit.ingest.reading import columns, files, read_all, read_bytes, reading, splitting
 
 
@@ -50,7 +51,7 @@ def cell_of(value: object, type_: pa.DataType, column: str) -> object:
     group=st.integers(1, 10),
     chunk_bytes=st.sampled_from([1, 100, 1_000_000]),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_row_groups_cut_anywhere_are_read_once_each(
     values: list[int | None], group: int, chunk_bytes: int
 ) -> None:
@@ -102,7 +103,7 @@ def doubles(code: str, size: int) -> st.SearchStrategy[float]:
 
 
 @given(value=doubles("d", 8))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_double_is_the_shortest_decimal_that_is_it_again(value: float) -> None:
     text = text_of(value, pa.float64())
     assert text is not None
@@ -111,7 +112,7 @@ def test_a_double_is_the_shortest_decimal_that_is_it_again(value: float) -> None
 
 
 @given(value=doubles("f", 4))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_float_of_32_bits_is_the_decimal_of_at_most_nine_digits(value: float) -> None:
     text = text_of(value, pa.float32())
     assert text is not None
@@ -124,7 +125,7 @@ def test_a_float_of_32_bits_is_the_decimal_of_at_most_nine_digits(value: float) 
     scale=st.integers(0, 38),
     wide=st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_decimal_is_its_digits(digits: int, scale: int, wide: bool) -> None:
     value = Decimal(f"{digits}E-{scale}")
     type_ = pa.decimal256(76, scale) if wide else pa.decimal128(38, scale)
@@ -325,7 +326,7 @@ def test_a_value_that_a_column_holds_as_it_is_goes_on_in_its_type(
 
 
 @given(value=doubles("d", 8))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_a_double_of_money_is_the_shortest_decimal_that_is_it_again(value: float) -> None:
     assert Decimal(str(cell_of(value, pa.float64(), "BIGNUMERIC"))) == Decimal(repr(value))
 

@@ -15,6 +15,7 @@ from services.ingest.casting.exact import cast_exactly, coercions
 from services.ingest.casting.json_cells import GROUP, proven_json, proven_lists
 from services.ingest.casting.proposals import LEAF, propose
 from services.ingest.columns import TargetColumn
+from tests.support.examples import examples
 
 EDITS = "0123456789+-.,:;TtZz eE/\t\n_xu\\\"'[]{}aN\u00a0\u0663\u2212é\x00"
 NUMBERS = (
@@ -65,6 +66,9 @@ OTHERS = (
 )
 
 
+EVERY_TEXT = (*NUMBERS, *MOMENTS, *DOCUMENTS, *OTHERS)
+
+
 def edited(text: str, seed: int) -> str:
     """Return a text with a few characters put in, taken out or replaced."""
     dice = random.Random(seed)
@@ -78,7 +82,7 @@ def padded(text: str, pad: str) -> str:
     return pad[: len(pad) // 2] + text + pad[len(pad) // 2 :]
 
 
-KNOWN = st.sampled_from((*NUMBERS, *MOMENTS, *DOCUMENTS, *OTHERS))
+KNOWN = st.sampled_from(EVERY_TEXT)
 TEXTS = st.one_of(
     KNOWN,
     st.builds(edited, KNOWN, st.integers(0, 10**9)),
@@ -144,7 +148,7 @@ def same(one: pl.Series, other: pl.Series) -> bool:
 @example(texts=list(MOMENTS))
 @example(texts=list(DOCUMENTS))
 @example(texts=list(OTHERS))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_a_proposal_is_what_the_exact_caster_gives(
     spec: str, fields: dict[str, int], texts: list[str | None]
 ) -> None:
@@ -153,9 +157,26 @@ def test_a_proposal_is_what_the_exact_caster_gives(
 
 @pytest.mark.parametrize(("spec", "fields"), READINGS, ids=str)
 def test_each_text_alone_is_what_the_exact_caster_gives(spec: str, fields: dict[str, int]) -> None:
-    column = column_of(spec, fields)
-    for text in (*NUMBERS, *MOMENTS, *DOCUMENTS, *OTHERS):
-        held_against_the_exact_caster([text], column)
+    column, rows = column_of(spec, fields), pl.DataFrame({"c": EVERY_TEXT})
+    alone = [propose(rows.slice(at, 1), [column])["c"] for at in range(len(rows))]
+    exact, proposed = cast_exactly(rows["c"], column), pl.concat(alone)
+    sure = proposed.is_not_null()
+    assert same(proposed.filter(sure), exact.filter(sure)), proposed.to_list()
+    assert coercions(rows["c"].filter(sure), proposed.filter(sure), column) == {}
+
+
+@pytest.mark.parametrize(("spec", "fields"), READINGS, ids=str)
+def test_what_the_exact_caster_gives_for_a_text_depends_on_no_other(
+    spec: str, fields: dict[str, int]
+) -> None:
+    column, texts = column_of(spec, fields), pl.Series(EVERY_TEXT)
+    together = cast_exactly(texts, column)
+    for every in (2, 7):
+        apart = pl.concat(
+            [cast_exactly(texts.gather_every(every, at), column) for at in range(every)]
+        )
+        places = [at for first in range(every) for at in range(first, len(texts), every)]
+        assert same(apart, together.gather(places))
 
 
 USUAL = {
@@ -210,7 +231,7 @@ def test_moments_of_a_usual_tail_are_proposed(spec: str, text: str) -> None:
     ),
     spec=st.sampled_from(["TIMESTAMP", "DATETIME"]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(40))
 def test_moments_of_any_tails_are_what_the_exact_caster_gives(texts: list[str], spec: str) -> None:
     held_against_the_exact_caster([*texts], column_of(spec, {}))
     for text in texts:
@@ -237,7 +258,7 @@ def test_usual_texts_are_all_proposed_and_one_that_does_not_fit_costs_few_of_the
 @given(
     texts=st.lists(st.sampled_from(DOCUMENTS) | st.text('[]{},:"\\u0a1 ', max_size=6), max_size=8)
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(40))
 def test_no_cell_borrows_from_its_neighbour(texts: list[str]) -> None:
     cells = pl.Series([text.strip() or None for text in texts], dtype=pl.String)
     alone = [proven_json(cells.slice(i, 1)).item() for i in range(len(cells))]
@@ -256,7 +277,7 @@ def test_no_cell_borrows_from_its_neighbour(texts: list[str]) -> None:
     ),
     times=st.integers(2, 4),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(40))
 def test_texts_that_repeat_are_what_the_exact_caster_gives(
     few: list[str | None], times: int
 ) -> None:
@@ -273,7 +294,7 @@ def test_texts_that_repeat_are_what_the_exact_caster_gives(
         max_leaves=8,
     )
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_json_without_escaped_letters_needs_no_second_look(value: object) -> None:
     text = json.dumps(value)
     assert proven_json(pl.Series([text, '{"a":1}'])).to_list() == [text, '{"a":1}']

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.ingest.sources import marks
 from services.ingest.sources.counting import TAIL, count_records
 from services.ingest.sources.records import Dialect, Records, find_records
+from tests.support.examples import examples
 from tests.unit.ingest.walking import walked
 
 PIECES = st.sampled_from(
@@ -51,7 +52,7 @@ def found_in(records: Records) -> list[tuple[int, int, int, bool]]:
 
 
 @given(block=BLOCKS | LONG | NEARLY)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_records_found_at_once_are_those_of_a_walk_byte_by_byte(block: bytes) -> None:
     found = find_records(block, Dialect(), last=True)
     assert found_in(found) == walked(block, last=True).records
@@ -60,7 +61,7 @@ def test_records_found_at_once_are_those_of_a_walk_byte_by_byte(block: bytes) ->
 
 
 @given(block=BLOCKS | LONG | REPEATED | NEARLY, last=st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @example(block=b'a,\r"b\nc",d\n', last=False)
 def test_records_are_counted_as_they_are_found(block: bytes, last: bool) -> None:
     counted = count_records(block, Dialect(), last=last)
@@ -93,7 +94,7 @@ def test_records_are_counted_as_they_are_found_far_from_what_is_odd(
 
 
 @given(block=BLOCKS | LONG, last=st.booleans(), delimiter=st.sampled_from(";|\t"))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_another_dialect_finds_what_commas_and_double_quotes_would(
     block: bytes, last: bool, delimiter: str
 ) -> None:
@@ -103,7 +104,7 @@ def test_another_dialect_finds_what_commas_and_double_quotes_would(
 
 
 @given(block=BLOCKS | LONG, more=BLOCKS | LONG)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_wherever_a_block_ends_its_records_and_those_of_the_rest_are_those_of_the_whole(
     block: bytes, more: bytes
 ) -> None:

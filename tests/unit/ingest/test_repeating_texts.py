@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from services.ingest.chunks import RowGroups
 from services.ingest.sources import parquet_batches
 from services.ingest.sources.parquet_batches import Batches
+from tests.support.examples import examples
 from tests.unit.ingest.memory_blob import MemoryBlob
 from tests.unit.ingest.reading import columns, read_bytes
 from tests.unit.ingest.test_parquet import parquet
@@ -51,7 +52,7 @@ def test_dictionaries_take_no_more_than_a_batch(monkeypatch: pytest.MonkeyPatch)
     group=st.integers(1, 99),
     page=st.sampled_from([1, 20, 1 << 20]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_texts_that_repeat_land_as_they_are(
     few: list[str | None], indexes: list[int], group: int, page: int
 ) -> None:

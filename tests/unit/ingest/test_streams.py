@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.ingest.failures import MemoryExceeded, SourceMalformed
 from services.ingest.sources import streams
 from services.ingest.sources.streams import Coding, Compression, Encoding, open_text
+from tests.support.examples import examples
 from tests.unit.ingest.memory_blob import MemoryBlob
 
 PACK: Final[dict[Compression, Callable[[bytes], bytes]]] = {
@@ -51,7 +52,7 @@ def encoded(draw: st.DrawFn) -> tuple[str, bytes, Encoding]:
     taken=st.sampled_from([1, 3, 64]),
     unpacked=st.sampled_from([1, 5, 64]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_a_text_arrives_whole_however_it_is_packed_and_cut(
     file: tuple[str, bytes, Encoding],
     compression: Compression,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.ingest.sources import marks, templates
 from services.ingest.sources.shapes import Shape
+from tests.support.examples import examples
 from tests.unit.ingest.test_object_reader import NEVER, SCHEMAS, read, values
 
 NAMES = st.sampled_from(
@@ -39,7 +40,7 @@ def alike(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(lines=alike(), schema=st.sampled_from(SCHEMAS), most=st.sampled_from([1, 6, 1 << 18]))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @example(lines=[b'{"a":"x","b":1}', b'{"a":"x"y","b":1}'], schema=SCHEMAS[0], most=6)
 @example(lines=[b'{"a":"x","b":1}', b'{"a":"\\"y","b":1}'], schema=SCHEMAS[0], most=6)
 @example(lines=[b'{"a":"x","b":1}', b'{"a":"\\x"z","b":1}'], schema=SCHEMAS[0], most=6)

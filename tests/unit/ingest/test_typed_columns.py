@@ -13,6 +13,7 @@ from services.ingest.casting.cast import cast
 from services.ingest.casting.typed import texts_of
 from services.ingest.columns import TargetColumn
 from services.ingest.sources.source import RawBatch
+from tests.support.examples import examples
 from tests.unit.ingest.reading import columns, lost
 from tests.unit.ingest.working import task, work
 
@@ -36,7 +37,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 @pytest.mark.parametrize("spec", VALUES)
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_typed_column_lands_as_its_texts_would(spec: str, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.none() | VALUES[spec], max_size=6))
     column = TargetColumn.parse("c", *spec.split())

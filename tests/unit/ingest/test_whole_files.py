@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.ingest.chunks import WholeFile
 from services.ingest.failures import ColumnMissing, SourceChanged, SourceEmpty, SourceMalformed
+from tests.support.examples import examples
 from tests.unit.ingest.reading import (
     Found,
     columns,
@@ -52,7 +53,7 @@ def text_of(format_: str, table: list[tuple[str, str]]) -> str:
     codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
     block_bytes=st.sampled_from([3, 17, 1000]),
 )
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_any_rows_are_read_once_each_however_the_file_is_written(
     tmp_path_factory: pytest.TempPathFactory,
     table: list[tuple[str, str]],
