@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ from tests.integration.engine.warehouse import Warehouse, failure_of
 from tests.support.appending import ONCE
 
 MERGE_ROWS: Final = 30_000
-WIDE_ROWS: Final = 150_000
+WIDE_ROWS: Final = 60_000
 WIDE_COLUMNS: Final = 30
 REPLACE: Final = (
     "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "
@@ -57,18 +56,18 @@ def a_list_may_stand_in_on(warehouse: Warehouse) -> None:
 
 
 def constants_in_on_cost_little(warehouse: Warehouse) -> None:
-    """A MERGE whose ON names partitions takes about as long as one without.
+    """A MERGE whose ON names partitions takes about as much of the processor as one without.
 
-    By a hash join they take the same time; comparing every pair of rows takes some fifty times it.
+    By a hash join they take the same; comparing every pair of rows takes some fifteen times it.
     """
     for name in ("t", "s"):
         warehouse.run(
             f"CREATE TABLE `{{d}}.{name}` AS SELECT k, DATE '2026-01-02' AS day, '{name}' AS v "
             f"FROM UNNEST(GENERATE_ARRAY(1, {MERGE_ROWS})) AS k"
         )
-    plain = min(_seconds_of_merge(warehouse, "t.k = s.k") for _ in range(3))
+    plain = max(_seconds_of_merge(warehouse, "t.k = s.k") for _ in range(3))
     days = "t.k = s.k AND t.day IN (DATE '2026-01-02', DATE '2026-01-03')"
-    assert any(_seconds_of_merge(warehouse, days) < 10 * plain for _ in range(3))
+    assert _seconds_of_merge(warehouse, days) < 5 * plain
 
 
 def a_merge_without_a_match_costs_what_it_writes(warehouse: Warehouse) -> None:
@@ -131,10 +130,11 @@ def old_results_are_forgotten(warehouse: Warehouse) -> None:
 
 
 def _seconds_of_merge(warehouse: Warehouse, on: str) -> float:
-    start = time.monotonic()
+    """Return the processor's."""
+    before = _processor_seconds(warehouse)
     job = warehouse.run(REPLACE.format(on=on))
     assert job.num_dml_affected_rows == MERGE_ROWS
-    return time.monotonic() - start
+    return _processor_seconds(warehouse) - before
 
 
 def _processor_seconds(warehouse: Warehouse) -> float:
