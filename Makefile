@@ -89,6 +89,7 @@ types: setup ## mypy, strict
 test: setup ## Every test, in WORKERS (4) processes: on two processors, as half of them wait
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
+.PHONY: properties
 properties: setup ## Try every property with EXAMPLES (10) times as many examples as make test
 	EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest -q -n 2 -m hypothesis tests/unit
 
