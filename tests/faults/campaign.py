@@ -77,7 +77,11 @@ async def conduct(plan: Plan) -> None:
             wire.opened(history) as wired,
             running.running(wired, plan.folder, mutant=plan.mutant) as made,
         ):
-            await _conduct(plan, history, wired, made)
+            ill = await made.serving(60.0 * plan.scale)
+            history.write("ill", processes=ill)
+            if not ill:
+                await _conduct(plan, history, wired, made)
+            _keep_logs(history, made)
         left = running.left_behind(plan.folder)
         history.write("left", what="process", found=left)
         running.end(left)
@@ -140,7 +144,6 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
             await _last_look(plan, history, engine, clients, wired)
         except (ServiceError, Unanswered) as error:
             history.write("odd", turn="", op="last look", text=repr(error))
-    _keep_logs(history, made)
 
 
 def _slow(wired: wire.Wire, tables: str, seconds: float) -> asyncio.Event:

@@ -5,37 +5,40 @@ import asyncio
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 from tests.faults import check, histories
 from tests.faults.campaign import Plan, a_few, conduct
 from tests.faults.mutants import MUTANTS
-from tests.faults.nemesis import LEADER, Strike, strikes
+from tests.faults.nemesis import JOURNAL, LEADER, Strike
 
 SECONDS = 60.0
-AFTER = 20
-SCHEDULES = {
-    "answers_before_it_is_flushed": (("grpc_slow", "AppendRows"), ("kill", LEADER)),
-    "lock_not_held": (("kill", "quality"),),
-    "predecessor_not_sealed": (("usurp", "orchestrator"),),
-    "lost_commit_is_failure": (("grpc_lost", "BatchCommitWriteStreams"),),
-    "appends_without_offset": (("grpc_lost", "AppendRows"),),
-    "finalizes_too_early": (("cut", "bigquery_grpc"),),
-    "deaf_to_cancel": (("kill", "quality"),),
-    "child_left_behind": (("term", "ingest-1"),),
-    "log_not_synced": (("kill", "bigquery"),),
+ROUNDS = 6
+SCHEDULES: Final[dict[str, tuple[Strike, ...]]] = {
+    "answers_before_it_is_flushed": (
+        Strike("grpc_slow", JOURNAL, 20, 6.0),
+        Strike("kill", LEADER, 40, 0.0),
+    ),
+    "lock_not_held": (Strike("kill", "quality", 30, 0.0),),
+    "predecessor_not_sealed": (Strike("usurp", "orchestrator", 40, 1.0),),
+    "lost_commit_is_failure": (Strike("grpc_lost", "BatchCommitWriteStreams", 10, 0.0),),
+    "appends_without_offset": (Strike("grpc_lost", JOURNAL, 10, 0.0),),
+    "finalizes_too_early": (Strike("grpc_slow", "AppendRows", 10, 1.0),),
+    "deaf_to_cancel": (Strike("kill", "quality", 40, 0.0),),
+    "child_left_behind": (Strike("term", "ingest-1", 30, 0.0),),
+    "log_not_synced": (Strike("kill", "bigquery", 60, 0.0),),
 }
-"""What finds each, again and again; `make faults MUTANT=…` finds them among all faults."""
+"""The faults that each is weak against, again and again; `make faults MUTANT=…` finds them among all."""
 
 
 def plan(name: str, folder: Path, *, seed: str, scale: float) -> Plan:
     """Return the campaign that a mutant must fail."""
-    aimed = [Strike(kind, at, AFTER, 2.0) for kind, at in SCHEDULES[name]]
     return Plan(
         folder=folder,
         seed=seed,
         seconds=SECONDS * scale,
-        rounds=8,
-        schedule=aimed or strikes(seed, gap=AFTER),
+        rounds=ROUNDS,
+        schedule=SCHEDULES[name],
         script=("plain", *["cancel_slow"] * 3) if name == "deaf_to_cancel" else (),
         pipelines=a_few(),
         mutant=name,

@@ -68,15 +68,19 @@ class Load:
         self.turns = 0
 
     async def run(self, stop: asyncio.Event, script: list[str]) -> None:
-        """Take turns until `stop`, first those of `script`; the last one is plain and must succeed."""
+        """Take turns until `stop`, first those of `script`; the last one is plain and must succeed.
+
+        Ends when a turn did not: nobody knows then what the table must hold.
+        """
         while not stop.is_set():
             scenario = script.pop(0) if script else self._random.choice(SCENARIOS)
             if scenario in REPLACE_ONLY and self.pipeline.mode != "replace":
                 scenario = PLAIN
-            await self.turn(scenario)
+            if await self.turn(scenario) == "UNFINISHED":
+                return
         await self.turn(PLAIN, last=True)
 
-    async def turn(self, scenario: str, *, last: bool = False) -> None:
+    async def turn(self, scenario: str, *, last: bool = False) -> str:
         self.turns += 1
         self._deliver(scenario)
         turn = f"{self.pipeline.name}#{self.turns}"
@@ -95,8 +99,7 @@ class Load:
         self._note("outcome", turn=turn, state=state)
         if state == "SUCCEEDED":
             self._published.update(self._files)
-        elif state == "UNFINISHED":
-            await asyncio.sleep(self._ground.patience)
+        return state
 
     async def _drive(self, turn: str, scenario: str) -> str:
         request_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -36,6 +36,8 @@ class Spec:
     mutant: str = ""
     preload: str = ""
     """Library that shifts a worker's clock; empty for none."""
+    standby: bool = True
+    """Whether a second orchestrator stands by."""
 
     def skew(self, worker: str) -> Path:
         """Return the file that says by how much a worker's clock is shifted."""
@@ -60,7 +62,8 @@ def planned(spec: Spec, take: Any) -> list[Plan]:
     }
     for use in ("rest", "grpc"):
         links[named["bigquery"].addresses[use]] = spec.links[f"bigquery_{use}"]
-    made.insert(made.index(named["orchestrator"]) + 1, _standby(named["orchestrator"], take))
+    if spec.standby:
+        made.insert(made.index(named["orchestrator"]) + 1, _standby(named["orchestrator"], take))
     return [_started(spec, _led(plan, links)) for plan in made]
 
 

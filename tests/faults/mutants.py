@@ -140,11 +140,11 @@ class Mutant:
 MUTANTS: Final = {
     mutant.plant.__name__: mutant
     for mutant in (
-        Mutant(answers_before_it_is_flushed, ORCHESTRATOR, ("acknowledged",)),
+        Mutant(answers_before_it_is_flushed, ORCHESTRATOR, ("acknowledged", "reads", "rows")),
         Mutant(lock_not_held, ORCHESTRATOR, ("one-leader",)),
-        Mutant(predecessor_not_sealed, ORCHESTRATOR, ("journal",)),
+        Mutant(predecessor_not_sealed, ORCHESTRATOR, ("journal", "progress")),
         Mutant(lost_commit_is_failure, ORCHESTRATOR, ("reads", "rows")),
-        Mutant(appends_without_offset, ORCHESTRATOR, ("journal",)),
+        Mutant(appends_without_offset, ORCHESTRATOR, ("journal", "progress")),
         Mutant(finalizes_too_early, WORKER, ("reads", "rows", "progress")),
         Mutant(deaf_to_cancel, WORKER, ("cancel",)),
         Mutant(child_left_behind, WORKER, ("leaks",)),

@@ -44,6 +44,16 @@ class Strike:
     seconds: float
 
 
+JOURNAL: Final = "journal"
+"""A place: appends to the journal's stream."""
+
+
+def _armed(strike: Strike) -> Fault:
+    if strike.at == JOURNAL:
+        return Fault(strike.kind, "AppendRows", strike.seconds, "/tables/run_events/")
+    return Fault(strike.kind, strike.at, strike.seconds)
+
+
 def places(kind: str) -> tuple[str, ...]:
     """Return what a kind of fault can be done to."""
     if kind in SIGNALS:
@@ -51,7 +61,7 @@ def places(kind: str) -> tuple[str, ...]:
     if kind in LINKED:
         return LINKS
     if kind in STORED:
-        return METHODS
+        return (*METHODS, JOURNAL)
     return {"disk": mesh.SERVICES, "clock": mesh.WORKERS, "usurp": ("orchestrator",)}.get(
         kind, ("bigquery_rest",)
     )
@@ -119,7 +129,7 @@ class Nemesis:
         if kind in ANSWERED:
             self.rest.arm(kind, 1 + int(strike.seconds))
         elif kind in STORED:
-            self.storage.arm(Fault(kind, at, strike.seconds))
+            self.storage.arm(_armed(strike))
         elif kind in LINKED:
             self._write(kind, at, seconds=strike.seconds)
             self._later(self._link(kind, self.links[at], strike.seconds))
@@ -221,13 +231,7 @@ class Nemesis:
         leader.identity.signal(signal.SIGCONT)
 
     def leader(self) -> Process | None:
-        """Return the orchestrator that holds the lease's lock, None if none does."""
-        pid = holder(lease_of(self.spec))
-        for name in mesh.ORCHESTRATORS:
-            process = self.state().process(name)
-            if pid is not None and process.identity and process.identity.pid == pid:
-                return process
-        return None
+        return leading(self.spec, self.state())
 
     async def heal(self) -> None:
         """Take every fault back."""
@@ -247,6 +251,15 @@ class Nemesis:
                     _, most = resource.prlimit(process.identity.pid, resource.RLIMIT_FSIZE)
                     resource.prlimit(process.identity.pid, resource.RLIMIT_FSIZE, (most, most))
         self.history.write("healed")
+
+
+def leading(spec: mesh.Spec, state: State) -> Process | None:
+    """Return the orchestrator that holds the lease's lock, None if none does."""
+    pid = holder(lease_of(spec))
+    for process in state.processes:
+        if pid is not None and process.identity and process.identity.pid == pid:
+            return process
+    return None
 
 
 def set_clock(spec: mesh.Spec, worker: str, seconds: int) -> None:

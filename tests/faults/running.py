@@ -22,7 +22,7 @@ from libs.local.mesh.identities import Identity
 from libs.local.mesh.plans import import_path
 from libs.local.mesh.states import State
 from tests.faults import mesh
-from tests.faults.nemesis import holder, lease_of, set_clock
+from tests.faults.nemesis import leading, set_clock
 from tests.faults.wire import Wire
 
 START_SECONDS = 120.0
@@ -83,7 +83,9 @@ def preloaded(folder: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running(wire: Wire, folder: Path, *, mutant: str = "") -> AsyncGenerator[Running]:
+async def running(
+    wire: Wire, folder: Path, *, mutant: str = "", standby: bool = True
+) -> AsyncGenerator[Running]:
     """Run the mesh behind `wire`; it is stopped when the block ends."""
     home, configs = folder / "mesh", folder / "configs"
     home.mkdir(parents=True)
@@ -93,6 +95,7 @@ async def running(wire: Wire, folder: Path, *, mutant: str = "") -> AsyncGenerat
         configs=str(configs),
         links=wire.addresses(),
         mutant=mutant,
+        standby=standby,
         preload=await asyncio.to_thread(preloaded, folder),
     )
     for worker in mesh.WORKERS:
@@ -116,7 +119,6 @@ async def running(wire: Wire, folder: Path, *, mutant: str = "") -> AsyncGenerat
         key = await asyncio.to_thread(neighbours.initialise, state)
         made = Running(spec=spec, platform_key=key)
         wire.leader = lambda: _leader(made)
-        assert not (ill := await made.serving(START_SECONDS)), f"{ill} do not serve"
         yield made
     finally:
         if supervisor.returncode is None:
@@ -128,13 +130,8 @@ async def running(wire: Wire, folder: Path, *, mutant: str = "") -> AsyncGenerat
 
 
 def _leader(running_: Running) -> str | None:
-    pid = holder(lease_of(running_.spec))
-    state = running_.state()
-    for name in mesh.ORCHESTRATORS:
-        process = state.process(name)
-        if process.identity and process.identity.pid == pid:
-            return process.addresses["grpc"]
-    return None
+    found = leading(running_.spec, running_.state())
+    return found.addresses["grpc"] if found else None
 
 
 async def _up(wire: Wire, home: Path, supervisor: asyncio.subprocess.Process) -> None:
