@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Services and engines start by the hundred: none of them compiles its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc journal-doc journals fuzz faults faults-mutants gx gx-check
+.PHONY: help setup demo up down gen fmt lint types test stories check breaking lock bench bench-quick bench-clean errors-doc journal-doc journals fuzz faults faults-mutants failover gx gx-check
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -112,6 +112,9 @@ sim: setup ## Orchestrators on virtual time while everything fails: SEEDS=10000 
 
 sim-mutants: setup ## That planted bugs are found, each within SEEDS=200 seeds
 	@$(BIN)/python -m tests.sim --mutants --seeds $(or $(SEEDS),200)
+
+failover: setup ## How long runs stand still when an orchestrator dies, and what a leader that slept can do
+	$(BIN)/python -m tests.faults.failover
 
 gx: $(GX)/.done ## Record anew what Great Expectations says
 	$(GX)/bin/python -m tests.gx.record

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import json
 import os
-import signal
 import urllib.request
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from decimal import Decimal
@@ -59,14 +58,6 @@ class RunningMesh:
 
     def rows(self, sql: str) -> list[dict[str, object]]:
         return jobs.query(self.bigquery, sql)
-
-    def pid(self, process: str) -> int:
-        (found,) = [one for one in self.state.processes if one.name == process]
-        assert found.identity is not None
-        return found.identity.pid
-
-    def kill(self, process: str) -> None:
-        os.kill(self.pid(process), signal.SIGKILL)
 
     def dial(self, **dials: Any) -> None:
         """Set the local OpenAI's dials; without any, everything is as recorded."""
