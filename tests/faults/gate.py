@@ -21,7 +21,7 @@ SCHEDULES: Final[dict[str, tuple[Strike, ...]]] = {
     ),
     "lock_not_held": (Strike("kill", "quality", 30, 0.0),),
     "predecessor_not_sealed": (Strike("usurp", "orchestrator", 40, 1.0),),
-    "lost_commit_is_failure": (Strike("grpc_lost", "BatchCommitWriteStreams", 25, 0.0),),
+    "lost_commit_is_failure": (Strike("grpc_lost", "BatchCommitWriteStreams", 40, 0.0),),
     "appends_without_offset": (Strike("grpc_lost", JOURNAL, 10, 0.0),),
     "finalizes_too_early": (Strike("grpc_slow", "AppendRows", 10, 1.0),),
     "deaf_to_cancel": (Strike("kill", "quality", 40, 0.0),),
