@@ -89,6 +89,10 @@ types: setup ## mypy, strict
 test: setup ## Every test, in WORKERS (4) processes: on two processors, as half of them wait
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
+.PHONY: cloud
+cloud: setup ## Check on Google's BigQuery what is believed of it, in a dataset of PROJECT and LOCATION that is deleted
+	@$(BIN)/python -m tests.cloud --project "$(PROJECT)" --location "$(LOCATION)"
+
 .PHONY: properties
 properties: setup ## Try every property with EXAMPLES (10) times as many examples as make test
 	EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest -q -n 2 -m hypothesis tests/unit
