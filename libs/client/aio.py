@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from libs.client.backfills import AsyncBackfills
 from libs.client.connection import CALL_SECONDS, Connection
 from libs.client.keys import AsyncKeys
 from libs.client.pipelines import AsyncPipelines
@@ -29,6 +30,7 @@ class AsyncClient:
         self._connection = Connection(address, api_key, call_seconds=call_seconds)
         self.pipelines = AsyncPipelines(self._connection)
         self.runs = AsyncRuns(self._connection)
+        self.backfills = AsyncBackfills(self._connection)
         self.tenants = AsyncTenants(self._connection)
         self.keys = AsyncKeys(self._connection)
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from libs.client.aio import AsyncClient
+from libs.client.backfills import AsyncBackfills
 from libs.client.connection import CALL_SECONDS
 from libs.client.keys import AsyncKeys
 from libs.client.pipelines import AsyncPipelines
@@ -117,6 +118,18 @@ class Keys(Blocking[AsyncKeys]):
     revoke = blocking(AsyncKeys.revoke)
 
 
+class Backfills(Blocking[AsyncBackfills]):
+    """See AsyncBackfills."""
+
+    start = blocking(AsyncBackfills.start)
+    get = blocking(AsyncBackfills.get)
+    list = blocking(AsyncBackfills.list)
+    wait = blocking(AsyncBackfills.wait)
+    pause = blocking(AsyncBackfills.pause)
+    resume = blocking(AsyncBackfills.resume)
+    cancel = blocking(AsyncBackfills.cancel)
+
+
 class Runs(Blocking[AsyncRuns]):
     """See AsyncRuns."""
 
@@ -161,6 +174,7 @@ class Client:
             raise
         self.pipelines = Pipelines(self._inner.pipelines, self._loop)
         self.runs = Runs(self._inner.runs, self._loop)
+        self.backfills = Backfills(self._inner.backfills, self._loop)
         self.tenants = Tenants(self._inner.tenants, self._loop)
         self.keys = Keys(self._inner.keys, self._loop)
 

@@ -1,7 +1,7 @@
 """An edge in this process whose answers a test chooses."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
@@ -335,14 +335,17 @@ async def serving(
     tenants: FakeTenants | None = None,
     keys: FakeKeys | None = None,
     handlers: Sequence[grpc.GenericRpcHandler] = (),
+    also: Iterable[Callable[[grpc.aio.Server], None]] = (),
 ) -> AsyncGenerator[str]:
-    """Serve the fakes while the block runs; yield their address."""
+    """Serve the fakes while the block runs; `also` adds others. Yield their address."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
     runs_grpc.add_RunServiceServicer_to_server(runs or FakeRuns(), server)
     pipelines_grpc.add_PipelineServiceServicer_to_server(pipelines or FakePipelines(), server)
     tenants_grpc.add_TenantServiceServicer_to_server(tenants or FakeTenants(), server)
     keys_grpc.add_ApiKeyServiceServicer_to_server(keys or FakeKeys(), server)
     server.add_generic_rpc_handlers(tuple(handlers))
+    for add in also:
+        add(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

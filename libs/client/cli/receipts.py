@@ -45,6 +45,7 @@ def shown(run: Run) -> Iterator[RenderableType]:
             "lane": short_lane(run.lane),
             "window": window_text(run.window),
             "created": f"{moment(run.create_time)} by {run.created_by or 'unknown'}",
+            "backfill": run.backfill,
             "ended": moment(run.end_time),
             "chunks": _progress(run),
             "held": "\n".join(run.hold_reasons),

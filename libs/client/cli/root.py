@@ -8,6 +8,7 @@ import click
 
 from libs.client.cli import failures
 from libs.client.cli.admin import admin
+from libs.client.cli.backfills import backfills
 from libs.client.cli.keys import keys
 from libs.client.cli.local import local
 from libs.client.cli.pipelines import pipelines
@@ -43,7 +44,7 @@ def convergence() -> None:
     """
 
 
-for group in (local, admin, tenants, keys, pipelines, runs):
+for group in (local, admin, tenants, keys, pipelines, runs, backfills):
     convergence.add_command(group)
 
 

@@ -13,7 +13,7 @@ from libs.client import Client
 from libs.client.addresses import Address
 from libs.client.cli.parameters import output_option
 from libs.client.cli.profiles import Profile, ProfileUnusable, resolve
-from libs.common.names import PipelineName, RunName, TenantName
+from libs.common.names import BackfillName, PipelineName, RunName, TenantName
 
 Name = TypeVar("Name")
 
@@ -69,11 +69,32 @@ class Session:
             )
         return _parsed(RunName.parse, f"{self.pipeline(pipeline)}/runs/{run}")
 
+    def backfill(self, text: str) -> BackfillName:
+        """Return the backfill named by `pipeline/backfill` of the session's tenant or by its full name."""
+        if text.startswith("tenants/"):
+            return _parsed(BackfillName.parse, text)
+        pipeline, slash, backfill = text.partition("/")
+        if not slash:
+            raise click.BadParameter(
+                f"found {text!r}; allowed is PIPELINE/BACKFILL or "
+                "tenants/TENANT/pipelines/PIPELINE/backfills/BACKFILL, as `convergence backfills list` "
+                "prints",
+                param_hint="BACKFILL",
+            )
+        return _parsed(BackfillName.parse, f"{self.pipeline(pipeline)}/backfills/{backfill}")
+
+    def short_backfill(self, backfill: str) -> str:
+        """Return a backfill's name as the next command takes it: PIPELINE/BACKFILL of the own tenant."""
+        name = BackfillName.parse(backfill)
+        return f"{name.pipeline}/{name.backfill}" if self._own(name.tenant) else backfill
+
     def short(self, run: str) -> str:
         """Return a run's name as the next command takes it: PIPELINE/RUN of the own tenant."""
         name = RunName.parse(run)
-        own = self.profile.tenant.removeprefix("tenants/")
-        return f"{name.pipeline}/{name.run}" if name.tenant == own else run
+        return f"{name.pipeline}/{name.run}" if self._own(name.tenant) else run
+
+    def _own(self, tenant: str) -> bool:
+        return tenant == self.profile.tenant.removeprefix("tenants/")
 
 
 def connected(command: Callable[..., int]) -> Callable[..., None]:

@@ -10,17 +10,16 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from libs.common.errors import ServiceError
 from libs.common.names import BackfillName, RunName
-from services.orchestrator.backfills.backfill import Backfill, BackfillStateMismatch
+from services.orchestrator.backfills.backfill import Backfill
 from services.orchestrator.backfills.decisions import PLATFORM, Decision, decide, window_of
 from services.orchestrator.backfills.ranges import days_of, window_for
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.journal.history import History
-from services.orchestrator.journal.journal import JournalUnavailable
+from services.orchestrator.journal.journal import JournalUnavailable, RecordTooLarge
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
-from services.orchestrator.runs.run import IllegalMove
+from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.runs.windows import scope_of
 from services.orchestrator.specs import PipelineSpec
@@ -106,10 +105,8 @@ class BackfillRunner:
         return busy
 
     def _pause(self, backfill: Backfill, reason: str) -> None:
-        """Pause it, unless somebody has paused or cancelled it meanwhile."""
         paused = r.BackfillPaused(backfill=str(backfill.name), by=PLATFORM, reason=reason)
-        with contextlib.suppress(BackfillStateMismatch):
-            self._history.decide(None, paused)
+        self._history.decide(None, paused)
         log.warning("backfill.paused", backfill=str(backfill.name), cause=reason)
 
     async def _cancel(self, backfill: Backfill, days: Iterable[date]) -> None:
@@ -123,19 +120,20 @@ class BackfillRunner:
             await self._commands.cancel(run, by=by, reason=reason)
 
     async def _start(self, backfill: Backfill, days: Iterable[date]) -> None:
-        """Create the runs of windows; all of them go into the journal together."""
+        """Create the runs of windows: decided on before anybody else can decide, journaled together."""
         spec = PipelineSpec.model_validate_json(backfill.created.spec)
-        begun = (
-            self._commands.begin(backfill.name.parent, run_of(backfill, spec, day)) for day in days
-        )
-        answers = await asyncio.gather(*begun, return_exceptions=True)
-        for error in (answer for answer in answers if isinstance(answer, BaseException)):
-            if isinstance(error, JournalUnavailable):
-                continue
-            if not isinstance(error, ServiceError):
-                raise error
+        begun = []
+        try:
+            for day in days:
+                detail = run_of(backfill, spec, day)
+                begun.append(self._commands.decide(backfill.name.parent, detail))
+        except RecordTooLarge as error:
             self._pause(backfill, f"a run could not be created: {error}")
-            return
+        await asyncio.gather(*(self._go(run) for run in begun))
+
+    async def _go(self, run: Run) -> None:
+        with contextlib.suppress(JournalUnavailable):
+            await self._commands.go(run)
 
 
 def run_of(backfill: Backfill, spec: PipelineSpec, day: date) -> r.RunCreated:

@@ -175,29 +175,26 @@ class Commands:
             share=start.share,
             lane=start.lane,
         )
-        return await self._begin(self._free_name(start.pipeline), detail)
+        return await self.go(self.decide(start.pipeline, detail))
 
-    async def begin(self, pipeline: PipelineName, detail: r.RunCreated) -> Run:
-        """Journal a new run that somebody has decided on, and begin to drive it.
+    def decide(self, pipeline: PipelineName, detail: r.RunCreated) -> Run:
+        """Decide on a new run here and now; `go` drives it. Raises RecordTooLarge: there is no run."""
+        run = self._mesh.history.decide(self._free_name(pipeline), detail)
+        assert run is not None
+        return run
 
-        It is decided when this first waits; the answer waits for the journal.
+    async def go(self, run: Run) -> Run:
+        """Drive a run from its newest record on, and return it when that is durable.
 
         Raises:
-            RecordTooLarge: the journal cannot hold it; there is no run.
-            JournalUnavailable: there is one, and it is driven as soon as the journal says so.
+            JournalUnavailable: it takes too long; the run is driven as soon as it is.
         """
-        return await self._begin(self._free_name(pipeline), detail)
+        return await self._answer(self._drive(run))
 
     def _free_name(self, pipeline: PipelineName) -> RunName:
         while (name := pipeline.run(self._new_run_id())) in self._mesh.history.ledger.runs:
             continue
         return name
-
-    async def _begin(self, name: RunName, detail: r.Detail) -> Run:
-        """Decide at once that a run moves by itself from here on, and see that it does."""
-        run = self._mesh.history.decide(name, detail)
-        assert run is not None
-        return await self._answer(self._drive(run))
 
     async def _drive(self, run: Run) -> Run:
         await self._settled(run)
@@ -305,4 +302,6 @@ class Commands:
             share=share,
             lane=Lane.INTERACTIVE,
         )
-        return await self._begin(name, retried)
+        after = self._mesh.history.decide(name, retried)
+        assert after is not None
+        return await self.go(after)

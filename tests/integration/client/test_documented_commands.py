@@ -74,7 +74,9 @@ def test_every_command_answers_in_json_too(name: str) -> None:
     assert "--output" in options
 
 
-@pytest.mark.parametrize("group", ["", "local", "admin", "tenants", "keys", "pipelines", "runs"])
+@pytest.mark.parametrize(
+    "group", ["", "local", "admin", "tenants", "keys", "pipelines", "runs", "backfills"]
+)
 def test_no_line_of_a_list_of_commands_is_cut(group: str) -> None:
     found = convergence.commands[group] if group else convergence
     text = found.get_help(click.Context(found, info_name="convergence", terminal_width=80))
