@@ -62,6 +62,12 @@ def _window(spec: PipelineSpec, document: Document) -> Iterator[FileError]:
             allowed="1d or more with mode append, which reads a day once, when it is over",
             advice="write lag: 1d, or replace a scope, which reads a day again",
         )  # fmt: skip
+    if spec.write.mode == "append" and spec.window.lookback_days > 1:
+        yield document.error(
+            ("window", "lookback"), found=f"{spec.window.lookback_days}d with mode append",
+            allowed="1d with mode append, which would add a day again with each window that it lies in",
+            advice="remove lookback, or replace a scope, which reads a day again",
+        )  # fmt: skip
 
 
 def _contract(spec: PipelineSpec, document: Document) -> Iterator[FileError]:

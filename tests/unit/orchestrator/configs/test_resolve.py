@@ -84,10 +84,20 @@ def test_a_zone_that_a_source_does_not_count_its_days_in_is_refused_with_what_to
     assert error.advice == "write timezone: UTC, or remove it"
 
 
-@pytest.mark.parametrize(("lag", "errors"), [("0d", ["window.lag"]), ("1d", [])])
-def test_an_append_reads_no_day_that_is_not_over(lag: str, errors: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("lag", "lookback", "errors"),
+    [
+        ("1d", "1d", []),
+        ("0d", "1d", ["window.lag"]),
+        ("1d", "7d", ["window.lookback"]),
+    ],
+)
+def test_an_append_reads_no_day_that_is_not_over_and_none_twice(
+    lag: str, lookback: str, errors: list[str]
+) -> None:
     appended = PIPELINE.replace("mode: replace\n  scope: [usage_date]", "mode: append")
     text = appended.replace("{usage_date: Ch", "{_source: Ch").replace("lag: 1d", f"lag: {lag}")
+    text = text.replace("lookback: 7d", f"lookback: {lookback}")
     found = [error.field for error in errors_of(pipelines__p=text)]
     assert [field for field in found if field.startswith("window")] == errors
 
