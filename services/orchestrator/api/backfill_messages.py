@@ -13,7 +13,6 @@ from services.orchestrator.backfills.progress import (
     Sums,
     Trouble,
     progress_of,
-    sums_of,
     troubles_of,
 )
 from services.orchestrator.runs.run import Run
@@ -51,11 +50,11 @@ def backfill_message(
 
 
 def whole_message(
-    backfill: Backfill, runs: Mapping[date, Run], *, now: datetime
+    backfill: Backfill, runs: Mapping[date, Run], sums: Sums, *, now: datetime
 ) -> backfill_pb2.Backfill:
     """Return the same with what its runs have published, and which of them are in trouble."""
     message = backfill_message(backfill, runs, now=now)
-    message.receipt.CopyFrom(_receipt(sums_of(runs.values())))
+    message.receipt.CopyFrom(_receipt(sums))
     troubles = troubles_of(runs.items())[:MOST_TROUBLES]
     message.troubles.extend(_trouble(trouble) for trouble in troubles)
     return message

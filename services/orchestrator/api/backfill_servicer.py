@@ -18,6 +18,7 @@ from services.orchestrator.api.run_servicer import share_of, tenant_or_pipeline,
 from services.orchestrator.backfills import commands
 from services.orchestrator.backfills.backfill import Backfill
 from services.orchestrator.backfills.commands import Ask
+from services.orchestrator.backfills.progress import Tally
 from services.orchestrator.backfills.ranges import Range
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.pipelines import pipeline_entry, pipeline_spec
@@ -30,6 +31,7 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
     def __init__(self, seat: Seat, catalogue: Catalogue) -> None:
         self._seat = seat
         self._catalogue = catalogue
+        self._tally = Tally()
 
     async def CreateBackfill(
         self, request: service_pb.CreateBackfillRequest, context: Context
@@ -49,7 +51,8 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
         backfill = active.backfills.find(_name(request.name))
         runs = _runs(active, backfill)
         await active.backfills.settled(backfill, runs.values())
-        whole = whole_message(backfill, runs, now=active.mesh.clock())
+        sums = await self._tally.sums(tuple(runs.values()))
+        whole = whole_message(backfill, runs, sums, now=active.mesh.clock())
         return service_pb.GetBackfillResponse(backfill=whole)
 
     async def ListBackfills(

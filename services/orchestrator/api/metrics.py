@@ -8,8 +8,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from libs.common.errors import ServiceError
-from services.orchestrator.active import Seat
+from services.orchestrator.active import Active, Seat
 from services.orchestrator.api.prometheus_retries import retry_metrics
+from services.orchestrator.backfills.backfill import BackfillState
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.dispatcher import Occupancy
@@ -48,7 +49,18 @@ class RunMetrics(Collector):
         for state in RunState:
             runs.add_metric([state.value], states[state])
         yield runs
+        yield _backfills(active)
         yield from retry_metrics(active.mesh.retries)
+
+
+def _backfills(active: Active) -> Metric:
+    states = Counter(one.state for one in active.ledger.backfills.by_name.values())
+    backfills = GaugeMetricFamily(
+        "convergence_orchestrator_backfills", "Backfills by state.", labels=["state"]
+    )
+    for state in BackfillState:
+        backfills.add_metric([state.value], states[state])
+    return backfills
 
 
 def _waiting(tenants: Sequence[Standing]) -> Iterable[Metric]:

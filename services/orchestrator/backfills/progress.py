@@ -1,18 +1,22 @@
 """How far a backfill is: windows by state, rows and money, and when it will end."""
 
+import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from libs.common.money import total
+from libs.common.names import RunName
 from services.orchestrator.backfills.backfill import Backfill, BackfillState
 from services.orchestrator.backfills.decisions import FAILED
 from services.orchestrator.runs.receipts import MoneyLine, receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import LIVE, RunState
+
+PUBLISHED: Final = frozenset({RunState.SUCCEEDED, RunState.TRANSFORM_FAILED})
+"""Runs that have a receipt."""
 
 TROUBLED: Final = FAILED | {RunState.HELD, RunState.CANCELLED}
 
@@ -41,6 +45,11 @@ class Sums:
     quarantined_row_count: int
     read_bytes: int
     money: tuple[MoneyLine, ...]
+
+
+NONE: Final = Sums(
+    read_row_count=0, landed_row_count=0, quarantined_row_count=0, read_bytes=0, money=()
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,31 +94,58 @@ def _estimated_end(backfill: Backfill, runs: Sequence[Run], now: datetime) -> da
     return now + left / min(backfill.created.max_parallel, max(len(live), 1))
 
 
-def sums_of(runs: Iterable[Run]) -> Sums:
-    """Add up the receipts of the runs that have one, money by column in order of first appearance."""
-    receipts = [receipt for run in runs if (receipt := receipt_of(run))]
-    money: dict[str, list[MoneyLine]] = {}
-    for line in (line for receipt in receipts for line in receipt.money):
-        money.setdefault(line.column, []).append(line)
+class Tally:
+    """Adds up receipts; that of a run is made once, for with many chunks it takes a while."""
+
+    def __init__(self) -> None:
+        self._known: dict[RunName, tuple[int, Sums]] = {}
+        """Of runs that have a receipt, with the position that it was made at."""
+
+    async def sums(self, runs: Sequence[Run]) -> Sums:
+        """Add up the receipts of the runs that have one, money by column in order of first appearance.
+
+        Others are let in between the runs whose receipt is made.
+        """
+        for run in runs:
+            if run.state in PUBLISHED and self._known.get(run.name, (0,))[0] != run.position:
+                self._known[run.name] = run.position, _of(run)
+                await asyncio.sleep(0)
+        return _added([self._known[run.name][1] for run in runs if run.state in PUBLISHED])
+
+
+def _of(run: Run) -> Sums:
+    receipt = receipt_of(run)
+    if receipt is None:
+        return NONE
     return Sums(
-        read_row_count=sum(x.read_row_count for x in receipts),
-        landed_row_count=sum(x.landed_row_count for x in receipts),
-        quarantined_row_count=sum(x.quarantined_row_count for x in receipts),
-        read_bytes=sum(x.read_bytes for x in receipts),
-        money=tuple(_added(column, lines) for column, lines in money.items()),
+        read_row_count=receipt.read_row_count,
+        landed_row_count=receipt.landed_row_count,
+        quarantined_row_count=receipt.quarantined_row_count,
+        read_bytes=receipt.read_bytes,
+        money=receipt.money,
     )
 
 
-def _added(column: str, lines: Sequence[MoneyLine]) -> MoneyLine:
-    def added(name: str) -> Decimal:
-        return total(getattr(line, name) for line in lines)
+def _added(parts: Sequence[Sums]) -> Sums:
+    money: dict[str, list[MoneyLine]] = {}
+    for line in (line for part in parts for line in part.money):
+        money.setdefault(line.column, []).append(line)
+    return Sums(
+        read_row_count=sum(part.read_row_count for part in parts),
+        landed_row_count=sum(part.landed_row_count for part in parts),
+        quarantined_row_count=sum(part.quarantined_row_count for part in parts),
+        read_bytes=sum(part.read_bytes for part in parts),
+        money=tuple(_line(column, lines) for column, lines in money.items()),
+    )
 
+
+def _line(column: str, lines: Sequence[MoneyLine]) -> MoneyLine:
     return MoneyLine(
         column=column,
-        read=added("read"),
-        landed=added("landed"),
-        quarantined=added("quarantined"),
-        outdated=added("outdated"),
+        read=total(line.read for line in lines),
+        landed=total(line.landed for line in lines),
+        quarantined=total(line.quarantined for line in lines),
+        outdated=total(line.outdated for line in lines),
         unparsable_count=sum(line.unparsable_count for line in lines),
     )
 

@@ -12,7 +12,13 @@ import structlog
 
 from libs.common.names import BackfillName, RunName
 from services.orchestrator.backfills.backfill import Backfill
-from services.orchestrator.backfills.decisions import PLATFORM, Decision, decide, window_of
+from services.orchestrator.backfills.decisions import (
+    PLATFORM,
+    STOPPABLE,
+    Decision,
+    decide,
+    window_of,
+)
 from services.orchestrator.backfills.ranges import days_of, window_for
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.journal.history import History
@@ -20,7 +26,7 @@ from services.orchestrator.journal.journal import JournalUnavailable, RecordTooL
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import IllegalMove, Run
-from services.orchestrator.runs.states import RunState
+from services.orchestrator.runs.states import LIVE
 from services.orchestrator.runs.windows import scope_of
 from services.orchestrator.specs import PipelineSpec
 
@@ -42,8 +48,8 @@ class BackfillRunner:
     def __init__(self, history: History, commands: Commands) -> None:
         self._history = history
         self._commands = commands
-        self._states: dict[RunName, RunState] = {}
-        """Of live runs, when they were looked at last: progress alone moves no backfill."""
+        self._stoppable: dict[RunName, bool] = {}
+        """Of live runs, when they were looked at last: what else they do moves no backfill."""
 
     async def follow(self) -> None:
         """Look at every backfill that is not ended, then at those that something moved, for ever."""
@@ -63,12 +69,14 @@ class BackfillRunner:
                 tenants = {run.tenant for run in watch.take() if self._moved(run)}
 
     def _moved(self, name: RunName) -> bool:
+        """Return whether a run began, ended, or can or cannot be cancelled any more."""
         state = self._history.ledger.runs[name].state
-        if name not in self._history.ledger.live_runs:
-            self._states.pop(name, None)
+        if state not in LIVE:
+            self._stoppable.pop(name, None)
             return True
-        moved, self._states[name] = self._states.get(name) is not state, state
-        return moved
+        before = self._stoppable.get(name)
+        self._stoppable[name] = state in STOPPABLE
+        return before is not self._stoppable[name]
 
     async def _turn(self, name: BackfillName) -> None:
         """Do what follows now, until nothing does."""

@@ -116,6 +116,19 @@ async def test_its_runs_say_that_they_are_its_own_and_read_one_window_each(edge:
     assert {run.spec_hash for run in listed} == {made.spec_hash}
 
 
+async def test_an_edit_of_the_files_changes_no_run_of_it(tmp_path: Path) -> None:
+    files = catalogue()
+    async with edge_over(daily_world(), tmp_path, catalogue=files) as edge:
+        event = edge.world.hang()
+        made = await create(edge, max_parallel=1)
+        edited = daily(lookback=3)
+        files.put(edited, at=NOON)
+        event.set()
+        await until(edge, made.name, "FINISHED")
+        assert edited.spec_hash != daily().spec_hash
+        assert {run.spec_hash for run in await runs_of(edge)} == {daily().spec_hash}
+
+
 async def test_a_repeated_request_returns_the_same_backfill_also_after_a_restart(
     tmp_path: Path,
 ) -> None:
@@ -149,6 +162,9 @@ async def test_pause_resume_and_cancel_are_answered_with_the_state_and_may_be_re
         asked = pb.PauseBackfillRequest(name=made.name, reason="the source is sick")
         paused = (await edge.ask("PauseBackfill", asked)).backfill
         assert state_of(paused) == "PAUSED"
+        gauge = "convergence_orchestrator_backfills"
+        assert edge.host.registry.get_sample_value(gauge, {"state": "PAUSED"}) == 1
+        assert edge.host.registry.get_sample_value(gauge, {"state": "RUNNING"}) == 0
         assert (paused.pause_reason, paused.paused_by) == ("the source is sick", made.created_by)
     for _ in range(2):
         resumed = await edge.ask("ResumeBackfill", pb.ResumeBackfillRequest(name=made.name))

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from services.orchestrator.backfills.backfill import Backfill, BackfillState
-from services.orchestrator.backfills.progress import progress_of, sums_of, troubles_of
+from services.orchestrator.backfills.progress import Tally, progress_of, troubles_of
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run, create
 from services.orchestrator.runs.states import RunState
@@ -99,10 +99,15 @@ async def test_rows_and_money_are_those_of_the_receipts_and_troubles_say_why() -
         made = await one.create(DAYS[:3])
         await one.until(made, BackfillState.FINISHED)
         runs = one.runs(made)
-        sums = sums_of(runs.values())
+        tally = Tally()
+        sums = await tally.sums(tuple(runs.values()))
         assert (sums.read_row_count, sums.landed_row_count, sums.read_bytes) == (3, 3, 300)
         landed = Decimal("2.5" + "0" * 37 + "1")
         assert [(m.column, m.read, m.landed) for m in sums.money] == [("cost", landed, landed)]
+        assert await tally.sums(tuple(runs.values())) == sums
+        await one.orchestrator.approve(runs[DAYS[1]])
+        await one.quiet()
+        assert (await tally.sums(tuple(one.runs(made).values()))).landed_row_count == 4
         (trouble,) = troubles_of(runs.items())
         assert (trouble.day, trouble.run.state) == (DAYS[1], RunState.HELD)
         assert "quarantine" in trouble.cause

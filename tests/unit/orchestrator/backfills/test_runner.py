@@ -251,6 +251,21 @@ async def test_a_tenants_backfills_share_so_many_live_runs() -> None:
             await one.until(backfill, FINISHED)
 
 
+async def test_what_is_created_while_another_is_looked_at_is_looked_at_too() -> None:
+    world = daily_world()
+    async with filling(world) as one:
+        first = await one.create(DAYS[:2])
+        world.journals.gate = asyncio.Event()
+        while not one.runs(first):
+            await asyncio.sleep(0)
+        other = daily(tenant="widgetsinc")
+        creating = asyncio.create_task(one.create(DAYS[:2], spec_=other))
+        while len(one.ledger.backfills.by_name) < 2:
+            await asyncio.sleep(0)
+        world.journals.gate.set()
+        await one.until(await creating, FINISHED)
+
+
 class Suspended(FailedPrecondition):
     """A tenant whose runs get no token."""
 
