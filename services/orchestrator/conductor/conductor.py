@@ -29,6 +29,9 @@ from services.orchestrator.runs.states import NEXT, RunState
 
 log = structlog.get_logger()
 
+FENCED_EVERY: Final = 5
+"""Failed tries of a step after which a leader asks whether it still leads: it may be what is wrong."""
+
 UNTIDIED_FOR: Final = timedelta(days=1)
 """How long before the journal's last record a run may have ended that is tidied at a start."""
 
@@ -163,6 +166,8 @@ class Conductor:
                 self.mesh.retries.succeeded(answered(run))
                 return
             self._in_time(run)
+            if failed % FENCED_EVERY == 0:
+                await self.mesh.history.fence()
             await self.mesh.retries.wait(STEP, failed, cause_of(cause, run.spec))
             self._in_time(run)
 

@@ -133,6 +133,11 @@ class History:
         async with self._acknowledged:
             await self._acknowledged.wait_for(lambda: self.durable >= position)
 
+    async def fence(self) -> None:
+        """Return when a record of this epoch was taken; never if a successor is active: `write` raises."""
+        self.decide(None, EpochKept())
+        await self.settled(self.ledger.position)
+
     async def write(self) -> None:
         """Append what was decided, for ever. Raises JournalSealed when a successor is active."""
         self.decide(None, EpochOpened(version=VERSION))

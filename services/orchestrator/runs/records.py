@@ -175,7 +175,7 @@ class EpochOpened(Part):
 
 
 class EpochKept(Part):
-    """Nothing else was journaled for long: the stream stays in use, and so alive."""
+    """Nothing else was journaled for long, or a leader asks whether it leads: the stream is in use."""
 
     type: Literal["epoch.kept"] = "epoch.kept"
 
