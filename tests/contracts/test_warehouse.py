@@ -299,6 +299,21 @@ async def test_quarantined_rows_are_seen_when_committed_in_order_and_page_by_pag
     assert [(row["_source"], row["_row_number"]) for row in second] == [("b.csv", 1)]
 
 
+async def test_quarantined_rows_that_are_visible_are_counted_by_try(bench: Bench) -> None:
+    bench.worker.source.inputs = {
+        "a.csv": items("a.csv", "1", bad=("2", "3")),
+        "b.csv": items("b.csv", bad=("4",)),
+    }
+    run = await bench.ingested(await bench.planned())
+    first, second = run.landed.values()
+    await bench.warehouse.commit_quarantine(run, [first])
+    key = (first.chunk_id, first.chunk_attempt)
+    assert await bench.warehouse.quarantine_counts(run) == {key: first.quarantined_row_count}
+    await bench.warehouse.commit_quarantine(run, [second])
+    counts = await bench.warehouse.quarantine_counts(run)
+    assert sorted(counts.values()) == [1, 2]
+
+
 async def test_a_run_whose_table_was_never_made_has_no_quarantine(bench: Bench) -> None:
     run = await bench.planned()
     elsewhere = TargetSpec(dataset="raw_bill", table="never")

@@ -48,10 +48,12 @@ async def audit(mesh: Mesh, run: Run) -> Run:
     assert run.plan is not None
     check_read_counts(run)
     lost = await (_count_streams if run.plan.direct else _count_staging)(mesh, run)
+    if not lost:
+        await show_quarantine(mesh, run)
+        lost = await _count_quarantine(mesh, run)
     if lost:
         cause = "their streams ended before their rows were committed"
         return await mesh.record(run, r.ChunksLost(chunk_ids=tuple(lost), cause=cause))
-    await show_quarantine(mesh, run)
     direct = run.plan.direct
     run = await _judge(mesh, run)
     renamed = renamed_inputs(mesh.history.ledger, run)
@@ -80,6 +82,27 @@ async def show_quarantine(mesh: Mesh, run: Run) -> None:
 def _later_epochs(mesh: Mesh) -> int:
     """Return the least number of tries that are none of this epoch or an earlier one."""
     return (mesh.history.epoch + 1) * TRIES_PER_EPOCH
+
+
+async def _count_quarantine(mesh: Mesh, run: Run) -> list[str]:
+    """Compare quarantine with the journal; return chunks of which rows are not there.
+
+    Their streams have ended, or a newer look that was published meanwhile has deleted them.
+    """
+    done = [landed for landed in run.landed.values() if landed.quarantined_row_count]
+    counts = await mesh.warehouse.quarantine_counts(run) if done else {}
+    lost = []
+    for landed in done:
+        counted = counts.get((landed.chunk_id, landed.chunk_attempt), 0)
+        if counted < landed.quarantined_row_count:
+            lost.append(landed.chunk_id)
+        elif counted > landed.quarantined_row_count:
+            raise AuditMismatch(
+                f"chunk {landed.chunk_id}: quarantine holds {counted} rows, the worker said "
+                f"{landed.quarantined_row_count}",
+                chunk=landed.chunk_id,
+            )
+    return lost
 
 
 async def _count_streams(mesh: Mesh, run: Run) -> list[str]:

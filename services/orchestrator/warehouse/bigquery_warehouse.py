@@ -191,6 +191,13 @@ class BigQueryWarehouse:
             return False
         return isinstance(outcome, streams.Committed)
 
+    async def quarantine_counts(self, run: Run) -> dict[tuple[str, int], int]:
+        statement = sql.quarantine_counts(self._quarantine(run.spec).sql, run.name.run)
+        rows = await self._read(statement)
+        return {
+            (str(x["chunk_id"]), int(str(x["attempt"]))): int(str(x["row_count"])) for x in rows
+        }
+
     async def delete_stray_quarantine(
         self, run: Run, named: Iterable[tuple[str, int]], *, below: int
     ) -> None:

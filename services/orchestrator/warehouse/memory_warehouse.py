@@ -175,6 +175,11 @@ class MemoryWarehouse:
         self._commit(self.quarantine(run.spec), [landed.quarantine_stream for landed in done])
         self._after("commit_quarantine")
 
+    async def quarantine_counts(self, run: Run) -> dict[tuple[str, int], int]:
+        await self._before("quarantine_counts")
+        rows = self.tables.get(self.quarantine(run.spec), [])
+        return Counter((row.chunk, row.attempt) for row in rows if row.run == run.name.run)
+
     async def delete_stray_quarantine(
         self, run: Run, named: Iterable[tuple[str, int]], *, below: int
     ) -> None:

@@ -97,6 +97,14 @@ def scope_counts(
     )
 
 
+def quarantine_counts(table: str, run: str) -> str:
+    """Count a run's quarantined rows by (chunk, attempt)."""
+    return (
+        f"SELECT _chunk_id AS chunk_id, _attempt AS attempt, COUNT(*) AS row_count FROM {table}"
+        f" WHERE _run_id = {text(run)} GROUP BY chunk_id, attempt"
+    )
+
+
 def delete_strays(
     table: str, named: Iterable[tuple[str, int]], *, below: int, run: str = ""
 ) -> str:

@@ -108,6 +108,9 @@ class Warehouse(Protocol):
     async def commit_quarantine(self, run: Run, done: Sequence[Landed]) -> None:
         """Make quarantined rows visible; streams already committed or gone are left out."""
 
+    async def quarantine_counts(self, run: Run) -> dict[tuple[str, int], int]:
+        """Count the run's quarantined rows that are visible by (chunk id, attempt)."""
+
     async def delete_stray_quarantine(
         self, run: Run, named: Iterable[tuple[str, int]], *, below: int
     ) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.orchestrator.runs import records as r
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import OpenAiOptions, PipelineSpec, WindowSpec
 from services.orchestrator.workers.memory_workers import Item
@@ -55,6 +56,23 @@ async def test_streams_of_a_direct_append_that_ended_are_read_again_before_it_pu
     assert done.publishing is not None
     assert gone not in done.publishing.streams
     assert len(made.published(DIRECT)) == 3
+
+
+@pytest.mark.parametrize("wanted", [spec(), DIRECT], ids=["staged", "direct"])
+async def test_quarantine_whose_stream_ended_is_lost_and_read_again(wanted: PipelineSpec) -> None:
+    made = World.of(a_csv=[*ONE, Item(scope="a.csv", money=("0",), bad=True)], b_csv=TWO)
+    made.warehouse.fail["commit_quarantine"] = 1_000_000
+    async with made.orchestrator() as o:
+        run = await o.start(wanted)
+        now = await o.until(run, RunState.AUDITING)
+        gone = now.landed["a.csv@" + made.source.hash_of("a.csv")].quarantine_stream
+        made.warehouse.gone.add(gone)
+        made.warehouse.fail.clear()
+        done = await o.until(run, RunState.HELD, RunState.SUCCEEDED, RunState.FAILED)
+    lost = [x.detail for x in made.journals.records if isinstance(x.detail, r.ChunksLost)]
+    assert [len(one.chunk_ids) for one in lost] == [1]
+    assert done.reread
+    assert made.quarantined() == [(run.name.run, "a.csv")]
 
 
 DAY, NEXT = "2026-11-19", "2026-11-20"
