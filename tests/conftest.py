@@ -14,9 +14,11 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 LONGEST_FIRST: Final = (
+    "tests/faults/",
     "tests/system/",
     "tests/integration/local/",
     "tests/integration/engine/",
+    "tests/sim/",
     "tests/contracts/",
     "tests/integration/",
     "tests/unit/ingest/",

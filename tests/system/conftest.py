@@ -1,4 +1,4 @@
-"""One mesh for all stories that a test process tells."""
+"""One mesh for all stories of a file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.system.meshes import RunningMesh, running_mesh
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     folder: Path = tmp_path_factory.mktemp("mesh")
     with pytest.MonkeyPatch.context() as patch:
@@ -18,5 +18,6 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
 
 
 @pytest.fixture(autouse=True)
-def _dials_as_recorded(mesh: RunningMesh) -> None:
-    mesh.dial()
+def _dials_as_recorded(request: pytest.FixtureRequest) -> None:
+    if "mesh" in request.fixturenames:
+        request.getfixturevalue("mesh").dial()
