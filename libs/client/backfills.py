@@ -1,6 +1,7 @@
 """Backfills: runs over a range of past windows, started, steered and waited for."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Final
@@ -11,6 +12,8 @@ from convergence.orchestrator.v1.backfill_pb2 import Backfill, BackfillOrder, Ba
 from convergence.orchestrator.v1.backfill_service_pb2_grpc import BackfillServiceStub
 
 from libs.client.connection import Connection, pages
+from libs.client.runs import PATIENCE_SECONDS
+from libs.common import errors
 
 ENDED: Final = frozenset(
     {BackfillState.BACKFILL_STATE_FINISHED, BackfillState.BACKFILL_STATE_CANCELLED}
@@ -90,14 +93,23 @@ class AsyncBackfills:
         *,
         on_change: Callable[[Backfill], None] | None = None,
         poll_seconds: float = POLL_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> Backfill:
         """Return the backfill once nothing of it moves by itself: it ended, or is paused without a live run.
 
         It is asked for every `poll_seconds`, and `on_change` sees each answer that differs from the one before.
+        After `patience` seconds without any answer Unavailable is raised.
         """
-        last = Backfill()
+        last, heard = Backfill(), time.monotonic()
         while True:
-            found = await self.get(name)
+            try:
+                found = await self.get(name)
+            except errors.Unavailable:
+                if time.monotonic() - heard > patience:
+                    raise
+                await asyncio.sleep(poll_seconds)
+                continue
+            heard = time.monotonic()
             if on_change is not None and found != last:
                 on_change(found)
             paused = found.state == BackfillState.BACKFILL_STATE_PAUSED

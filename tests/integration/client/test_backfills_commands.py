@@ -85,6 +85,24 @@ async def test_a_paused_one_is_waited_for_while_its_runs_are_live() -> None:
     assert seen == [2, 1, 0]
 
 
+@pytest.mark.parametrize(("patience", "heard"), [(60.0, True), (0.0, False)])
+async def test_a_service_that_is_away_is_waited_for_so_long(patience: float, heard: bool) -> None:
+    fake = FakeBackfills()
+    away = errors.Unavailable("no orchestrator leads", reason="NOT_ACTIVE")
+    async with (
+        serving(also=[fake.add_to]) as address,
+        AsyncClient(address, KEY, call_seconds=0.2) as client,
+    ):
+        await client.backfills.get(NAME)
+        fake.failures = [away] * 20
+        waiting = client.backfills.wait(NAME, poll_seconds=0, patience=patience)
+        if heard:
+            assert (await waiting).name == NAME
+        else:
+            with pytest.raises(errors.Unavailable):
+                await waiting
+
+
 async def test_get_shows_counts_money_and_what_somebody_has_to_look_at(command: Command) -> None:
     found = backfill("PAUSED", running_count=1, held_count=1, failed_count=2, waiting_count=3)
     found.paused_by, found.pause_reason = "platform", "2 of its runs failed"
