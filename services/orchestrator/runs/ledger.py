@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from libs.common.names import BackfillName, PipelineName, RunName
 from services.orchestrator.backfills.backfill import Backfills
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import LIVE, RunState
 
@@ -204,9 +205,12 @@ class Ledger:
         return self.shares.get(tenant, r.Share())
 
     def live(self, tenant: str, *, of_backfills: bool = False) -> int:
-        """Return how many runs of a tenant are live: those of backfills, or all others."""
+        """Return how many runs of a tenant are live: those that backfills drive, or all others.
+
+        A run of a backfill that somebody has retried is one of the others.
+        """
         return sum(
-            name.tenant == tenant and bool(self.runs[name].created.of_backfill) == of_backfills
+            name.tenant == tenant and (self.runs[name].lane is Lane.BACKFILL) == of_backfills
             for name in self.live_runs
         )
 

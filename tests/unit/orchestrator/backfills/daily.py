@@ -140,7 +140,8 @@ class Filling:
             while still < 50:
                 await asyncio.sleep(0)
                 position = self.ledger.position
-                still = still + 1 if position == last and not self.ledger.live_runs else 0
+                moving = any(run.state in LIVE for run in self.ledger.runs.values())
+                still = still + 1 if position == last and not moving else 0
                 last = position
 
 

@@ -8,7 +8,7 @@ import pytest
 from libs.common.errors import FailedPrecondition
 from services.orchestrator.backfills.backfill import BackfillState
 from services.orchestrator.backfills.runner import MOST_RUNS
-from services.orchestrator.conductor.commands import RunAlreadyActive
+from services.orchestrator.conductor.commands import RunAlreadyActive, TooManyRuns
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -80,6 +80,21 @@ async def test_so_many_failures_pause_it_and_retried_runs_are_counted_on() -> No
         await one.until(made, FINISHED)
         assert [run.state for run in one.runs(made).values()] == ["SUCCEEDED"] * 6
         assert [run.attempt for run in one.runs(made).values()] == [1, 2, 2, 1, 1, 1]
+
+
+async def test_a_retry_takes_one_of_the_tenants_live_runs_as_any_other_does() -> None:
+    world = daily_world()
+    failed = DAYS[:2]
+    broken(world, *(day.isoformat() for day in failed))
+    async with filling(world) as one:
+        made = await one.create(failed)
+        await one.until(made, FINISHED)
+        broken(world)
+        world.hang()
+        first, second = one.runs(made).values()
+        await one.orchestrator.retry(first, live_run_count=1)
+        with pytest.raises(TooManyRuns):
+            await one.orchestrator.retry(second, live_run_count=1)
 
 
 async def test_it_ends_with_windows_that_failed_and_a_retry_afterwards_is_counted() -> None:
@@ -237,11 +252,11 @@ async def test_a_tenants_backfills_share_so_many_live_runs() -> None:
         given = [daily(pipeline=name) for name in names]
         for number, spec_ in enumerate(given):
             await one.create(DAYS[:16], request=number, spec_=spec_, max_parallel=16)
-        while len(one.ledger.live_runs) < MOST_RUNS:
+        while one.ledger.live("acme_corp", of_backfills=True) < MOST_RUNS:
             await asyncio.sleep(0)
         for _ in range(200):
             await asyncio.sleep(0)
-            assert len(one.ledger.live_runs) == MOST_RUNS
+            assert one.ledger.live("acme_corp", of_backfills=True) == MOST_RUNS
         other = daily(pipeline="p_daily", tenant="widgetsinc")
         neighbour = await one.create(DAYS[:3], request=1, spec_=other, max_parallel=3)
         while len(one.live(neighbour)) < 3:
