@@ -47,6 +47,16 @@ def _trace(_: object, __: str, event: Event) -> Event:
     return event
 
 
+class _Lines(structlog.PrintLogger):
+    """Writes lines where they can be written: no work fails because its log is full or closed."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
 class _Libraries(logging.Handler):
     """Writes what libraries log in lines of the same form."""
 
@@ -72,7 +82,7 @@ def configure_logging(service: str, level: str) -> None:
             structlog.processors.JSONRenderer(default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=lambda *_: _Lines(sys.stdout),
         cache_logger_on_first_use=True,
     )
 

@@ -24,6 +24,8 @@ from tests.faults.storage_port import Fault
 
 TENANTS: Final = ("north", "south", "west")
 SETTLE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 2.5
+"""How long the nemesis waits for operations before it strikes all the same."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,7 @@ async def _strike(plan: Plan, nemesis: Nemesis, stop: asyncio.Event) -> None:
         async with asyncio.timeout(plan.seconds):
             while not plan.rounds or number < plan.rounds:
                 seeded = strikes(f"{plan.seed} {number}", gap=plan.gap)
-                await nemesis.work(list(plan.schedule or seeded), stop, patience=4.0)
+                await nemesis.work(list(plan.schedule or seeded), stop, patience=PATIENCE_SECONDS)
                 number += 1
             await nemesis.met(within=30.0 * plan.scale)
 

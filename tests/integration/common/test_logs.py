@@ -1,5 +1,6 @@
 """The log of a process: one JSON object a line, each saying what it is about, none telling a secret."""
 
+import resource
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,3 +99,14 @@ def test_a_secret_that_is_logged_is_not_shown(process: Running) -> None:
 def test_health_checks_are_not_logged(process: Running) -> None:
     process.health()
     assert all("/grpc.health" not in line.get("method", "") for line in process.lines())
+
+
+def test_a_call_is_answered_while_its_log_cannot_be_written(process: Running) -> None:
+    pid = process.process.pid
+    _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+    try:
+        assert process.call("quiet").code().name == "OK"
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+    assert process.call("quiet").code().name == "OK"
