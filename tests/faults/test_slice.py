@@ -1,6 +1,7 @@
 """A slice of `make faults`: every kind of fault once, every process killed, one mesh, one seed.
 
-FAULTS_SECONDS is the most that faults may take; FAULTS_SCALE by how much slower the machine is.
+It ends when every fault has met its call, a minute at most on a machine of its own. FAULTS_ROUNDS says how often
+all is done, FAULTS_SCALE by how much slower the machine is.
 """
 
 import os
@@ -14,11 +15,12 @@ from tests.faults.nemesis import strikes
 
 SEED = "slice"
 GAP = 14
-MOST_SECONDS = float(os.environ.get("FAULTS_SECONDS", "60"))
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1"))
+MOST_SECONDS = 150.0 * ROUNDS
 SCALE = float(os.environ.get("FAULTS_SCALE", "2"))
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(600)
 async def test_every_kind_of_fault_breaks_no_promise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -27,12 +29,12 @@ async def test_every_kind_of_fault_breaks_no_promise(
         folder=tmp_path / "history",
         seed=SEED,
         seconds=MOST_SECONDS,
-        rounds=1,
+        rounds=ROUNDS,
         schedule=schedule,
         pipelines=a_few(),
         patience=60.0 * SCALE,
         scale=SCALE,
-        least={"all": len(schedule), "kind": 1, "process": 1} if MOST_SECONDS >= 60 else {},
+        least={"all": ROUNDS * len(schedule), "kind": ROUNDS, "process": ROUNDS},
     )
     await conduct(plan)
     broken = check.report(plan.folder)
