@@ -142,6 +142,7 @@ class Runs(Blocking[AsyncRuns]):
     retry = blocking(AsyncRuns.retry)
     approve = blocking(AsyncRuns.approve)
     discard = blocking(AsyncRuns.discard)
+    explain = blocking(AsyncRuns.explain)
     events = blocking(AsyncRuns.events)
     results = blocking(AsyncRuns.results)
     quarantine = blocking(AsyncRuns.quarantine)

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import grpc.aio
 from convergence.orchestrator.v1 import run_service_pb2 as pb
+from convergence.orchestrator.v1.explanation_pb2 import Explanation
 from convergence.orchestrator.v1.run_pb2 import (
     QuarantinedRow,
     Run,
@@ -216,6 +217,11 @@ class AsyncRuns:
         """Throw a held run away."""
         request = pb.DiscardRunRequest(name=name, reason=reason)
         return (await self._connection.call(self._stub.DiscardRun, request)).run
+
+    async def explain(self, name: str) -> Explanation:
+        """Return in sentences what became of a run, or what it waits for, and what to do."""
+        request = pb.ExplainRunRequest(name=name)
+        return (await self._connection.call(self._stub.ExplainRun, request)).explanation
 
     async def events(self, parent: str, *, limit: int | None = None) -> Sequence[RunEvent]:
         """Return the history of the run `parent`, oldest first."""

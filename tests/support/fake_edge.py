@@ -16,6 +16,7 @@ from convergence.orchestrator.v1 import pipeline_service_pb2 as pipelines_pb
 from convergence.orchestrator.v1 import pipeline_service_pb2_grpc as pipelines_grpc
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 from convergence.orchestrator.v1 import run_service_pb2_grpc as runs_grpc
+from convergence.orchestrator.v1.explanation_pb2 import Explanation
 from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteMode
 from convergence.orchestrator.v1.run_pb2 import (
     QuarantinedRow,
@@ -46,7 +47,7 @@ class FakeRuns(runs_grpc.RunServiceServicer):
 
     Dials: `failures` are raised by the next calls of any method, one each; `refusal` by every call;
     `cut_after` ends a watch after so many messages; `results` and `quarantined` are what the
-    lists hold, `queue` what GetQueue answers; `final` is what the run has in its last state.
+    lists hold, `queue` what GetQueue answers, `explanation` what ExplainRun does; `final` is what the run has in its last state.
     """
 
     def __init__(self, *states: RunState) -> None:
@@ -62,6 +63,7 @@ class FakeRuns(runs_grpc.RunServiceServicer):
         self.events = [
             RunEvent(position=7, event_type="run.failed", summary="the source answered 401")
         ]
+        self.explanation = Explanation()
         self.results: list[RunResult] = []
         self.quarantined: list[QuarantinedRow] = []
         self.queue = runs_pb.GetQueueResponse()
@@ -118,6 +120,10 @@ class FakeRuns(runs_grpc.RunServiceServicer):
             yield runs_pb.WatchRunsResponse(cursor=str(index))
             run = self._at(f"{request.parent}/pipelines/p/runs/r1", index)
             yield runs_pb.WatchRunsResponse(run=run, cursor=str(index + 1))
+
+    async def ExplainRun(self, request: runs_pb.ExplainRunRequest, context: Context) -> Any:
+        await self._seen(request, context)
+        return runs_pb.ExplainRunResponse(explanation=self.explanation)
 
     async def ListRunEvents(self, request: runs_pb.ListRunEventsRequest, context: Context) -> Any:
         await self._seen(request, context)

@@ -10,7 +10,7 @@ from convergence.orchestrator.v1.run_pb2 import Run, RunState
 
 from libs.client import Client
 from libs.client.cli import output, run_steering
-from libs.client.cli.explaining import explain as explained
+from libs.client.cli.explaining import explained
 from libs.client.cli.failures import Refused, refusal
 from libs.client.cli.parameters import date_option, limit_option
 from libs.client.cli.queues import queue
@@ -169,20 +169,19 @@ def watch(session: Session, run: str) -> int:
 def explain(session: Session, run: str) -> int:
     """Tell a run in sentences, and what to do.
 
-    What happened, who has to act, whether data is safe, and the records that show it.
+    What happened or what it waits for, whose turn it is, whether data is safe, what to do, and
+    the records that show it.
 
     \b
     Example:
       convergence runs explain p_openai_daily/r20261120t060000_1f2e3d4c
     """
-    name = str(session.run(run))
     with session.client() as client:
-        found, events = client.runs.get(name), client.runs.events(name)
-    paragraphs = list(explained(found, events))
+        found = client.runs.explain(str(session.run(run)))
     if session.json:
-        output.print_json({"run": name, "state": state_of(found), "explanation": paragraphs})
+        output.print_json(output.plain(found))
     else:
-        click.echo("\n\n".join(paragraphs))
+        click.echo("\n\n".join(explained(found)))
     return 0
 
 

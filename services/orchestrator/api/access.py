@@ -37,7 +37,7 @@ class TenantNotFound(NotFound):
         super().__init__(f"no tenant {name}", name=name)
 
 
-_READS: Final = ("Get", "List", "Watch")
+_READS: Final = ("Get", "List", "Watch", "Explain")
 
 SCOPES: Final[dict[str, str]] = {
     **{

@@ -8,11 +8,12 @@ from convergence.orchestrator.v1 import run_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from libs.common.money import difference, plain
-from services.orchestrator.conductor.attempts import Live
+from services.orchestrator.conductor.live import Live
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import MoneyLine, Receipt, receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.sentences import sentence
+from services.orchestrator.runs.telling import Told
 
 NO_LIVE: Final = Live()
 
@@ -145,19 +146,20 @@ def _restatement(restatement: r.Restatement) -> run_pb2.Restatement:
     )
 
 
-def event_message(record: r.Record, run: Run) -> run_pb2.RunEvent:
-    """Return one record; `run` is the run after it."""
-    detail = record.detail
+def event_message(told: Told) -> run_pb2.RunEvent:
+    """Return one record, with what it made of the run."""
+    record, detail = told.record, told.record.detail
     chunk = detail.landed.chunk_id if isinstance(detail, r.ChunkCompleted) else ""
     return run_pb2.RunEvent(
         position=record.position,
         event_time=stamp(record.time),
         event_type=detail.type,
-        state=f"RUN_STATE_{run.state}",
-        attempt=run.attempt,
+        state=f"RUN_STATE_{told.state}",
+        attempt=told.attempt,
         summary=sentence(detail),
         chunk_id=chunk,
         epoch=record.epoch,
+        event_id=record.event_id,
     )
 
 

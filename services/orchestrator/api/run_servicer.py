@@ -1,6 +1,6 @@
 """RunService: messages to commands and back."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Final
 from uuid import UUID
 
@@ -13,15 +13,19 @@ from libs.common.paging import Page
 from libs.common.parse import Reading, moment
 from libs.common.rpc import Context
 from services.orchestrator.active import Active, Seat
+from services.orchestrator.api.explanation_messages import explanation_message
 from services.orchestrator.api.quarantine_messages import quarantined_message
 from services.orchestrator.api.queue_messages import queue_message, queues_message
 from services.orchestrator.api.run_messages import event_message, result_message, run_message
 from services.orchestrator.conductor.commands import Start
+from services.orchestrator.conductor.presence import present_of
 from services.orchestrator.configs.catalogue import Catalogue
+from services.orchestrator.explanations.explanation import explain
 from services.orchestrator.pipelines import pipeline_entry, pipeline_spec
 from services.orchestrator.runs.records import Share
-from services.orchestrator.runs.run import Run, apply
+from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.runs.telling import Told, told
 
 DEFAULT_LIVE_RUNS: Final = 20
 DEFAULT_WEIGHT: Final = 1.0
@@ -176,18 +180,21 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         run = await active.commands.discard(name, by=caller().key_id, reason=request.reason)
         return run_service_pb2.DiscardRunResponse(run=_message(active, run))
 
+    async def ExplainRun(
+        self, request: run_service_pb2.ExplainRunRequest, context: Context
+    ) -> run_service_pb2.ExplainRunResponse:
+        active = self._seat.active()
+        run = await active.commands.settled(active.commands.find(_name("name", request.name)))
+        explanation = explain(run, list(_told(active, run)), present_of(active.conductor, run))
+        return run_service_pb2.ExplainRunResponse(explanation=explanation_message(explanation))
+
     async def ListRunEvents(
         self, request: run_service_pb2.ListRunEventsRequest, context: Context
     ) -> run_service_pb2.ListRunEventsResponse:
         active = self._seat.active()
         run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
-        page = _page("events", request)
-        after: Run | None = None
-        events = []
-        for record in active.ledger.history[run.name]:
-            after = apply(after, record)
-            events.append(event_message(record, after))
-        some, token = page.of(events)
+        events = [event_message(one) for one in _told(active, run)]
+        some, token = _page("events", request).of(events)
         return run_service_pb2.ListRunEventsResponse(events=some, next_page_token=token)
 
     async def ListRunResults(
@@ -213,6 +220,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return run_service_pb2.ListQuarantinedRowsResponse(
             rows=[quarantined_message(row) for row in some], next_page_token=token
         )
+
+
+def _told(active: Active, run: Run) -> Iterator[Told]:
+    """Yield the records that made a run what it is."""
+    history = active.ledger.history[run.name]
+    return told(record for record in history if record.position <= run.position)
 
 
 def lasting(context: Context) -> float | None:

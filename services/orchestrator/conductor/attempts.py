@@ -12,6 +12,7 @@ from libs.common.errors import Delayed, ServiceError, Unavailable
 from services.orchestrator.conductor.assignments import RunTimedOut, assign, deadline_of
 from services.orchestrator.conductor.failures import failure_of
 from services.orchestrator.conductor.hedging import Pace
+from services.orchestrator.conductor.live import Live, Setback, Trying
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.retries.causes import (
     WAREHOUSE,
@@ -24,6 +25,7 @@ from services.orchestrator.retries.causes import (
 )
 from services.orchestrator.retries.pauses import CHUNK, STEP
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.reasons import reason_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.workers.dispatcher import Seat
 from services.orchestrator.workers.workers import Beat, ChunkFailed, WorkerGone
@@ -45,18 +47,12 @@ class SourceFailed(ServiceError):
 
     def __init__(self, failure: r.Failure) -> None:
         super().__init__(failure.message, reason=failure.reason, **failure.metadata)
-        self.failure = failure
-
-
-@dataclasses.dataclass(slots=True)
-class Live:
-    """Progress of chunks that workers have now, by chunk id. Not journaled: it may be lost."""
-
-    beats: dict[str, Beat] = dataclasses.field(default_factory=dict)
+        advice = reason_of(failure.reason).advice
+        self.failure = failure.model_copy(update={"advice": advice})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Setback:
+class _Ended:
     """What a failed try means: what a run that gives up says, and why to try again.
 
     A chunk without a cause was refused: it is placed elsewhere at once.
@@ -116,36 +112,38 @@ class Tries:
                 try:
                     landed, worker = await self._race(seat)
                 except (WorkerGone, ChunkFailed, Delayed) as error:
-                    setback = self._set_back(seat, error)
+                    ended = self._set_back(seat, error)
                 else:
+                    self._live.setbacks.pop(self._chunk.chunk_id, None)
                     self._mesh.retries.succeeded(self._asked)
                     return landed.model_copy(
                         update={"try_count": self._used + self._away + 1}
                     ), worker
-            self._give_up(setback.failure)
-            cause = setback.failure.message
+            self._give_up(ended.failure)
+            cause = ended.failure.message
             log.warning("chunk.retried", chunk_id=self._chunk.chunk_id, cause=cause)
-            if setback.cause:
-                await self._mesh.retries.wait(CHUNK, self._failed, setback.cause)
+            if ended.cause:
+                self._live.setbacks[self._chunk.chunk_id] = Setback(
+                    tries=self._failed, reason=ended.failure.reason, message=cause
+                )
+                await self._mesh.retries.wait(CHUNK, self._failed, ended.cause)
 
     def _seat(self, *, avoid: frozenset[str]) -> AbstractAsyncContextManager[Seat]:
         return self._mesh.seat(self._run, self._place, avoid=avoid)
 
-    def _set_back(self, seat: Seat, error: WorkerGone | ChunkFailed | Delayed) -> _Setback:
+    def _set_back(self, seat: Seat, error: WorkerGone | ChunkFailed | Delayed) -> _Ended:
         if isinstance(error, Delayed):
             # No worker was asked: auth gave no token.
             self._failed += 1
-            return _Setback(failure_of(error), cause_of(error, self._run.spec))
+            return _Ended(failure_of(error), cause_of(error, self._run.spec))
         if isinstance(error, WorkerGone):
             self._mesh.dispatcher.rest(seat)
             self._failed_at.add(seat.worker.address)
             if error.refused:
-                return _Setback(_text(error), None)
+                return _Ended(_text(error), None)
             self._failed += 1
             self._used += self._heard
-            return _Setback(
-                _text(error), Cause(dependency=WORKERS, error_class=ErrorClass.TRANSIENT)
-            )
+            return _Ended(_text(error), Cause(dependency=WORKERS, error_class=ErrorClass.TRANSIENT))
         cause = cause_of_chunk(
             error.failure,
             self._run.spec,
@@ -160,7 +158,7 @@ class Tries:
             self._away += 1
         else:
             self._used += cause.error_class is not ErrorClass.QUOTA
-        return _Setback(error.failure, cause)
+        return _Ended(error.failure, cause)
 
     def _give_up(self, failure: r.Failure) -> None:
         """Raise if there is no further try."""
@@ -192,6 +190,7 @@ class Tries:
             hedge.cancel()
             await asyncio.gather(first, hedge, return_exceptions=True)
             self._live.beats.pop(self._chunk.chunk_id, None)
+            self._live.trying.pop(self._chunk.chunk_id, None)
             if slow.is_set():
                 self._mesh.retries.hedges["won" if won else "lost"] += 1
 
@@ -199,16 +198,18 @@ class Tries:
         """Have a try; `slow` is set when a hedge is to begin."""
         began = asyncio.get_running_loop().time()
         self._heard = False
+        chunk_id, worker = self._chunk.chunk_id, seat.worker.address
+        self._live.trying[chunk_id] = Trying(worker=worker, since=self._mesh.clock())
 
         def note(beat: Beat) -> None:
             self._heard = True
-            self._live.beats[self._chunk.chunk_id] = beat
+            self._live.beats[chunk_id] = beat
             seconds = asyncio.get_running_loop().time() - began
             if not beat.throttled and self._may_hedge(seat, seconds):
                 self._hedged = True
                 slow.set()
 
-        return await self._attempt(seat, note), seat.worker.address
+        return await self._attempt(seat, note), worker
 
     def _may_hedge(self, seat: Seat, seconds: float) -> bool:
         """Return whether a second try may begin now, which takes one of the run's hedges."""
@@ -233,10 +234,16 @@ class Tries:
             async with self._limit, self._seat(avoid=avoid) as seat:
                 if seat.worker.address in avoid:
                     return None
+                self._say_hedged(seat)
                 return await self._attempt(seat, lambda _: None), seat.worker.address
         except (WorkerGone, ChunkFailed, ServiceError) as error:
             log.info("hedge.failed", chunk_id=self._chunk.chunk_id, cause=str(error))
             return None
+
+    def _say_hedged(self, seat: Seat) -> None:
+        trying = self._live.trying[self._chunk.chunk_id]
+        hedged = dataclasses.replace(trying, hedged_at=seat.worker.address)
+        self._live.trying[self._chunk.chunk_id] = hedged
 
     async def _attempt(self, seat: Seat, note: Callable[[Beat], None]) -> r.Landed:
         """Have one numbered try at a seat. Silence is its end."""

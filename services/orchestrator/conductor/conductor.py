@@ -15,8 +15,9 @@ from libs.common.errors import ServiceError
 from libs.common.names import RunName
 from services.orchestrator.conductor import auditing, ingesting, planning, publishing, transforming
 from services.orchestrator.conductor.assignments import RunTimedOut, deadline_of
-from services.orchestrator.conductor.attempts import Live, SourceFailed
+from services.orchestrator.conductor.attempts import SourceFailed
 from services.orchestrator.conductor.failures import failure_of
+from services.orchestrator.conductor.live import Live, Setback
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.publishing import TableLocks
 from services.orchestrator.conductor.steps import BOUNDED, answered, ends
@@ -143,6 +144,8 @@ class Conductor:
     async def _patiently(self, run: Run) -> None:
         """Do the phase until it ends, the run has moved on, or an error ends it."""
         phase, failed = PHASES[run.state], 0
+        if live := self.live.get(run.name):
+            live.step = None
         while (now := self.mesh.run(run)).state is run.state:
             try:
                 await phase(self, now)
@@ -166,10 +169,17 @@ class Conductor:
                 self.mesh.retries.succeeded(answered(run))
                 return
             self._in_time(run)
+            self._note(run, cause, failed)
             if failed % FENCED_EVERY == 0:
                 await self.mesh.history.fence()
             await self.mesh.retries.wait(STEP, failed, cause_of(cause, run.spec))
             self._in_time(run)
+
+    def _note(self, run: Run, error: BaseException, failed: int) -> None:
+        """Keep what the last try of a step said, for whoever asks what the run waits for."""
+        said = failure_of(error)
+        live = self.live.setdefault(run.name, Live())
+        live.step = Setback(tries=failed, reason=said.reason, message=said.message)
 
     def _in_time(self, run: Run) -> None:
         """Raise RunTimedOut where a run is still in this state and its time is over."""
@@ -220,7 +230,7 @@ class Conductor:
         except TimeoutError:
             raise RunTimedOut(run.spec.limits.timeout_seconds) from None
         finally:
-            live.beats.clear()
+            live.clear()
 
     async def audit(self, run: Run) -> None:
         """AUDITING → HELD, PUBLISHING, SUPERSEDED, INGESTING or FAILED."""

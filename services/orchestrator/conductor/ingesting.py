@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from datetime import datetime, timedelta
 
-from services.orchestrator.conductor.attempts import Live, Tries
+from services.orchestrator.conductor.attempts import Tries
 from services.orchestrator.conductor.hedging import Pace
+from services.orchestrator.conductor.live import Live
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.retries.causes import WAREHOUSE
 from services.orchestrator.retries.pauses import COMMIT

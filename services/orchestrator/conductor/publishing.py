@@ -43,6 +43,10 @@ class TableLocks:
             await self._given.wait()
         self._holders[table] = run
 
+    def holder(self, table: str) -> RunName | None:
+        """Return the run that holds the lock; None if nobody does."""
+        return self._holders.get(table)
+
     def give(self, table: str, run: RunName) -> None:
         """Give the lock back; nothing happens if `run` does not hold it."""
         if self._holders.get(table) == run:

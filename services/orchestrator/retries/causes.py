@@ -5,7 +5,7 @@ import enum
 from typing import Final
 
 from libs.common.errors import Delayed, QuotaExceeded, ServiceError
-from services.orchestrator.conductor.failures import KINDS
+from services.orchestrator.runs.reasons import reason_of
 from services.orchestrator.runs.records import Failure
 from services.orchestrator.specs import PipelineSpec
 
@@ -82,7 +82,7 @@ def class_of(error: BaseException) -> ErrorClass:
         return ErrorClass.QUOTA
     if isinstance(error, Delayed):
         return ErrorClass.TRANSIENT
-    return _lasting(KINDS.get(error.reason, "") if isinstance(error, ServiceError) else "")
+    return _lasting(reason_of(error.reason).kind if isinstance(error, ServiceError) else "platform")
 
 
 def cause_of(error: BaseException, spec: PipelineSpec) -> Cause:
@@ -103,7 +103,9 @@ def cause_of_chunk(
     failure: Failure, spec: PipelineSpec, *, transient: bool, asked_seconds: float = 0.0
 ) -> Cause:
     """Return what a worker's word about a chunk says about the next try of it."""
-    passing = ErrorClass.QUOTA if KINDS.get(failure.reason) == "quota" else ErrorClass.TRANSIENT
+    passing = (
+        ErrorClass.QUOTA if reason_of(failure.reason).kind == "quota" else ErrorClass.TRANSIENT
+    )
     return Cause(
         dependency=_dependency(failure.reason, spec, WORKERS),
         error_class=passing if transient else _lasting(failure.kind),
@@ -115,7 +117,7 @@ def _lasting(kind: str) -> ErrorClass:
     """Return the class of what no try changes; a limit that does not pass is the source's."""
     if kind == "quota":
         return ErrorClass.SOURCE
-    return ErrorClass(kind) if kind else ErrorClass.PLATFORM
+    return ErrorClass(kind)
 
 
 def _dependency(reason: str, spec: PipelineSpec, otherwise: Dependency) -> Dependency:

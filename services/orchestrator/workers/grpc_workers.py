@@ -20,8 +20,8 @@ from google.protobuf import json_format, timestamp_pb2
 from libs.common.channel import from_status
 from libs.common.errors import Unavailable
 from libs.common.names import PipelineName, RunName
-from services.orchestrator.conductor.failures import Kind
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.reasons import Kind
 from services.orchestrator.runs.windows import Window
 from services.orchestrator.specs import FileOptions, PipelineSpec
 from services.orchestrator.tokens.tokens import Tokens

@@ -205,6 +205,7 @@ REQUESTS: Final[dict[str, Callable[[str], Message]]] = {
     "RetryRun": lambda t: runs_pb.RetryRunRequest(name=_run(t)),
     "ApproveRun": lambda t: runs_pb.ApproveRunRequest(name=_run(t)),
     "DiscardRun": lambda t: runs_pb.DiscardRunRequest(name=_run(t)),
+    "ExplainRun": lambda t: runs_pb.ExplainRunRequest(name=_run(t)),
     "ListRunEvents": lambda t: runs_pb.ListRunEventsRequest(parent=_run(t)),
     "ListRunResults": lambda t: runs_pb.ListRunResultsRequest(parent=_run(t)),
     "ListQuarantinedRows": lambda t: runs_pb.ListQuarantinedRowsRequest(parent=_run(t)),

@@ -95,7 +95,7 @@ async def test_a_call_without_a_good_key_is_unauthenticated(
 async def test_a_key_without_the_scope_is_refused_and_the_scope_named(
     edge: Edge, method: str
 ) -> None:
-    reads = method.startswith(("Get", "List", "Watch"))
+    reads = method.startswith(("Get", "List", "Watch", "Explain"))
     scope = "runs:read" if reads else "runs:write"
     secret = LISTER
     if method in PIPELINE_METHODS:

@@ -10,7 +10,7 @@ from libs.client.cli import failures as client_failures
 from libs.common.errors import ServiceError
 from libs.local.edge import forwarding
 from services.ingest import failures as ingest_failures
-from services.orchestrator.conductor import failures as run_failures
+from services.orchestrator.runs.reasons import REASONS, reason_of
 from tests.unit.common.sources import documented, modules, sent, subclasses
 
 NAMES = ErrorReason.keys()
@@ -68,8 +68,7 @@ def test_keys_of_metadata_are_lower_camel_case() -> None:
 @pytest.mark.parametrize(
     "table",
     [
-        run_failures.KINDS,
-        run_failures.SECOND_ADVICE,
+        REASONS,
         ingest_failures.CONFIG,
         ingest_failures.SOURCE,
         ingest_failures.PASSING,
@@ -77,7 +76,7 @@ def test_keys_of_metadata_are_lower_camel_case() -> None:
         client_failures.ADVICE,
         forwarding.UNREACHABLE.values(),
     ],
-    ids=["kinds", "advice", "config", "source", "passing", "worker's advice", "client's", "edge's"],
+    ids=["runs", "config", "source", "passing", "worker's advice", "client's", "edge's"],
 )
 def test_a_table_by_reason_has_reasons_of_the_enum(table: Iterable[str]) -> None:
     assert set(table) - ENUM == set()
@@ -87,4 +86,4 @@ def test_a_table_by_reason_has_reasons_of_the_enum(table: Iterable[str]) -> None
 def test_a_run_fails_with_the_kind_that_the_comment_names(reason: str) -> None:
     found = re.search(r"\(kind (\w+)\)", DOCUMENTED[reason].comment)
     assert found
-    assert run_failures.KINDS.get(reason, "platform") == found[1]
+    assert reason_of(reason).kind == found[1]

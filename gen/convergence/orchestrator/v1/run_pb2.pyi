@@ -221,7 +221,7 @@ class TransformReceipt(_message.Message):
     def __init__(self, transform: _Optional[str] = ..., target_table: _Optional[str] = ..., row_count: _Optional[int] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ...) -> None: ...
 
 class RunEvent(_message.Message):
-    __slots__ = ("position", "event_time", "event_type", "state", "attempt", "summary", "chunk_id", "epoch")
+    __slots__ = ("position", "event_time", "event_type", "state", "attempt", "summary", "chunk_id", "epoch", "event_id")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +230,7 @@ class RunEvent(_message.Message):
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     position: int
     event_time: _timestamp_pb2.Timestamp
     event_type: str
@@ -238,7 +239,8 @@ class RunEvent(_message.Message):
     summary: str
     chunk_id: str
     epoch: int
-    def __init__(self, position: _Optional[int] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_type: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., summary: _Optional[str] = ..., chunk_id: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    event_id: str
+    def __init__(self, position: _Optional[int] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_type: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., summary: _Optional[str] = ..., chunk_id: _Optional[str] = ..., epoch: _Optional[int] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class RunResult(_message.Message):
     __slots__ = ("rule_id", "expectation_type", "column", "success", "severity", "element_count", "missing_count", "unexpected_count", "observed_value", "kwargs", "unexpected_samples", "attempt")

@@ -1,5 +1,6 @@
 import datetime
 
+from convergence.orchestrator.v1 import explanation_pb2 as _explanation_pb2
 from convergence.orchestrator.v1 import queue_pb2 as _queue_pb2
 from convergence.orchestrator.v1 import run_pb2 as _run_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -162,6 +163,18 @@ class DiscardRunResponse(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     run: _run_pb2.Run
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class ExplainRunRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ExplainRunResponse(_message.Message):
+    __slots__ = ("explanation",)
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    explanation: _explanation_pb2.Explanation
+    def __init__(self, explanation: _Optional[_Union[_explanation_pb2.Explanation, _Mapping]] = ...) -> None: ...
 
 class ListRunEventsRequest(_message.Message):
     __slots__ = ("parent", "page_size", "page_token")

@@ -89,6 +89,11 @@ class RunServiceStub:
                 request_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.DiscardRunRequest.SerializeToString,
                 response_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.DiscardRunResponse.FromString,
                 _registered_method=True)
+        self.ExplainRun = channel.unary_unary(
+                '/convergence.orchestrator.v1.RunService/ExplainRun',
+                request_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ExplainRunRequest.SerializeToString,
+                response_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ExplainRunResponse.FromString,
+                _registered_method=True)
         self.ListRunEvents = channel.unary_unary(
                 '/convergence.orchestrator.v1.RunService/ListRunEvents',
                 request_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ListRunEventsRequest.SerializeToString,
@@ -193,6 +198,14 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRun(self, request, context):
+        """Explains a run as it stands now: what happened or what it waits for, whose fault it is, whether data is safe, what to do, and which records
+        show it. Fails with NOT_FOUND / RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRunEvents(self, request, context):
         """Lists the history of a run, oldest first. Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID.
         """
@@ -266,6 +279,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.DiscardRun,
                     request_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.DiscardRunRequest.FromString,
                     response_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.DiscardRunResponse.SerializeToString,
+            ),
+            'ExplainRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRun,
+                    request_deserializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ExplainRunRequest.FromString,
+                    response_serializer=convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ExplainRunResponse.SerializeToString,
             ),
             'ListRunEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRunEvents,
@@ -558,6 +576,33 @@ class RunService:
             '/convergence.orchestrator.v1.RunService/DiscardRun',
             convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.DiscardRunRequest.SerializeToString,
             convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.DiscardRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergence.orchestrator.v1.RunService/ExplainRun',
+            convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ExplainRunRequest.SerializeToString,
+            convergence_dot_orchestrator_dot_v1_dot_run__service__pb2.ExplainRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,10 @@ class RunServiceStub:
     """
     DiscardRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]
     """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
+    ExplainRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ExplainRunRequest, _run_service_pb2.ExplainRunResponse]
+    """Explains a run as it stands now: what happened or what it waits for, whose fault it is, whether data is safe, what to do, and which records
+    show it. Fails with NOT_FOUND / RUN_NOT_FOUND.
+    """
     ListRunEvents: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunEventsRequest, _run_service_pb2.ListRunEventsResponse]
     """Lists the history of a run, oldest first. Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID."""
     ListRunResults: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunResultsRequest, _run_service_pb2.ListRunResultsResponse]
@@ -127,6 +131,10 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     DiscardRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DiscardRunRequest, _run_service_pb2.DiscardRunResponse]  # type: ignore[assignment]
     """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
+    ExplainRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ExplainRunRequest, _run_service_pb2.ExplainRunResponse]  # type: ignore[assignment]
+    """Explains a run as it stands now: what happened or what it waits for, whose fault it is, whether data is safe, what to do, and which records
+    show it. Fails with NOT_FOUND / RUN_NOT_FOUND.
+    """
     ListRunEvents: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunEventsRequest, _run_service_pb2.ListRunEventsResponse]  # type: ignore[assignment]
     """Lists the history of a run, oldest first. Fails with NOT_FOUND / RUN_NOT_FOUND; INVALID_ARGUMENT / PAGE_TOKEN_INVALID."""
     ListRunResults: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunResultsRequest, _run_service_pb2.ListRunResultsResponse]  # type: ignore[assignment]
@@ -237,6 +245,16 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.DiscardRunResponse, _abc.Awaitable[_run_service_pb2.DiscardRunResponse]]:
         """Throws a HELD run away. Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH."""
+
+    @_abc_1.abstractmethod
+    def ExplainRun(
+        self,
+        request: _run_service_pb2.ExplainRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ExplainRunResponse, _abc.Awaitable[_run_service_pb2.ExplainRunResponse]]:
+        """Explains a run as it stands now: what happened or what it waits for, whose fault it is, whether data is safe, what to do, and which records
+        show it. Fails with NOT_FOUND / RUN_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListRunEvents(
