@@ -11,7 +11,7 @@ import structlog
 from libs.common.errors import Delayed, ServiceError, Unavailable
 from services.orchestrator.conductor.assignments import RunTimedOut, assign, deadline_of
 from services.orchestrator.conductor.failures import failure_of
-from services.orchestrator.conductor.hedging import Pace
+from services.orchestrator.conductor.hedging import Done, Pace, winner
 from services.orchestrator.conductor.live import Live, Setback, Trying
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.retries.causes import (
@@ -27,13 +27,10 @@ from services.orchestrator.retries.pauses import CHUNK, STEP
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.reasons import reason_of
 from services.orchestrator.runs.run import Run
-from services.orchestrator.workers.dispatcher import Seat
+from services.orchestrator.workers.dispatcher import NoWorker, Seat
 from services.orchestrator.workers.workers import Beat, ChunkFailed, WorkerGone
 
 log = structlog.get_logger()
-
-Done = tuple[r.Landed, str]
-"""What a try has brought, and the address of its worker."""
 
 
 class ChunkAttemptsExhausted(ServiceError):
@@ -123,8 +120,10 @@ class Tries:
             cause = ended.failure.message
             log.warning("chunk.retried", chunk_id=self._chunk.chunk_id, cause=cause)
             if ended.cause:
+                said = ended.failure.reason
+                gone = said == ChunkAttemptsExhausted.reason
                 self._live.setbacks[self._chunk.chunk_id] = Setback(
-                    tries=self._failed, reason=ended.failure.reason, message=cause
+                    tries=self._failed, reason=NoWorker.reason if gone else said, message=cause
                 )
                 await self._mesh.retries.wait(CHUNK, self._failed, ended.cause)
 
@@ -182,7 +181,7 @@ class Tries:
         first = asyncio.create_task(self._first(seat, slow))
         hedge = asyncio.create_task(self._hedge(seat, slow))
         try:
-            done = await _winner(first, hedge, slow)
+            done = await winner(first, hedge, slow)
             won = done[1] != seat.worker.address
             return done
         finally:
@@ -279,24 +278,6 @@ class Tries:
         except StopAsyncIteration:
             text = f"worker {address} ended without a result"
             raise WorkerGone(text, refused=False) from None
-
-
-async def _winner(
-    first: "asyncio.Task[Done]", hedge: "asyncio.Task[Done | None]", slow: asyncio.Event
-) -> Done:
-    """Return the first result of two. Only the first try fails: a hedge that does is forgotten."""
-    await asyncio.wait({first, hedge}, return_when=asyncio.FIRST_COMPLETED)
-    if first.done() and not (slow.is_set() and _passed(first)):
-        return first.result()
-    return await hedge or await first
-
-
-def _passed(task: "asyncio.Task[Done]") -> bool:
-    """Return whether a try has failed in a way that another one may not."""
-    error = task.exception()
-    return isinstance(error, WorkerGone | Delayed) or (
-        isinstance(error, ChunkFailed) and error.transient
-    )
 
 
 def _text(gone: WorkerGone) -> r.Failure:

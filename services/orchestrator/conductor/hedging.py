@@ -1,7 +1,12 @@
-"""Which chunk of a run is so slow that a second try beside it is worth a slot."""
+"""Which chunk of a run is so slow that a second try beside it is worth a slot, and which of two wins."""
 
+import asyncio
 import bisect
 from typing import Final
+
+from libs.common.errors import Delayed
+from services.orchestrator.runs.records import Landed
+from services.orchestrator.workers.workers import ChunkFailed, WorkerGone
 
 FACTOR: Final = 3.0
 """A chunk is slow when it takes so many times what the median of its run does."""
@@ -43,3 +48,25 @@ class Pace:
             return False
         self._left -= 1
         return True
+
+
+Done = tuple[Landed, str]
+"""What a try has brought, and the address of its worker."""
+
+
+async def winner(
+    first: "asyncio.Task[Done]", hedge: "asyncio.Task[Done | None]", slow: asyncio.Event
+) -> Done:
+    """Return the first result of two. Only the first try fails: a hedge that does is forgotten."""
+    await asyncio.wait({first, hedge}, return_when=asyncio.FIRST_COMPLETED)
+    if first.done() and not (slow.is_set() and _passed(first)):
+        return first.result()
+    return await hedge or await first
+
+
+def _passed(task: "asyncio.Task[Done]") -> bool:
+    """Return whether a try has failed in a way that another one may not."""
+    error = task.exception()
+    return isinstance(error, WorkerGone | Delayed) or (
+        isinstance(error, ChunkFailed) and error.transient
+    )

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
-from services.orchestrator.explanations.outcomes import History, outcome, survived
+from services.orchestrator.explanations.outcomes import History, outcome, survived, who
 from services.orchestrator.explanations.present import Present
 from services.orchestrator.explanations.sentences import count, moment
 from services.orchestrator.explanations.waiting import where
@@ -73,8 +73,9 @@ def _begun(run: Run) -> str:
     about = ""
     if window.window_start and window.window_end:
         about = f", for {moment(window.window_start)} to {moment(window.window_end)}"
-    by = f" by {window.created_by}" if window.created_by else ""
-    return f"The run was created at {moment(run.create_time)}{by}{about}."
+    if window.of_backfill:
+        about += f", as a part of {window.of_backfill.backfill}"
+    return f"The run was created by {who(window.created_by)} at {moment(run.create_time)}{about}."
 
 
 def _fault(run: Run, present: Present) -> Kind | None:
@@ -121,8 +122,10 @@ def _data(run: Run) -> str:  # noqa: PLR0911 one case a state
             return f"Readers of {table} see all rows of the run or none, at every moment."
         case RunState.FAILED if run.failure and not run.failure.data_safe:
             return f"The platform does not vouch for {table}: look at it before you use it."
+        case RunState.SUPERSEDED:
+            return f"Readers see {table} as newer runs have left it; nothing of this run is in it."
         case _:
-            return f"Readers see {table} as it was before the run."
+            return f"Readers see {table} as it was before the run, but for what other runs have published since."
 
 
 def _advice(run: Run, present: Present) -> Iterator[str]:
@@ -141,7 +144,7 @@ def _advice(run: Run, present: Present) -> Iterator[str]:
         case RunState.SUCCEEDED | RunState.SUPERSEDED:
             return
         case _ if present.delayed:
-            yield f"Wait, or see to the cause: {reason_of(present.delayed[0].reason).advice}"
+            yield "Wait: it goes on by itself as soon as what fails is well again."
         case _:
             yield "Wait, or follow it."
 

@@ -96,14 +96,16 @@ def _cancelled(told: History) -> Iterator[str]:
     detail = asked.detail
     assert isinstance(detail, r.RunCancelling | r.RunCancelled)
     why = f": {closed(detail.reason)}" if detail.reason else "."
-    yield f"It was cancelled by {_who(detail.by)} {_when(told, type(detail))}{why}"
+    yield f"It was cancelled by {who(detail.by)} {_when(told, type(detail))}{why}"
     if isinstance(detail, r.RunCancelling):
         taken = lasting(told[-1].record.time - asked.time)
         yield f"Its work had stopped and what it had staged was gone {taken} later."
 
 
-def _who(by: str) -> str:
+def who(by: str) -> str:
+    """Name whoever asked: by a key's id, or by what the platform calls itself."""
     return {
+        "schedule": "its pipeline's schedule",
         "hold_for": "its pipeline's hold_for",
         "platform": "the platform",
         "": "an unknown caller",
@@ -125,7 +127,7 @@ def survived(run: Run, told: History) -> Iterator[str]:
             anew = ", planning anew" if detail.replan else ""
             yield (
                 f"Attempt {before.attempt} failed with {before.failure.reason}, and "
-                f"{_who(detail.by)} retried it at {at}{anew}."
+                f"{who(detail.by)} retried it at {at}{anew}."
             )
         if isinstance(detail, r.ChunksLost):
             lost = count(len(detail.chunk_ids), "chunk")

@@ -1,15 +1,11 @@
 """Where a live run is, and what it waits for."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from services.orchestrator.explanations.present import Delayed, Present, Working
 from services.orchestrator.explanations.sentences import closed, count, lasting
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
-
-SHOWN: Final = 3
-"""So many chunks that fail are told one by one."""
 
 
 def where(run: Run, present: Present) -> Iterator[str]:
@@ -94,12 +90,18 @@ def _inputs(delayed: tuple[Delayed, ...]) -> list[Delayed]:
 
 
 def _setbacks(delayed: tuple[Delayed, ...]) -> Iterator[str]:
-    chunks = _inputs(delayed)
-    for one in [*(step for step in delayed if not step.what), *chunks[:SHOWN]]:
-        subject = f"The chunk of {one.what}" if one.what else "The step"
+    """Tell the step, then the chunks: those that fail for one reason together, by what one of them met."""
+    for step in (one for one in delayed if not one.what):
         yield (
-            f"{subject} has failed {count(one.tries, 'time')} and is tried again by itself; the last "
-            f"try said {one.reason}: {closed(one.message)}"
+            f"The step has failed {count(step.tries, 'time')} and is tried again by itself; the last "
+            f"try said {step.reason}: {closed(step.message)}"
         )
-    if len(chunks) > SHOWN:
-        yield f"So it is with {count(len(chunks) - SHOWN, 'other chunk')}."
+    chunks = _inputs(delayed)
+    for reason in dict.fromkeys(one.reason for one in chunks):
+        alike = [one for one in chunks if one.reason == reason]
+        worst = max(alike, key=lambda one: one.tries)
+        verbs = "has failed and is" if len(alike) == 1 else "have failed and are"
+        yield (
+            f"{count(len(alike), 'chunk')} {verbs} tried again; one of {worst.what} has failed "
+            f"{count(worst.tries, 'time')}, the last time with {reason}: {closed(worst.message)}"
+        )
