@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import traceback
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -360,15 +359,6 @@ async def test_a_bigquery_that_is_down_at_the_start_is_named_and_waited_for(
         journal.error = None
         await active(edge)
         assert await reason_of(edge) == "RUN_NOT_FOUND"
-
-
-async def test_a_refusal_that_is_given_often_does_not_grow(tmp_path: Path) -> None:
-    error = NotInitialized()
-    async with waiting(tmp_path, error) as (edge, _):
-        for _ in range(5):
-            assert await reason_of(edge) == "NOT_INITIALIZED"
-        frames = list(traceback.walk_tb(error.__traceback__))
-    assert len(frames) < 10
 
 
 async def test_metrics_say_who_leads_and_how_far_the_journal_is(edge: Edge) -> None:

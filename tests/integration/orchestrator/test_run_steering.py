@@ -9,6 +9,7 @@ from convergence.orchestrator.v1 import run_service_pb2 as pb
 
 from services.orchestrator.configs.file_errors import FileError
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.reasons import REASONS
 from services.orchestrator.warehouse.warehouse import SchemaChanged
 from services.orchestrator.workers.memory_workers import Item
 from services.orchestrator.workers.workers import ChunkFailed
@@ -25,7 +26,7 @@ from tests.unit.orchestrator.conductor.world import NOON, World, spec
 ONE = [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("2.25",))]
 LOST = Item(scope="a.csv", money=("9.99",), bad=True)
 FORBIDDEN = r.Failure(
-    kind="source", reason="SOURCE_FORBIDDEN", message="403", advice="ask for the right"
+    kind="source", reason="SOURCE_FORBIDDEN", message="403", advice="the worker's own words"
 )
 BROKEN = FileError(
     file="acme_corp/pipelines/p_bill.yml", line=3, field="x", found="x", allowed="y", advice="z"
@@ -113,7 +114,7 @@ async def test_a_failed_run_goes_on_and_a_repeat_changes_nothing(edge: Edge, wor
     fail_next_chunk(world)
     run = await edge.finish()
     assert (state_of(run), run.failure.reason) == ("FAILED", "SOURCE_FORBIDDEN")
-    assert run.failure.advice == "ask for the right"
+    assert run.failure.advice == REASONS["SOURCE_FORBIDDEN"].advice
     assert run.failure.data_safe
     heal(world)
     for _ in range(2):

@@ -1,6 +1,7 @@
 """Whether calls find the active orchestrator, or hear why there is none."""
 
 import asyncio
+import traceback
 from datetime import UTC, datetime
 from typing import cast
 
@@ -28,6 +29,15 @@ async def test_what_was_not_initialised_before_the_call_is_looked_at_anew() -> N
     active = cast("Active", object())
     await seat.take(active)
     assert await call is active
+
+
+async def test_a_refusal_that_is_given_often_does_not_grow() -> None:
+    seat, error = Seat(), FailedPrecondition("run admin init", reason="NOT_INITIALIZED")
+    await seat.refuse(error)
+    for _ in range(50):
+        with pytest.raises(FailedPrecondition):
+            seat.active()
+    assert len(list(traceback.walk_tb(error.__traceback__))) < 10
 
 
 async def test_what_is_still_not_initialised_is_said_after_a_look_that_began_later() -> None:
