@@ -28,6 +28,8 @@ def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
         case RunState.INGESTING:
             assert run.plan is not None
             done, planned = len(run.landed), len(run.plan.chunks)
+            if done == planned:
+                return f"Workers have read all of it, {count(planned, 'chunk')}; what they wrote is being committed into staging."
             rows = sum(landed.read_row_count for landed in run.landed.values())
             return f"Workers read it: {done:,} of {count(planned, 'chunk')} done, with {count(rows, 'row')}."
         case RunState.AUDITING if run.audited is None:
