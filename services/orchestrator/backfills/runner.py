@@ -13,6 +13,7 @@ import structlog
 from libs.common.names import BackfillName, RunName
 from services.orchestrator.backfills.backfill import Backfill
 from services.orchestrator.backfills.decisions import (
+    NOTHING,
     PLATFORM,
     STOPPABLE,
     Decision,
@@ -80,7 +81,7 @@ class BackfillRunner:
 
     async def _turn(self, name: BackfillName) -> None:
         """Do what follows now, until nothing does."""
-        while (decision := self._decision(name)) != Decision():
+        while (decision := self._decision(name)) != NOTHING:
             backfill = self._history.ledger.backfills.by_name[name]
             if decision.pause:
                 self._pause(backfill, decision.pause)

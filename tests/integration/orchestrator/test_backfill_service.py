@@ -298,6 +298,15 @@ async def test_a_pipeline_has_one_backfill_at_a_time(edge: Edge) -> None:
     assert (await create(edge, 2)).name != made.name
 
 
+async def test_a_pipeline_that_is_too_large_for_the_journal_is_refused(edge: Edge) -> None:
+    edge.world.journals.largest_bytes = 1000
+    with refused("FAILED_PRECONDITION", "WAREHOUSE_REJECTED") as refusal:
+        await create(edge)
+    assert refusal.metadata["allowed"] == "1000"
+    edge.world.journals.largest_bytes = 1_000_000
+    assert state_of(await create(edge)) == "RUNNING"
+
+
 async def test_a_call_waits_for_the_journal_only_so_long_and_may_be_repeated(
     tmp_path: Path,
 ) -> None:

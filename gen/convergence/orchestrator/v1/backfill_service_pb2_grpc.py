@@ -81,7 +81,8 @@ class BackfillServiceServicer:
 
     def CreateBackfill(self, request, context):
         """Starts a backfill and returns at once; follow it with GetBackfill. Repeating the request id returns the same backfill.
-        Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE;
+        Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE,
+        WAREHOUSE_REJECTED (a pipeline that is too large for the journal);
         ALREADY_EXISTS / REQUEST_ID_REUSED; INVALID_ARGUMENT / WINDOW_IN_FUTURE; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

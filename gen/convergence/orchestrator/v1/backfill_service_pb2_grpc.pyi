@@ -40,7 +40,8 @@ class BackfillServiceStub:
     def __new__(cls, channel: _aio.Channel) -> BackfillServiceAsyncStub: ...
     CreateBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_service_pb2.CreateBackfillRequest, _backfill_service_pb2.CreateBackfillResponse]
     """Starts a backfill and returns at once; follow it with GetBackfill. Repeating the request id returns the same backfill.
-    Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE;
+    Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE,
+    WAREHOUSE_REJECTED (a pipeline that is too large for the journal);
     ALREADY_EXISTS / REQUEST_ID_REUSED; INVALID_ARGUMENT / WINDOW_IN_FUTURE; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
     """
     GetBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_service_pb2.GetBackfillRequest, _backfill_service_pb2.GetBackfillResponse]
@@ -72,7 +73,8 @@ class BackfillServiceAsyncStub(BackfillServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateBackfill: _aio.UnaryUnaryMultiCallable[_backfill_service_pb2.CreateBackfillRequest, _backfill_service_pb2.CreateBackfillResponse]  # type: ignore[assignment]
     """Starts a backfill and returns at once; follow it with GetBackfill. Repeating the request id returns the same backfill.
-    Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE;
+    Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE,
+    WAREHOUSE_REJECTED (a pipeline that is too large for the journal);
     ALREADY_EXISTS / REQUEST_ID_REUSED; INVALID_ARGUMENT / WINDOW_IN_FUTURE; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
     """
     GetBackfill: _aio.UnaryUnaryMultiCallable[_backfill_service_pb2.GetBackfillRequest, _backfill_service_pb2.GetBackfillResponse]  # type: ignore[assignment]
@@ -107,7 +109,8 @@ class BackfillServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_backfill_service_pb2.CreateBackfillResponse, _abc.Awaitable[_backfill_service_pb2.CreateBackfillResponse]]:
         """Starts a backfill and returns at once; follow it with GetBackfill. Repeating the request id returns the same backfill.
-        Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE;
+        Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, BACKFILL_NOT_POSSIBLE, BACKFILL_ALREADY_ACTIVE,
+        WAREHOUSE_REJECTED (a pipeline that is too large for the journal);
         ALREADY_EXISTS / REQUEST_ID_REUSED; INVALID_ARGUMENT / WINDOW_IN_FUTURE; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
         """
 
