@@ -297,6 +297,7 @@ class Commands:
         retried = r.RunRetried(
             attempt=run.attempt + 1,
             replan=replan,
+            restaged=replan and run.plan is not None,
             by=by,
             spec=spec,
             share=share,

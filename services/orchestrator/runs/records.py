@@ -373,6 +373,8 @@ class RunRetried(Part):
     type: Literal["run.retried"] = "run.retried"
     attempt: int
     replan: bool = False
+    restaged: bool = False
+    """Whether a plan anew fills a staging table anew: the one before has the columns of its own plan."""
     by: str = ""
     spec: str = ""
     """The spec with its transforms as they now stand; empty if unchanged."""

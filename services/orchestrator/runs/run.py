@@ -62,8 +62,17 @@ class Run:
     cancel: r.RunCancelling | r.RunCancelled | None = None
     reread: bool = False
     """Whether chunks that were done once are read again: rows of their first try may lie about."""
+    stagings: int = 1
+    """How many staging tables the run has had: the last one is of the present plan."""
     failed_attempt: int = 0
     """The attempt that RetryRun left behind; a repeat that names it changes nothing."""
+
+    @property
+    def staging_names(self) -> tuple[str, ...]:
+        """Names of the tables that its rows are staged in, one a plan; the last one is in use."""
+        table, run = self.spec.target.table, self.name.run
+        later = (f"{table}_{number}__{run}" for number in range(2, self.stagings + 1))
+        return (f"{table}__{run}", *later)
 
     @property
     def scope(self) -> r.Scope:
@@ -188,6 +197,7 @@ def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
     if detail.replan or run.plan is None:
         changes |= {"plan": None, "snapshot": None, "landed": {}, "reread": True}
         changes["spec"] = run.spec.without_added()
+        changes["stagings"] = run.stagings + detail.restaged
         return _to(run, RunState.PLANNING, record, **changes)
     return _to(run, RunState.INGESTING, record, **changes)
 

@@ -65,8 +65,11 @@ class BigQueryWarehouse:
         return self._table(spec.tenant, spec.target.dataset, f"{spec.target.table}__quarantine")
 
     def _staging(self, run: Run) -> TableId:
-        name = f"{run.spec.target.table}__{run.name.run}"
-        return self._table(run.name.tenant, "staging", name)
+        return self._table(run.name.tenant, "staging", run.staging_names[-1])
+
+    async def _drop_stagings(self, run: Run) -> None:
+        for name in run.staging_names:
+            await self._do(tables.drop_table, self._table(run.name.tenant, "staging", name))
 
     def target(self, spec: PipelineSpec) -> str:
         return str(self._target(spec))
@@ -377,10 +380,10 @@ class BigQueryWarehouse:
             await self._read(
                 sql.delete_quarantine(quarantine, run.spec, run.snapshot, publishing.scope)
             )
-        await self._do(tables.drop_table, self._staging(run))
+        await self._drop_stagings(run)
 
     async def tidy_unpublished(self, run: Run) -> None:
-        await self._do(tables.drop_table, self._staging(run))
+        await self._drop_stagings(run)
         try:
             await self._read(
                 sql.delete_own_quarantine(self._quarantine(run.spec).sql, run.name.run)

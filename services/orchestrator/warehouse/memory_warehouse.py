@@ -105,7 +105,11 @@ class MemoryWarehouse:
         return f"{self.target(spec)}__quarantine"
 
     def staging(self, run: Run) -> str:
-        return f"memory.{run.name.tenant}_staging.{run.spec.target.table}__{run.name.run}"
+        return self._stagings(run)[-1]
+
+    @staticmethod
+    def _stagings(run: Run) -> list[str]:
+        return [f"memory.{run.name.tenant}_staging.{name}" for name in run.staging_names]
 
     async def check(self, spec: PipelineSpec) -> None:
         await self._before("check")
@@ -316,9 +320,13 @@ class MemoryWarehouse:
         sums = tuple(total(_amount(row, i) for row in rows) for i in range(width))
         return Counted(row_count=len(rows), money=sums)
 
+    def _drop_stagings(self, run: Run) -> None:
+        for name in self._stagings(run):
+            self.tables.pop(name, None)
+
     async def tidy_published(self, run: Run, publishing: RunPublishing) -> None:
         await self._before("tidy_published")
-        self.tables.pop(self.staging(run), None)
+        self._drop_stagings(run)
         published = set(values(publishing.scope))
         rows = self.tables.get(self.quarantine(run.spec), [])
         rows[:] = [
@@ -327,7 +335,7 @@ class MemoryWarehouse:
 
     async def tidy_unpublished(self, run: Run) -> None:
         await self._before("tidy_unpublished")
-        self.tables.pop(self.staging(run), None)
+        self._drop_stagings(run)
         quarantine = self.tables.get(self.quarantine(run.spec), [])
         quarantine[:] = [row for row in quarantine if row.run != run.name.run]
 

@@ -1,8 +1,10 @@
 """Columns that a run has beside its schema's: planned with it, published with it, or forgotten."""
 
+from services.orchestrator.runs.records import Failure
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import ColumnSpec, ContractSpec, PipelineSpec
 from services.orchestrator.workers.memory_workers import Item
+from services.orchestrator.workers.workers import ChunkFailed
 from tests.unit.orchestrator.conductor.world import World, spec
 
 HELD = [Item(scope="a.csv", money=("1.5",), bad=True)]
@@ -75,3 +77,36 @@ async def test_append_is_staged_where_columns_evolve_or_are_new() -> None:
     assert [plan is not None and plan.direct for plan in plans] == [True, False, False, True]
     assert names(made) == ["service", "cost", "note"]
     assert sorted(cost for _, cost in made.published(append)) == ["1.5", "2", "3", "4"]
+
+
+async def test_a_plan_anew_stages_its_rows_beside_those_of_the_plan_before() -> None:
+    made = World.of(a_csv=GOOD)
+    changed = Failure(kind="source", reason="SOURCE_CHANGED", message="it changed", advice="")
+    for worker in made.workers:
+        worker.failures = [ChunkFailed(changed, transient=False)]
+    async with made.orchestrator() as o:
+        failed = await o.finish(evolving())
+        for worker in made.workers:
+            worker.failures.clear()
+        again = await o.retry(failed)
+        assert made.warehouse.staging(again) != made.warehouse.staging(failed)
+        assert made.warehouse.staging(again).endswith(f"__{failed.name.run}")
+        await o.until(failed, RunState.SUCCEEDED)
+    assert not [name for name in made.warehouse.tables if "_staging." in name]
+
+
+async def test_a_plan_anew_that_is_cancelled_leaves_no_staging_either() -> None:
+    made = World.of(a_csv=GOOD)
+    changed = Failure(kind="source", reason="SOURCE_CHANGED", message="it changed", advice="")
+    for worker in made.workers:
+        worker.failures = [ChunkFailed(changed, transient=False)]
+    async with made.orchestrator() as o:
+        failed = await o.finish(evolving())
+        for worker in made.workers:
+            worker.failures.clear()
+        made.hang()
+        again = await o.retry(failed)
+        await o.until(again, RunState.INGESTING)
+        await o.commands.cancel(again.name, by="k", reason="")
+        await o.until(again, RunState.CANCELLED)
+    assert not [name for name in made.warehouse.tables if "_staging." in name]

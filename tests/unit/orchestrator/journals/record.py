@@ -20,12 +20,14 @@ from services.orchestrator.runs.records import (
     BackfillFinished,
     BackfillPaused,
     BackfillResumed,
+    Failure,
     Result,
     Share,
 )
 from services.orchestrator.runs.run import IllegalMove
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
+from services.orchestrator.workers.workers import ChunkFailed
 from tests.unit.orchestrator.conductor.world import PIPELINE, Orchestrator, World, spec
 from tests.unit.orchestrator.journals.kept import (
     FOLDER,
@@ -106,6 +108,19 @@ async def retried(made: World, o: Orchestrator) -> None:
     await o.until(run, RunState.SUCCEEDED)
 
 
+async def replanned(made: World, o: Orchestrator) -> None:
+    made.source.inputs["a.csv"] = A
+    changed = Failure(kind="source", reason="SOURCE_CHANGED", message="it changed", advice="")
+    for worker in made.workers:
+        worker.failures = [ChunkFailed(changed, transient=False)]
+    run = await o.finish()
+    for worker in made.workers:
+        worker.failures.clear()
+    made.source.inputs["a.csv"] = [*A, *A]
+    await o.retry(run)
+    await o.until(run, RunState.SUCCEEDED)
+
+
 async def lost(made: World, o: Orchestrator) -> None:
     made.source.inputs["a.csv"] = A
     run = await o.start()
@@ -165,6 +180,7 @@ WAYS: dict[str, Callable[[World, Orchestrator], Awaitable[None]]] = {
     "delivered": delivered,
     "cancelled": cancelled,
     "retried": retried,
+    "replanned": replanned,
     "lost": lost,
     "transformed": transformed,
     "superseded": superseded,
