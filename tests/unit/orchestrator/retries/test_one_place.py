@@ -11,6 +11,7 @@ ALLOWED = {
     "retries/pauses.py": "the pause before the next try",
     "retries/budgets.py": "the trickle of an empty budget",
     "active.py:_elected": "a journal that cannot be read is left to other candidates",
+    "backfills/progress.py:sums": "adding up many receipts lets others go first",
     "conductor/conductor.py:expire": "a hold ends at a moment",
     "conductor/conductor.py:forget": "a failed run is kept until a moment",
     "elections/file_election.py:win": "the kernel tells nobody that a lock is free",
