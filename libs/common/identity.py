@@ -49,6 +49,7 @@ class Principal:
     live_run_count: int = 0
     slot_weight: float = 0.0
     chunk_count: int = 0
+    read_bytes_per_day: int = 0
     key_expire_time: datetime | None = None
     service_account: str = ""
     source_prefixes: tuple[str, ...] = ()

@@ -44,6 +44,7 @@ TENANTS: Final = MetadataTable(
         PlatformColumn("update_time", "TIMESTAMP", REQUIRED),
         PlatformColumn("slot_weight", "FLOAT64"),
         PlatformColumn("chunk_count", "INT64"),
+        PlatformColumn("read_bytes_per_day", "INT64"),
     ),
     cluster_by=("tenant_id",),
 )

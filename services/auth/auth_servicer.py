@@ -8,6 +8,7 @@ from libs.common.parse import Reading
 from libs.common.peers import host_of
 from libs.common.rpc import Context
 from services.auth.authentication import Authentication, Caller
+from services.auth.limit_messages import limits_message
 from services.auth.run_authority import RunAuthority
 from services.auth.tenants import Limits
 from services.auth.tokens import checked_audiences
@@ -44,8 +45,12 @@ class AuthServicer(pb_grpc.AuthServiceServicer):
         with Reading() as read:
             run = read("run", RunName.parse, request.run)
             audiences = read("audiences", checked_audiences, request.audiences)
-        token = await self._authentication.run_token(run, audiences)
-        return pb.IssueRunTokenResponse(identity_token=token.text, expire_time=token.expire_time)
+        issued = await self._authentication.run_token(run, audiences)
+        return pb.IssueRunTokenResponse(
+            identity_token=issued.token.text,
+            expire_time=issued.token.expire_time,
+            limits=limits_message(issued.limits),
+        )
 
     async def ListSigningKeys(
         self, request: pb.ListSigningKeysRequest, context: Context
@@ -71,4 +76,5 @@ def _principal(caller: Caller) -> pb.Principal:
         live_run_count=limits.live_run_count,
         slot_weight=limits.slot_weight,
         chunk_count=limits.chunk_count,
+        read_bytes_per_day=limits.read_bytes_per_day,
     )

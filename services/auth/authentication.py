@@ -15,7 +15,7 @@ from services.auth.directory import AuthUnavailable, Directory
 from services.auth.failures import Failures
 from services.auth.keys import ApiKeyUnknown, KeyRecord, digest_of, refuse_unless_active
 from services.auth.signing_keys import SigningKeys
-from services.auth.tenants import Tenant, TenantNotFound, refuse_confusable
+from services.auth.tenants import Limits, Tenant, TenantNotFound, refuse_confusable
 from services.auth.tokens import Reach, Signer, Token
 
 TOKEN_REUSED_SECONDS: Final = 60.0
@@ -50,6 +50,14 @@ class Identity:
     caller: Caller
     token: Token
     cache_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunToken:
+    """A token bound to a run, and what its tenant may use."""
+
+    token: Token
+    limits: Limits
 
 
 class Authentication:
@@ -106,7 +114,7 @@ class Authentication:
         self._metrics.authenticated("OK")
         return caller
 
-    async def run_token(self, run: RunName, audiences: frozenset[str]) -> Token:
+    async def run_token(self, run: RunName, audiences: frozenset[str]) -> RunToken:
         """Return a token bound to `run`, if its tenant is active.
 
         Raises:
@@ -122,7 +130,7 @@ class Authentication:
         if tenant is None:
             raise TenantNotFound(run.tenant)
         tenant.refuse_unless_active()
-        return signer.sign(
+        token = signer.sign(
             tenant=run.tenant,
             audiences=audiences,
             scopes=RUN_SCOPES,
@@ -132,6 +140,7 @@ class Authentication:
                 service_account=tenant.service_account, source_prefixes=tenant.source_prefixes
             ),
         )
+        return RunToken(token=token, limits=tenant.limits)
 
     async def signer(self) -> Signer:
         """Return the signer; fails as SigningKeys.ready does."""

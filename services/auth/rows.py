@@ -97,6 +97,7 @@ def tenant_of(row: Row) -> Tenant:
             live_run_count=int(str(row.get("live_run_count") or 0)),
             slot_weight=float(str(row.get("slot_weight") or 0)),
             chunk_count=int(str(row.get("chunk_count") or 0)),
+            read_bytes_per_day=int(str(row.get("read_bytes_per_day") or 0)),
         ),
     )
 
@@ -118,6 +119,7 @@ def row_of_tenant(tenant: Tenant) -> dict[str, object]:
         "update_time": tenant.update_time,
         "slot_weight": tenant.limits.slot_weight,
         "chunk_count": tenant.limits.chunk_count,
+        "read_bytes_per_day": tenant.limits.read_bytes_per_day,
     }
 
 

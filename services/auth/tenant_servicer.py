@@ -13,8 +13,9 @@ from libs.common.paging import Page
 from libs.common.parse import Reading, moment
 from libs.common.rpc import Context
 from services.auth import tenants
+from services.auth.limit_messages import limits_message, limits_of
 from services.auth.tenant_admin import TenantAdmin
-from services.auth.tenants import Limits, Tenant, TenantState
+from services.auth.tenants import Tenant, TenantState
 
 
 class TenantServicer(pb_grpc.TenantServiceServicer):
@@ -92,13 +93,7 @@ def _state(value: int) -> TenantState:
 def _plain(field: str, tenant: tenant_pb2.Tenant) -> object:
     if field != "limits":
         return getattr(tenant, field)
-    return Limits(
-        calls_per_second=tenant.limits.calls_per_second,
-        call_burst=tenant.limits.call_burst,
-        live_run_count=tenant.limits.live_run_count,
-        slot_weight=tenant.limits.slot_weight,
-        chunk_count=tenant.limits.chunk_count,
-    )
+    return limits_of(tenant.limits)
 
 
 def _read_field(read: Reading, field: str, tenant: tenant_pb2.Tenant) -> Any:
@@ -154,13 +149,7 @@ def _tenant(tenant: Tenant) -> tenant_pb2.Tenant:
         bigquery_location=tenant.bigquery_location,
         service_account=tenant.service_account,
         source_prefixes=tenant.source_prefixes,
-        limits=tenant_pb2.TenantLimits(
-            calls_per_second=tenant.limits.calls_per_second,
-            call_burst=tenant.limits.call_burst,
-            live_run_count=tenant.limits.live_run_count,
-            slot_weight=tenant.limits.slot_weight,
-            chunk_count=tenant.limits.chunk_count,
-        ),
+        limits=limits_message(tenant.limits),
         create_time=tenant.create_time,
         update_time=tenant.update_time,
     )

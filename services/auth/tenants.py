@@ -114,6 +114,7 @@ class Limits:
     live_run_count: int = 0
     slot_weight: float = 0.0
     chunk_count: int = 0
+    read_bytes_per_day: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

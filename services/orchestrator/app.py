@@ -39,7 +39,7 @@ from services.orchestrator.api.run_servicer import RunServicer
 from services.orchestrator.api.watches import Watches
 from services.orchestrator.backfills.commands import BackfillCommands
 from services.orchestrator.backfills.runner import BackfillRunner
-from services.orchestrator.conductor.commands import PATIENCE_SECONDS, Commands
+from services.orchestrator.conductor.commands import MOST_PENDING, PATIENCE_SECONDS, Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.configs.catalogue import Catalogue
@@ -54,6 +54,7 @@ from services.orchestrator.judges.judges import Judge
 from services.orchestrator.projections.bigquery_projections import BigQueryProjections
 from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.retries.retries import Retries
+from services.orchestrator.runs.records import Share
 from services.orchestrator.tokens.grpc_tokens import EdgeAuthenticator, RunTokens
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.warehouse.warehouse import Warehouse
@@ -124,6 +125,9 @@ class Parts:
     new_run_id: Callable[[], str] = new_run_id
     new_backfill_id: Callable[[], str] = new_backfill_id
     patience_seconds: float = PATIENCE_SECONDS
+    most_pending: int = MOST_PENDING
+    shares: Callable[[str], Share | None] = lambda _: None
+    """As in Mesh."""
 
 
 @contextlib.asynccontextmanager
@@ -157,6 +161,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             dispatcher=Dispatcher(workers, monotonic=time.monotonic, sleep=asyncio.sleep),
             judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
             beside=_projections(bigquery),
+            shares=tokens.share,
         )
         register(host, settings, parts)
         yield
@@ -197,10 +202,14 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             clock=parts.clock,
             sleep=parts.sleep,
             retries=Retries(Pauses(sleep=parts.sleep)),
+            shares=parts.shares,
         )
         conductor = Conductor(mesh)
         commands = Commands(
-            conductor, new_run_id=parts.new_run_id, patience_seconds=parts.patience_seconds
+            conductor,
+            new_run_id=parts.new_run_id,
+            patience_seconds=parts.patience_seconds,
+            most_pending=parts.most_pending,
         )
         backfills = BackfillCommands(
             history,

@@ -51,7 +51,12 @@ ACME = Tenant(
     bigquery_location="EU",
     source_prefixes=("gs://a/", "gs://b/c/"),
     limits=Limits(
-        calls_per_second=0.5, call_burst=7, live_run_count=3, slot_weight=2.5, chunk_count=8
+        calls_per_second=0.5,
+        call_burst=7,
+        live_run_count=3,
+        slot_weight=2.5,
+        chunk_count=8,
+        read_bytes_per_day=10**13,
     ),
 )
 PLAIN = Tenant(tenant_id="widgets", create_time=START, update_time=START)

@@ -49,11 +49,15 @@ def _tenants(tenants: Iterable[TenantQueue]) -> Listing:
             f"{one.waiting_chunk_count}",
             _lanes(one),
             output.moment(one.wait_start_time),
+            f"{one.begun_run_count} of {one.live_run_count}",
+            f"{one.waiting_run_count}",
         )
         for one in tenants
     ]
     numbers = ("weight", "at most", "slots", "waiting")
-    return output.table(rows, "tenant", *numbers, "of them", "since", right=numbers)
+    return output.table(
+        rows, "tenant", *numbers, "of them", "since", "runs", "pending", right=(*numbers, "pending")
+    )
 
 
 def _lanes(tenant: TenantQueue) -> str:

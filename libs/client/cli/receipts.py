@@ -46,6 +46,7 @@ def shown(run: Run) -> Iterator[RenderableType]:
             "window": window_text(run.window),
             "created": f"{moment(run.create_time)} by {run.created_by or 'unknown'}",
             "backfill": run.backfill,
+            "waits": _wait(run),
             "ended": moment(run.end_time),
             "chunks": _progress(run),
             "held": "\n".join(run.hold_reasons),
@@ -60,6 +61,15 @@ def shown(run: Run) -> Iterator[RenderableType]:
     if run.HasField("receipt"):
         yield ""
         yield from receipt(run.receipt)
+
+
+def _wait(run: Run) -> str:
+    """Return why a run has not begun; empty if nothing keeps it."""
+    if not run.HasField("wait"):
+        return ""
+    count = run.wait.ahead_run_count
+    ahead = f"; {count} {'run' if count == 1 else 'runs'} of its lane before it" if count else ""
+    return run.wait.message + ahead
 
 
 def next_step(run: Run) -> str:

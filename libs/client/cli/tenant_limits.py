@@ -10,7 +10,13 @@ from libs.client.cli.parameters import Whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FIELDS: Final = ("calls_per_second", "live_run_count", "slot_weight", "chunk_count")
+FIELDS: Final = (
+    "calls_per_second",
+    "live_run_count",
+    "slot_weight",
+    "chunk_count",
+    "read_bytes_per_day",
+)
 """Fields of TenantLimits that have an option, in order of the help."""
 
 OPTIONS: Final = (
@@ -24,7 +30,7 @@ OPTIONS: Final = (
         "--live-runs",
         "live_run_count",
         type=Whole(),
-        help="Live runs at once; 0 is the platform's.",
+        help="Runs that have begun at once, further ones wait; 0 is the platform's.",
     ),
     click.option(
         "--slot-weight",
@@ -37,6 +43,12 @@ OPTIONS: Final = (
         "chunk_count",
         type=Whole(),
         help="Chunks that workers have at once; 0 is no cap.",
+    ),
+    click.option(
+        "--bytes-per-day",
+        "read_bytes_per_day",
+        type=Whole(),
+        help="Bytes of sources after which runs wait for the next day (UTC); 0 is no cap.",
     ),
 )
 
@@ -71,5 +83,6 @@ def limits_text(limits: TenantLimits) -> str:
         "live runs": f"{limits.live_run_count}",
         "slot weight": f"{limits.slot_weight:g}",
         "chunks at once": f"{limits.chunk_count}",
+        "bytes a day": f"{limits.read_bytes_per_day}",
     }
     return ", ".join(f"{number} {what}" for what, number in told.items() if number != "0")

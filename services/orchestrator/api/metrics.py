@@ -11,6 +11,7 @@ from libs.common.errors import ServiceError
 from services.orchestrator.active import Active, Seat
 from services.orchestrator.api.prometheus_retries import retry_metrics
 from services.orchestrator.backfills.backfill import BackfillState
+from services.orchestrator.conductor.admission import Admission, Obstacle
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.dispatcher import Occupancy
@@ -42,6 +43,7 @@ class RunMetrics(Collector):
         yield _gauge("chunks_running", "Chunks that workers have now.", chunks)
         yield from _waiting(active.mesh.dispatcher.tenants())
         yield _slots(active.mesh.dispatcher.workers())
+        yield _pending(active.conductor.admission)
         states = Counter(run.state for run in active.ledger.runs.values())
         runs = GaugeMetricFamily(
             "convergence_orchestrator_runs", "Runs by state.", labels=["state"]
@@ -83,6 +85,22 @@ def _chunks(tenants: Sequence[Standing]) -> Metric:
     for lane, count in counts.items():
         chunks.add_metric([lane.lower()], count)
     return chunks
+
+
+def _pending(admission: Admission) -> Metric:
+    counts = Counter(dict.fromkeys(Obstacle, 0))
+    for tenant, lanes in admission.waiting().items():
+        for lane, count in lanes.items():
+            if count and (obstacle := admission.obstacle(tenant, lane)):
+                counts[obstacle] += count
+    runs = GaugeMetricFamily(
+        "convergence_orchestrator_runs_waiting",
+        "Runs that wait to begin, by what their tenant has none left of.",
+        labels=["limit"],
+    )
+    for obstacle, count in counts.items():
+        runs.add_metric([obstacle.lower()], count)
+    return runs
 
 
 def _slots(workers: Sequence[Occupancy]) -> Metric:

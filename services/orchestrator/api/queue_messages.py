@@ -1,34 +1,51 @@
 """How the slots of workers are shared at this moment, as messages."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
 from convergence.orchestrator.v1 import queue_pb2, run_service_pb2
 
 from libs.common.names import TenantName
 from services.orchestrator.api.run_messages import stamp
-from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.workers.dispatcher import Occupancy
 from services.orchestrator.workers.fair_queue import Standing
 
+NO_RUNS: Final[Counter[Lane]] = Counter()
 
-def queue_message(mesh: Mesh, tenant: str) -> run_service_pb2.GetQueueResponse:
+
+def queue_message(conductor: Conductor, tenant: str) -> run_service_pb2.GetQueueResponse:
     """Return how one tenant stands, and nothing of the others."""
-    found = (standing for standing in mesh.dispatcher.tenants() if standing.tenant == tenant)
-    standing = next(found, Standing(tenant=tenant))
-    return run_service_pb2.GetQueueResponse(tenants=[_tenant(mesh, standing)])
-
-
-def queues_message(mesh: Mesh) -> run_service_pb2.GetQueueResponse:
-    """Return how all tenants that have slots or wait stand, and the workers."""
+    standings = {one.tenant: one for one in conductor.mesh.dispatcher.tenants()}
+    standing = standings.get(tenant, Standing(tenant=tenant))
     return run_service_pb2.GetQueueResponse(
-        tenants=[_tenant(mesh, standing) for standing in mesh.dispatcher.tenants()],
-        workers=[_worker(worker) for worker in mesh.dispatcher.workers()],
+        tenants=[_tenant(conductor, standing, conductor.admission.waiting())]
     )
 
 
-def _tenant(mesh: Mesh, standing: Standing) -> queue_pb2.TenantQueue:
-    share = mesh.history.ledger.share(standing.tenant)
-    waited = standing.wait_seconds
+def queues_message(conductor: Conductor) -> run_service_pb2.GetQueueResponse:
+    """Return how all tenants that have slots, or wait for one or to begin a run, stand, and the workers."""
+    dispatcher = conductor.mesh.dispatcher
+    standings = {one.tenant: one for one in dispatcher.tenants()}
+    waiting = conductor.admission.waiting()
+    return run_service_pb2.GetQueueResponse(
+        tenants=[
+            _tenant(conductor, standings.get(tenant, Standing(tenant=tenant)), waiting)
+            for tenant in sorted({*standings, *waiting})
+        ],
+        workers=[_worker(worker) for worker in dispatcher.workers()],
+    )
+
+
+def _tenant(
+    conductor: Conductor, standing: Standing, waiting: Mapping[str, Counter[Lane]]
+) -> queue_pb2.TenantQueue:
+    mesh, tenant, waited = conductor.mesh, standing.tenant, standing.wait_seconds
+    ledger = mesh.history.ledger
+    share, runs = ledger.share(tenant), waiting.get(tenant, NO_RUNS)
     return queue_pb2.TenantQueue(
         tenant=str(TenantName(standing.tenant)),
         slot_weight=share.slot_weight,
@@ -40,10 +57,16 @@ def _tenant(mesh: Mesh, standing: Standing) -> queue_pb2.TenantQueue:
                 lane=f"RUN_LANE_{lane.lane}",
                 slot_count=lane.slot_count,
                 waiting_chunk_count=lane.waiting_count,
+                waiting_run_count=runs[lane.lane],
             )
             for lane in standing.lanes
         ],
         wait_start_time=stamp(None if waited is None else mesh.clock() - timedelta(seconds=waited)),
+        begun_run_count=len(ledger.begun_runs(tenant, of_backfills=False)),
+        live_run_count=share.live_run_count,
+        waiting_run_count=runs.total(),
+        today_read_bytes=ledger.read_bytes_on(tenant, mesh.clock().date()),
+        read_bytes_per_day=share.read_bytes_per_day,
     )
 
 

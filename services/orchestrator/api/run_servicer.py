@@ -17,6 +17,7 @@ from services.orchestrator.api.explanation_messages import explanation_message
 from services.orchestrator.api.quarantine_messages import quarantined_message
 from services.orchestrator.api.queue_messages import queue_message, queues_message
 from services.orchestrator.api.run_messages import event_message, result_message, run_message
+from services.orchestrator.api.wait_messages import wait_message
 from services.orchestrator.conductor.commands import Start
 from services.orchestrator.conductor.presence import present_of
 from services.orchestrator.configs.catalogue import Catalogue
@@ -26,9 +27,6 @@ from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.runs.telling import Told, told
-
-DEFAULT_LIVE_RUNS: Final = 20
-DEFAULT_WEIGHT: Final = 1.0
 
 EVERY_TENANT: Final = f"tenants/{PLATFORM}"
 """A parent that only platform keys may name."""
@@ -60,7 +58,6 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             reload=request.reload,
             created_by=caller().key_id,
             traceparent=traceparent(),
-            live_run_count=live_run_count(),
             share=share_of(pipeline.tenant),
         )
         run = await active.commands.repeated(start)
@@ -132,7 +129,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         active = self._seat.active()
         with Reading() as read:
             parent = read("parent", _tenant_or_all, request.parent)
-        return queue_message(active.mesh, parent.tenant) if parent else queues_message(active.mesh)
+        conductor = active.conductor
+        return queue_message(conductor, parent.tenant) if parent else queues_message(conductor)
 
     async def CancelRun(
         self, request: run_service_pb2.CancelRunRequest, context: Context
@@ -152,7 +150,6 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             failed_attempt=request.failed_attempt,
             by=caller().key_id,
             spec=self._with_transforms_of_now(run),
-            live_run_count=live_run_count(),
             share=share_of(run.name.tenant),
         )
         return run_service_pb2.RetryRunResponse(run=_message(active, after))
@@ -234,18 +231,10 @@ def lasting(context: Context) -> float | None:
     return None if left is None else max(left - END_SECONDS, 0.0)
 
 
-def live_run_count() -> int:
-    """Return how many live runs the caller's tenant may have."""
-    return caller().live_run_count or DEFAULT_LIVE_RUNS
-
-
 def share_of(tenant: str) -> Share | None:
-    """Return what a tenant may have of the slots; None if the caller's key is not its own."""
+    """Return what a tenant may have; None if the caller's key is not its own."""
     who = caller()
-    if who.tenant != tenant:
-        return None
-    weight = who.slot_weight if who.slot_weight > 0 else DEFAULT_WEIGHT
-    return Share(slot_weight=weight, chunk_count=who.chunk_count)
+    return Share.of(who) if who.tenant == tenant else None
 
 
 def traceparent() -> str:
@@ -257,7 +246,11 @@ def traceparent() -> str:
 
 def _message(active: Active, run: Run) -> run_pb2.Run:
     live = active.conductor.live.get(run.name)
-    return run_message(run, live) if live else run_message(run)
+    message = run_message(run, live) if live else run_message(run)
+    if wait := active.conductor.admission.wait_of(run):
+        share = active.ledger.share(run.name.tenant)
+        message.wait.CopyFrom(wait_message(wait, share))
+    return message
 
 
 def _name(field: str, text: str) -> RunName:

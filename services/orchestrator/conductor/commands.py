@@ -28,6 +28,9 @@ from services.orchestrator.specs import PipelineSpec
 PATIENCE_SECONDS: Final = 8.0
 """How long a call waits for the journal: less than clients wait for an answer."""
 
+MOST_PENDING: Final = 1000
+"""Runs of a tenant that may wait to begin: each is kept in memory and started anew with us."""
+
 REPLAN: Final = frozenset({"SOURCE_CHANGED", "COLUMN_MISSING", "SOURCE_EMPTY", "SOURCE_NOT_FOUND"})
 """Reasons after which RetryRun plans anew."""
 
@@ -54,9 +57,17 @@ class RunAlreadyActive(FailedPrecondition):
 
 
 class TooManyRuns(QuotaExceeded):
-    """The tenant has as many live runs as it may."""
+    """As many runs of the tenant are live, or wait to begin, as may."""
 
     reason = "TOO_MANY_RUNS"
+
+    def __init__(self, tenant: str, limit: int, text: str) -> None:
+        super().__init__(
+            f"tenant {tenant} has {limit} {text}",
+            retry_after=5.0,
+            tenant=tenant,
+            limit=str(limit),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +80,8 @@ class Start:
     reload: bool
     created_by: str
     traceparent: str
-    live_run_count: int
     share: r.Share | None = None
-    """What the tenant may have of the slots; None where the caller does not know."""
+    """What the tenant may have of what all share; None where the caller does not know."""
     lane: Lane = Lane.INTERACTIVE
 
     def facts(self) -> dict[str, str]:
@@ -91,11 +101,13 @@ class Commands:
         *,
         new_run_id: Callable[[], str],
         patience_seconds: float = PATIENCE_SECONDS,
+        most_pending: int = MOST_PENDING,
     ) -> None:
         self._conductor = conductor
         self._mesh = conductor.mesh
         self._new_run_id = new_run_id
         self._patience = patience_seconds
+        self._most_pending = most_pending
 
     def find(self, name: RunName) -> Run:
         """Return a run. Raises RunNotFound."""
@@ -149,7 +161,7 @@ class Commands:
         return await self.settled(run)
 
     async def create(self, start: Start, spec: PipelineSpec) -> Run:
-        """Journal a new run and begin to drive it.
+        """Journal a new run and drive it: it begins when its tenant may have one more.
 
         Raises:
             WindowInFuture, InvalidRequest: the moment does not fit the pipeline.
@@ -157,7 +169,7 @@ class Commands:
         """
         window = window_of(spec, start.moment, now=self._mesh.clock())
         self._refuse_second(start, window.start if window else None)
-        self._refuse_too_many(start.pipeline.tenant, start.live_run_count)
+        self._refuse_to_wait(start.pipeline.tenant)
         facts = start.facts()
         digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
         detail = r.RunCreated(
@@ -211,16 +223,6 @@ class Commands:
                     run=str(other.name),
                 )
 
-    def _refuse_too_many(self, tenant: str, live_run_count: int) -> None:
-        if self._mesh.history.ledger.live(tenant) >= live_run_count:
-            raise TooManyRuns(
-                f"tenant {tenant} has {live_run_count} live runs, as many as it may; "
-                "wait until one ends",
-                retry_after=5.0,
-                tenant=tenant,
-                limit=str(live_run_count),
-            )
-
     async def cancel(self, name: RunName, *, by: str, reason: str) -> Run:
         """Stop a run before it publishes; a cancelled one stays as it is."""
         run = self.find(name)
@@ -268,7 +270,6 @@ class Commands:
         failed_attempt: int,
         by: str,
         spec: str,
-        live_run_count: int,
         share: r.Share | None = None,
     ) -> Run:
         """Go on with a failed run.
@@ -278,8 +279,7 @@ class Commands:
             failed_attempt: The attempt that the caller saw fail; 0 means whichever it is.
             by: Who asks.
             spec: For TRANSFORM_FAILED, the spec with its transforms as they now stand; else empty.
-            live_run_count: How many live runs the tenant may have.
-            share: What it may have of the slots; None where the caller does not know.
+            share: What the tenant may have; None where the caller does not know.
 
         Raises:
             InvalidRequest: there was no such attempt.
@@ -292,7 +292,7 @@ class Commands:
         if 0 < failed_attempt < run.attempt:
             return await self.settled(run)
         run.require(frozenset({RunState.FAILED, RunState.TRANSFORM_FAILED}))
-        self._refuse_too_many(name.tenant, live_run_count)
+        self._refuse_one_more(run, share)
         replan = bool(run.failure and run.failure.reason in REPLAN)
         retried = r.RunRetried(
             attempt=run.attempt + 1,
@@ -306,3 +306,16 @@ class Commands:
         after = self._mesh.history.decide(name, retried)
         assert after is not None
         return await self.go(after)
+
+    def _refuse_to_wait(self, tenant: str) -> None:
+        if self._mesh.history.ledger.pending_count(tenant) >= self._most_pending:
+            text = "runs that wait to begin, as many as may; wait until one begins, or cancel some"
+            raise TooManyRuns(tenant, self._most_pending, text)
+
+    def _refuse_one_more(self, run: Run, share: r.Share | None) -> None:
+        """A run that goes on in its middle has no state to wait in: it stays as it was instead."""
+        ledger, tenant = self._mesh.history.ledger, run.name.tenant
+        most = (share or ledger.share(tenant)).live_run_count
+        beside = ledger.begun_runs(tenant, of_backfills=run.of_backfill)
+        if len(beside) >= most:
+            raise TooManyRuns(tenant, most, "live runs, as many as it may; wait until one ends")

@@ -14,6 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from libs.common.errors import ServiceError
 from libs.common.names import RunName
 from services.orchestrator.conductor import auditing, ingesting, planning, publishing, transforming
+from services.orchestrator.conductor.admission import Admission
 from services.orchestrator.conductor.assignments import RunTimedOut, deadline_of
 from services.orchestrator.conductor.attempts import SourceFailed
 from services.orchestrator.conductor.failures import failure_of
@@ -51,6 +52,7 @@ class Conductor:
         self.mesh = mesh
         self.locks = TableLocks()
         self.live: dict[RunName, Live] = {}
+        self.admission = Admission(mesh.history, clock=mesh.clock, sleep=mesh.sleep)
         self._intending: defaultdict[RunName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: dict[RunName, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[Any]] = set()
@@ -120,6 +122,7 @@ class Conductor:
         await asyncio.gather(*self._asked, return_exceptions=True)
         for name in list(self._tasks):
             await self.stop(name)
+        await self.admission.close()
 
     async def _drive(self, name: RunName) -> None:
         """Do phase after phase; each begins when the decision that it follows from is durable."""
@@ -211,8 +214,9 @@ class Conductor:
         return r.RunFailed(failure=failure)
 
     async def begin(self, run: Run) -> None:
-        """PENDING → PLANNING."""
-        await self.mesh.record(run, r.RunPlanning())
+        """PENDING → PLANNING, when it is the run's turn among those of its tenant."""
+        async with self.admission.turn(run):
+            await self.mesh.record(run, r.RunPlanning())
 
     async def plan(self, run: Run) -> None:
         """PLANNING → INGESTING."""

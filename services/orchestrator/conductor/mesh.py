@@ -9,7 +9,7 @@ from datetime import datetime
 from services.orchestrator.journal.history import History
 from services.orchestrator.judges.judges import Judge
 from services.orchestrator.retries.retries import Retries
-from services.orchestrator.runs.records import Detail
+from services.orchestrator.runs.records import Detail, Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.warehouse.warehouse import Warehouse
 from services.orchestrator.workers.dispatcher import Dispatcher, Seat
@@ -27,6 +27,8 @@ class Mesh:
     sleep: Callable[[float], Awaitable[None]]
     """Waits for a moment; `retries` waits before another try."""
     retries: Retries
+    shares: Callable[[str], Share | None] = lambda _: None
+    """What auth said last that a tenant may have; None where it said nothing yet."""
     tries: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
     """Numbers of chunk tries of this epoch."""
     beat_seconds: float = 10.0

@@ -58,8 +58,15 @@ async def plan(mesh: Mesh, run: Run) -> None:
             and not run.created.reload
             and not new,
             ingest_time=mesh.clock(),
+            share=_changed_share(mesh, run.name.tenant),
         ),
     )
+
+
+def _changed_share(mesh: Mesh, tenant: str) -> r.Share | None:
+    """Return what auth says that the tenant may have, where the journal says something else."""
+    share = mesh.shares(tenant)
+    return None if share == mesh.history.ledger.share(tenant) else share
 
 
 def evolved_columns(planned: Planned, table: Sequence[ColumnSpec]) -> tuple[tuple[str, str], ...]:

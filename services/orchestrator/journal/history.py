@@ -77,6 +77,11 @@ class History:
         """When what waits for company is written, if nothing else is before."""
         self._acknowledged = asyncio.Condition()
         self._watches: set[Watch] = set()
+        self._followers: list[Callable[[Run], None]] = []
+
+    def follow(self, see: Callable[[Run], None]) -> None:
+        """Call `see` with the run after each decision about one, at once, durable or not."""
+        self._followers.append(see)
 
     def load(self, records: list[Record]) -> None:
         """Fold the journal as it was found.
@@ -114,6 +119,9 @@ class History:
         after = self.ledger.add(record)
         self._decided = record.time
         self._queue.append((record, size))
+        if after is not None:
+            for see in self._followers:
+                see(after)
         if not patient:
             self._work.set()
         elif self._later is None:

@@ -3,13 +3,14 @@
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
+from datetime import UTC, date
 
 from libs.common.names import BackfillName, PipelineName, RunName
 from services.orchestrator.backfills.backfill import Backfills
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import Run, apply
-from services.orchestrator.runs.states import LIVE, RunState
+from services.orchestrator.runs.states import BEGUN, LIVE, RunState
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +71,14 @@ class Ledger:
     """Values that were published but not transformed, by (pipeline, transform), and since when."""
     history: dict[RunName, list[r.Record]] = dataclasses.field(default_factory=dict)
     shares: dict[str, r.Share] = dataclasses.field(default_factory=dict)
-    """What tenants may have of the slots, as the newest record that says it."""
+    """What tenants may have of what all share, as the newest record that says it."""
     backfills: Backfills = dataclasses.field(default_factory=Backfills)
     live_runs: dict[RunName, None] = dataclasses.field(default_factory=dict)
     """Runs that move by themselves, in the order in which they began to."""
+    read_bytes: dict[str, tuple[date, int]] = dataclasses.field(default_factory=dict)
+    """By tenant the last day (UTC) on which a chunk of it was completed, and the bytes read on it."""
+    _begun: dict[RunName, None] = dataclasses.field(default_factory=dict)
+    """Runs in the states BEGUN."""
 
     def add(self, record: r.Record) -> Run | None:
         """Apply one record; return the run that it is about, None if it is about none."""
@@ -101,16 +106,27 @@ class Ledger:
             self.live_runs.pop(run.name, None)
         else:
             self.live_runs.setdefault(run.name)
-        if isinstance(detail, r.RunCreated | r.RunRetried) and detail.share:
+        if run.state not in BEGUN:
+            self._begun.pop(run.name, None)
+        else:
+            self._begun.setdefault(run.name)
+        if isinstance(detail, r.RunCreated | r.RunRetried | r.RunPlanned) and detail.share:
             self.shares[run.name.tenant] = detail.share
         if isinstance(detail, r.RunCreated):
             self.requests[run.name.tenant, detail.request_id] = run.name
             if detail.of_backfill:
                 self.backfills.begin(run.name, detail.of_backfill)
+        elif isinstance(detail, r.ChunkCompleted):
+            self._count(run.name.tenant, record.time.astimezone(UTC).date(), detail.landed)
         elif isinstance(detail, r.RunPublished):
             self._publish(run, record.position)
         elif isinstance(detail, r.TransformCompleted):
             self._transformed(run, record.position, detail)
+
+    def _count(self, tenant: str, day: date, landed: r.Landed) -> None:
+        last, read = self.read_bytes.get(tenant, (day, 0))
+        before = read if last == day else 0
+        self.read_bytes[tenant] = day, before + landed.read_bytes
 
     def _transformed(self, run: Run, position: int, detail: r.TransformCompleted) -> None:
         """Forget the values that were transformed, but not what was published after the look."""
@@ -201,7 +217,7 @@ class Ledger:
         return self.history[run.name][0].position
 
     def share(self, tenant: str) -> r.Share:
-        """Return what a tenant may have of the slots."""
+        """Return what a tenant may have of what all share."""
         return self.shares.get(tenant, r.Share())
 
     def live(self, tenant: str, *, of_backfills: bool = False) -> int:
@@ -218,6 +234,28 @@ class Ledger:
         """Return the live runs of a pipeline that are of no backfill."""
         named = [self.runs[name] for name in self.live_runs if name.parent == parent]
         return [run for run in named if run.created.of_backfill is None]
+
+    def begun_runs(self, tenant: str, *, of_backfills: bool) -> set[RunName]:
+        """Return a tenant's runs in the states BEGUN, which count for caps: of backfills, or all others."""
+        return {
+            name
+            for name in self._begun
+            if name.tenant == tenant and self.runs[name].of_backfill == of_backfills
+        }
+
+    def pending_count(self, tenant: str) -> int:
+        """Return how many runs of a tenant wait to begin, those of backfills aside."""
+        return sum(
+            name.tenant == tenant
+            and self.runs[name].state is RunState.PENDING
+            and not self.runs[name].of_backfill
+            for name in self.live_runs
+        )
+
+    def read_bytes_on(self, tenant: str, day: date) -> int:
+        """Return how many bytes of sources a tenant's completed chunks have read on a day (UTC)."""
+        last, read = self.read_bytes.get(tenant, (day, 0))
+        return read if last == day else 0
 
     def of(self, parent: PipelineName) -> Iterator[Run]:
         """Yield the runs of a pipeline, in no order."""

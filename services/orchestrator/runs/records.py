@@ -8,7 +8,7 @@ means what it meant. docs/journal.md lists all of it.
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol, Self
 
 import pydantic
 
@@ -148,13 +148,39 @@ class Visible(Part):
     """Pairs (decimal column, sum)."""
 
 
+class Limits(Protocol):
+    """Limits of a tenant, in whatever form auth says them."""
+
+    @property
+    def slot_weight(self) -> float: ...
+
+    @property
+    def chunk_count(self) -> int: ...
+
+    @property
+    def live_run_count(self) -> int: ...
+
+    @property
+    def read_bytes_per_day(self) -> int: ...
+
+
 class Share(Part):
-    """What a tenant may have of the slots of workers."""
+    """What a tenant may have of what all share."""
 
     slot_weight: float = 1.0
     """Above 0: twice the weight is twice the slots while both wait."""
     chunk_count: int = 0
     """Most chunks that workers have at once; 0 is no cap."""
+    live_run_count: int = 20
+    """Most runs that have begun and do not rest; others wait."""
+    read_bytes_per_day: int = 0
+    """After its runs have read so much on a day (UTC) no further one begins on it; 0 is no cap."""
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """Return what limits say of which 0 means the platform's default."""
+        given = {name: getattr(limits, name) for name in cls.model_fields}
+        return cls(**{name: value for name, value in given.items() if value > 0})
 
 
 class OfBackfill(Part):
@@ -196,7 +222,7 @@ class RunCreated(Part):
     created_by: str = ""
     traceparent: str = ""
     share: Share | None = None
-    """What the tenant may have of the slots from here on; None leaves it as it was."""
+    """What the tenant may have from here on; None leaves it as it was."""
     lane: Lane = Lane.INTERACTIVE
     of_backfill: OfBackfill | None = None
     """None of a run that was started by itself."""
@@ -231,6 +257,8 @@ class RunPlanned(Part):
     """The compiled suite, as protobuf JSON; empty without one."""
     direct: bool = False
     ingest_time: datetime
+    share: Share | None = None
+    """As in RunCreated: what auth said when the run was planned."""
 
 
 class ChunkCompleted(Part):

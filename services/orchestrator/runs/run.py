@@ -42,7 +42,7 @@ class Run:
     create_time: datetime
     update_time: datetime
     attempt_time: datetime
-    """When the present attempt began: `limits.timeout` counts from here."""
+    """When the present attempt began, after waiting to: `limits.timeout` counts from here."""
     end_time: datetime | None = None
     snapshot: int | None = None
     plan: r.RunPlanned | None = None
@@ -73,6 +73,11 @@ class Run:
         table, run = self.spec.target.table, self.name.run
         later = (f"{table}_{number}__{run}" for number in range(2, self.stagings + 1))
         return (f"{table}__{run}", *later)
+
+    @property
+    def of_backfill(self) -> bool:
+        """Whether a backfill made it: such runs have places of their own among live ones."""
+        return self.created.lane is Lane.BACKFILL
 
     @property
     def scope(self) -> r.Scope:
@@ -133,7 +138,7 @@ def _to(run: Run, target: RunState, record: r.Record, **changes: object) -> Run:
 def _planning(run: Run, record: r.Record, _: r.RunPlanning) -> Run:
     if run.state is RunState.PLANNING:
         return dataclasses.replace(run, snapshot=record.position)
-    return _to(run, RunState.PLANNING, record, snapshot=record.position)
+    return _to(run, RunState.PLANNING, record, snapshot=record.position, attempt_time=record.time)
 
 
 def _planned(run: Run, record: r.Record, detail: r.RunPlanned) -> Run:

@@ -52,6 +52,9 @@ RESTING: Final = FINAL | {RunState.HELD, RunState.FAILED, RunState.TRANSFORM_FAI
 
 LIVE: Final = frozenset(RunState) - RESTING
 
+BEGUN: Final = LIVE - {RunState.PENDING, RunState.CANCELLING}
+"""Runs that use what their tenant may have, and count for caps: others wait, or only tidy up."""
+
 CANCELLABLE: Final = frozenset(
     state
     for state, following in NEXT.items()

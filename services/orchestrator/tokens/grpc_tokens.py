@@ -14,6 +14,7 @@ from libs.common.errors import ServiceError, Unauthenticated, Unavailable
 from libs.common.identity import CredentialMissing, Principal
 from libs.common.names import PipelineName, RunName
 from libs.common.peers import FORWARDED, Network, address_of
+from services.orchestrator.runs.records import Share
 
 CALL_SECONDS: Final = 5.0
 LONGEST_CACHE_SECONDS: Final = 20.0
@@ -110,6 +111,7 @@ def _principal(response: auth_service_pb2.AuthenticateResponse) -> Principal:
         live_run_count=principal.live_run_count,
         slot_weight=principal.slot_weight,
         chunk_count=principal.chunk_count,
+        read_bytes_per_day=principal.read_bytes_per_day,
         key_expire_time=response.key_expire_time.ToDatetime(tzinfo=UTC) if ends else None,
     )
 
@@ -131,6 +133,11 @@ class RunTokens:
         self._credential = credential
         self._clock = clock
         self._tokens: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._shares: dict[str, Share] = {}
+
+    def share(self, tenant: str) -> Share | None:
+        """Return what a tenant may have, as auth said with the newest token of a run; None before."""
+        return self._shares.get(tenant)
 
     async def metadata(self, name: PipelineName | RunName) -> tuple[tuple[str, str], ...]:
         run = str(name.run("plan") if isinstance(name, PipelineName) else name)
@@ -153,6 +160,8 @@ class RunTokens:
         except Unavailable as error:
             text = f"the auth service cannot be asked for the token of {run} now: {error}"
             raise AuthUnavailable(text, retry_after=error.retry_after) from error
+        if response.HasField("limits"):
+            self._shares[RunName.parse(run).tenant] = Share.of(response.limits)
         now = self._clock()
         expire = response.expire_time.ToNanoseconds() / 1e9
         return response.identity_token, now + (expire - now) / 2

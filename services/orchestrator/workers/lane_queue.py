@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+from collections.abc import Collection
 from typing import Final, Generic, Protocol, TypeVar
 
 from services.orchestrator.runs.lanes import WEIGHTS, Lane
@@ -88,14 +89,18 @@ class LaneQueue(Generic[T]):
         self._now = lane.start
         lane.finish = lane.start = lane.start + 1 / WEIGHTS[ticket.lane]
 
-    def first(self) -> T:
-        """Return the ticket whose turn it is; at least one must wait."""
-        waiting = [lane for lane in self._lanes.values() if lane.waiting]
-        return min(waiting, key=lambda lane: lane.start).first()
+    def first(self, lanes: Collection[Lane] = tuple(Lane)) -> T | None:
+        """Return the ticket whose turn it is among some lanes; None if none of them waits."""
+        waiting = [line for lane, line in self._lanes.items() if line.waiting and lane in lanes]
+        return min(waiting, key=lambda line: line.start).first() if waiting else None
 
     def count(self, lane: Lane) -> int:
         """Return how many tickets of a lane wait."""
         return len(self._lanes[lane].waiting)
+
+    def ahead(self, ticket: T) -> int:
+        """Return how many tickets of its lane go before one that waits."""
+        return sum(other.order < ticket.order for other in self._lanes[ticket.lane].waiting)
 
     def oldest(self) -> list[T]:
         """Return of each lane the ticket that waits longest."""

@@ -41,7 +41,12 @@ ACME = Tenant(
     create_time=NOW,
     update_time=NOW,
     limits=Limits(
-        calls_per_second=1000, call_burst=2000, live_run_count=3, slot_weight=1.5, chunk_count=8
+        calls_per_second=1000,
+        call_burst=2000,
+        live_run_count=3,
+        slot_weight=1.5,
+        chunk_count=8,
+        read_bytes_per_day=5_000_000_000,
     ),
 )
 WIDGETS = Tenant(tenant_id="widgets", create_time=NOW, update_time=NOW)

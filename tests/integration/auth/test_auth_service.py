@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from convergence.auth.v1 import auth_service_pb2 as pb
+from convergence.auth.v1.tenant_pb2 import TenantLimits
 
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.identity import TokenVerifier
@@ -81,6 +82,7 @@ async def test_a_key_is_answered_with_a_principal_and_a_token_that_verifies(auth
         3,
     )
     assert (principal.slot_weight, principal.chunk_count) == (1.5, 8)
+    assert principal.read_bytes_per_day == 5_000_000_000
     assert 0 < answer.cache_ttl.ToTimedelta().total_seconds() <= 20
     assert not answer.HasField("key_expire_time")
     verified = await verifier(auth, "orchestrator").verify(answer.identity_token)
@@ -243,7 +245,16 @@ async def listing(auth: Served) -> pb.ListSigningKeysResponse:
 
 
 async def test_the_orchestrator_gets_a_token_bound_to_its_run(auth: Served) -> None:
-    token = (await issue(auth)).identity_token
+    issued = await issue(auth)
+    token = issued.identity_token
+    assert issued.limits == TenantLimits(
+        calls_per_second=1000,
+        call_burst=2000,
+        live_run_count=3,
+        slot_weight=1.5,
+        chunk_count=8,
+        read_bytes_per_day=5_000_000_000,
+    )
     for audience in ("ingest", "quality"):
         principal = await verifier(auth, audience).verify(token)
         assert (principal.tenant, principal.run) == ("acme", RUN)

@@ -63,7 +63,12 @@ async def listed(auth: Served, **fields: Any) -> list[str]:
 FULL: dict[str, Any] = {
     "display_name": "Gadgets & Söhne",
     "limits": tenant_pb2.TenantLimits(
-        calls_per_second=2.5, call_burst=7, live_run_count=3, slot_weight=1.5, chunk_count=8
+        calls_per_second=2.5,
+        call_burst=7,
+        live_run_count=3,
+        slot_weight=1.5,
+        chunk_count=8,
+        read_bytes_per_day=5_000_000_000,
     ),
 }
 

@@ -15,6 +15,9 @@ CROWD = TenantQueue(
     slot_weight=1,
     chunk_count=8,
     slot_count=3,
+    begun_run_count=2,
+    live_run_count=20,
+    waiting_run_count=7,
     waiting_chunk_count=9997,
     wait_start_time=SINCE,
     lanes=[
@@ -23,7 +26,9 @@ CROWD = TenantQueue(
         LaneQueue(lane=RunLane.RUN_LANE_BACKFILL, waiting_chunk_count=9990),
     ],
 )
-LATE = TenantQueue(tenant="tenants/widgetsinc", slot_weight=2.5, slot_count=1)
+LATE = TenantQueue(
+    tenant="tenants/widgetsinc", slot_weight=2.5, slot_count=1, begun_run_count=1, live_run_count=3
+)
 WORKERS = (
     WorkerSlots(address="127.0.0.1:50061", slot_count=4, busy_slot_count=4),
     WorkerSlots(address="127.0.0.1:50062", slot_count=1, resting=True),
@@ -41,8 +46,8 @@ async def test_a_tenants_line_is_told_in_one_row(command: Command) -> None:
     said = await against(command, "runs", "queue", runs=runs)
     assert (said.status, said.err) == (0, "")
     assert said.out.splitlines() == [
-        "tenant     weight  at most  slots  waiting  of them                     since",
-        "acme_corp       1        8      3     9997  7 scheduled, 9990 backfill  2026-11-26 05:40:01Z",
+        "tenant     weight  at most  slots  waiting  of them                     since                 runs     pending",
+        "acme_corp       1        8      3     9997  7 scheduled, 9990 backfill  2026-11-26 05:40:01Z  2 of 20        7",
     ]
     assert [request.parent for request in runs.requests] == ["tenants/acme_corp"]
 
@@ -51,9 +56,9 @@ async def test_all_lines_and_the_workers_are_told_to_the_platform(command: Comma
     runs = fake(CROWD, LATE, workers=WORKERS)
     said = await against(command, "runs", "queue", "--all", runs=runs)
     assert said.out.splitlines() == [
-        "tenant      weight  at most  slots  waiting  of them                     since",
-        "acme_corp        1        8      3     9997  7 scheduled, 9990 backfill  2026-11-26 05:40:01Z",
-        "widgetsinc     2.5      all      1        0",
+        "tenant      weight  at most  slots  waiting  of them                     since                 runs     pending",
+        "acme_corp        1        8      3     9997  7 scheduled, 9990 backfill  2026-11-26 05:40:01Z  2 of 20        7",
+        "widgetsinc     2.5      all      1        0                                                    1 of 3         0",
         "",
         "worker           slots  busy  now",
         "127.0.0.1:50061      4     4  takes chunks",
@@ -73,6 +78,11 @@ async def test_programs_get_the_message(command: Command) -> None:
                 "slot_count": 1,
                 "waiting_chunk_count": 0,
                 "lanes": [],
+                "begun_run_count": 1,
+                "live_run_count": 3,
+                "waiting_run_count": 0,
+                "today_read_bytes": "0",
+                "read_bytes_per_day": "0",
             }
         ],
         "workers": [],

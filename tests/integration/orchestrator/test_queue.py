@@ -93,7 +93,14 @@ async def test_a_tenant_sees_its_own_line_and_nothing_of_the_others(
         )
         assert idle == IDLE[1:]
         mine.ClearField("lanes")
-        assert mine == TenantQueue(tenant=ACME, slot_weight=1, slot_count=4, waiting_chunk_count=2)
+        assert mine == TenantQueue(
+            tenant=ACME,
+            slot_weight=1,
+            slot_count=4,
+            waiting_chunk_count=2,
+            begun_run_count=1,
+            live_run_count=20,
+        )
         assert not answer.workers
     gate.set()
 
@@ -146,7 +153,7 @@ async def over(edge: Edge, name: str) -> bool:
 
 async def test_a_tenant_that_has_nothing_has_an_empty_line(edge: Edge) -> None:
     assert list((await ask(edge, ACME, WRITER)).tenants) == [
-        TenantQueue(tenant=ACME, slot_weight=1, lanes=IDLE)
+        TenantQueue(tenant=ACME, slot_weight=1, lanes=IDLE, live_run_count=20)
     ]
     assert list((await ask(edge, "tenants/-", ROOT)).tenants) == []
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import grpc
 import pytest
 from convergence.orchestrator.v1 import run_service_pb2 as pb
+from convergence.orchestrator.v1.run_pb2 import RunLimit, RunWait
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.orchestrator.configs.catalogue import MemoryCatalogue
@@ -211,21 +212,50 @@ async def test_a_moment_for_a_pipeline_without_a_window_is_refused(edge: Edge) -
     assert refusal.fields == ["window_time"]
 
 
-async def test_more_live_runs_than_the_tenant_may_have_are_refused_until_one_ends(
+async def test_runs_beyond_those_that_a_tenant_may_have_wait_and_say_why_and_too_many_are_refused(
     world: World, tmp_path: Path
 ) -> None:
     gate = world.hang()
-    pipelines = [spec().model_copy(update={"pipeline": f"p_{n}"}) for n in range(21)]
-    async with edge_over(world, tmp_path, catalogue=catalogue_of(*pipelines)) as edge:
-        parents = [f"tenants/acme_corp/pipelines/p_{n}" for n in range(21)]
+    pipelines = [spec().model_copy(update={"pipeline": f"p_{n}"}) for n in range(23)]
+    files = catalogue_of(*pipelines)
+    async with edge_over(world, tmp_path, catalogue=files, most_pending=2) as edge:
+        parents = [f"tenants/acme_corp/pipelines/p_{n}" for n in range(23)]
         names = [(await edge.create(parent=parent)).name for parent in parents[:20]]
+        for name in names:
+            await edge.until(name, "INGESTING")
+        late = [(await edge.create(parent=parent)).name for parent in parents[20:22]]
         with refused("RESOURCE_EXHAUSTED", "TOO_MANY_RUNS") as refusal:
-            await edge.create(parent=parents[20])
-        assert refusal.metadata == {"tenant": "acme_corp", "limit": "20"}
+            await edge.create(parent=parents[22])
+        assert refusal.metadata == {"tenant": "acme_corp", "limit": "2"}
         assert refusal.retry_after == 5
+        for ahead, name in enumerate(late):
+            run = await edge.until(name, "PENDING")
+            assert run.wait == RunWait(
+                limit=RunLimit.RUN_LIMIT_LIVE_RUNS,
+                message="the tenant may have 20 live runs and has them; wait until one ends, "
+                "or have the limit raised",
+                ahead_run_count=ahead,
+            )
+        await waiting_is_told(edge)
         gate.set()
-        await edge.until(names[0], "SUCCEEDED")
-        assert (await edge.create(parent=parents[20])).name
+        for name in (*names, *late):
+            assert not (await edge.until(name, "SUCCEEDED")).HasField("wait")
+        assert (await edge.create(parent=parents[22])).name
+
+
+async def waiting_is_told(edge: Edge) -> None:
+    request = pb.GetQueueRequest(parent="tenants/acme_corp")
+    answer: pb.GetQueueResponse = await edge.ask("GetQueue", request)
+    (line,) = answer.tenants
+    counts = (line.begun_run_count, line.live_run_count, line.waiting_run_count)
+    assert (counts, [lane.waiting_run_count for lane in line.lanes]) == ((20, 20, 2), [2, 0, 0])
+    found = {
+        limit: edge.host.registry.get_sample_value(
+            "convergence_orchestrator_runs_waiting", {"limit": limit}
+        )
+        for limit in ("live_runs", "read_bytes")
+    }
+    assert found == {"live_runs": 2, "read_bytes": 0}
 
 
 async def test_while_the_journal_cannot_be_written_nothing_is_promised(

@@ -144,7 +144,8 @@ async def test_a_retry_counts_against_the_tenants_live_runs(world: World, tmp_pa
         heal(world)
         world.hang()
         for n in range(1, 21):
-            await edge.create(parent=f"tenants/acme_corp/pipelines/p_{n}")
+            run = await edge.create(parent=f"tenants/acme_corp/pipelines/p_{n}")
+            await edge.until(run.name, "PLANNING", "INGESTING")
         with refused("RESOURCE_EXHAUSTED", "TOO_MANY_RUNS") as refusal:
             await edge.ask("RetryRun", pb.RetryRunRequest(name=failed.name))
         assert refusal.metadata == {"tenant": "acme_corp", "limit": "20"}

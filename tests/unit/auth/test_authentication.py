@@ -288,7 +288,7 @@ async def test_before_init_every_call_names_the_command_and_after_it_the_next_wo
 
 async def test_a_run_token_is_bound_to_its_run() -> None:
     auth = await ready()
-    token = await auth.it.run_token(RUN, frozenset({"ingest", "quality"}))
+    token = (await auth.it.run_token(RUN, frozenset({"ingest", "quality"}))).token
     claims = jwt.decode(token.text, options={"verify_signature": False})
     assert (claims["sub"], claims["run"], claims["aud"]) == (
         "acme",
@@ -303,7 +303,7 @@ async def test_a_run_token_says_as_whom_and_where_the_tenants_sources_may_read()
     before = auth.directory.current().tenants["acme"]
     after = dataclasses.replace(before, service_account=account, source_prefixes=prefixes)
     await auth.directory.swap_tenant(before, after)
-    token = await auth.it.run_token(RUN, frozenset({"ingest"}))
+    token = (await auth.it.run_token(RUN, frozenset({"ingest"}))).token
     claims = jwt.decode(token.text, options={"verify_signature": False})
     assert (claims["service_account"], claims["source_prefixes"]) == (account, list(prefixes))
 

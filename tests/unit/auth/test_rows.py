@@ -46,7 +46,12 @@ ACME = Tenant(
     service_account="a@b.iam.gserviceaccount.com",
     source_prefixes=("gs://a/", "s3://bucket/x/"),
     limits=Limits(
-        calls_per_second=1.5, call_burst=2, live_run_count=3, slot_weight=0.5, chunk_count=8
+        calls_per_second=1.5,
+        call_burst=2,
+        live_run_count=3,
+        slot_weight=0.5,
+        chunk_count=8,
+        read_bytes_per_day=10**13,
     ),
 )
 

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from convergence.auth.v1 import tenant_pb2 as convergence_dot_auth_dot_v1_dot_tenant__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&convergence/auth/v1/auth_service.proto\x12\x13\x63onvergence.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x13\x41uthenticateRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\"\xf5\x01\n\x14\x41uthenticateResponse\x12\x31\n\tprincipal\x18\x01 \x01(\x0b\x32\x1e.convergence.auth.v1.Principal\x12\x16\n\x0eidentity_token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcache_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x0fkey_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\tPrincipal\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x18\n\x10\x63\x61lls_per_second\x18\x04 \x01(\x01\x12\x12\n\ncall_burst\x18\x05 \x01(\x05\x12\x16\n\x0elive_run_count\x18\x06 \x01(\x05\x12\x13\n\x0bslot_weight\x18\x07 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x08 \x01(\x05\"6\n\x14IssueRunTokenRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x11\n\taudiences\x18\x02 \x03(\t\"`\n\x15IssueRunTokenResponse\x12\x16\n\x0eidentity_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x18\n\x16ListSigningKeysRequest\"H\n\x17ListSigningKeysResponse\x12-\n\x04keys\x18\x01 \x03(\x0b\x32\x1f.convergence.auth.v1.SigningKey\"0\n\nSigningKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x32\xd7\x02\n\x0b\x41uthService\x12h\n\x0c\x41uthenticate\x12(.convergence.auth.v1.AuthenticateRequest\x1a).convergence.auth.v1.AuthenticateResponse\"\x03\x90\x02\x01\x12k\n\rIssueRunToken\x12).convergence.auth.v1.IssueRunTokenRequest\x1a*.convergence.auth.v1.IssueRunTokenResponse\"\x03\x90\x02\x02\x12q\n\x0fListSigningKeys\x12+.convergence.auth.v1.ListSigningKeysRequest\x1a,.convergence.auth.v1.ListSigningKeysResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&convergence/auth/v1/auth_service.proto\x12\x13\x63onvergence.auth.v1\x1a convergence/auth/v1/tenant.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x13\x41uthenticateRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\"\xf5\x01\n\x14\x41uthenticateResponse\x12\x31\n\tprincipal\x18\x01 \x01(\x0b\x32\x1e.convergence.auth.v1.Principal\x12\x16\n\x0eidentity_token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcache_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x0fkey_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\tPrincipal\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x18\n\x10\x63\x61lls_per_second\x18\x04 \x01(\x01\x12\x12\n\ncall_burst\x18\x05 \x01(\x05\x12\x16\n\x0elive_run_count\x18\x06 \x01(\x05\x12\x13\n\x0bslot_weight\x18\x07 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x08 \x01(\x05\x12\x1a\n\x12read_bytes_per_day\x18\t \x01(\x03\"6\n\x14IssueRunTokenRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x11\n\taudiences\x18\x02 \x03(\t\"\x93\x01\n\x15IssueRunTokenResponse\x12\x16\n\x0eidentity_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06limits\x18\x03 \x01(\x0b\x32!.convergence.auth.v1.TenantLimits\"\x18\n\x16ListSigningKeysRequest\"H\n\x17ListSigningKeysResponse\x12-\n\x04keys\x18\x01 \x03(\x0b\x32\x1f.convergence.auth.v1.SigningKey\"0\n\nSigningKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x32\xd7\x02\n\x0b\x41uthService\x12h\n\x0c\x41uthenticate\x12(.convergence.auth.v1.AuthenticateRequest\x1a).convergence.auth.v1.AuthenticateResponse\"\x03\x90\x02\x01\x12k\n\rIssueRunToken\x12).convergence.auth.v1.IssueRunTokenRequest\x1a*.convergence.auth.v1.IssueRunTokenResponse\"\x03\x90\x02\x02\x12q\n\x0fListSigningKeys\x12+.convergence.auth.v1.ListSigningKeysRequest\x1a,.convergence.auth.v1.ListSigningKeysResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,22 +40,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['IssueRunToken']._serialized_options = b'\220\002\002'
   _globals['_AUTHSERVICE'].methods_by_name['ListSigningKeys']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ListSigningKeys']._serialized_options = b'\220\002\001'
-  _globals['_AUTHENTICATEREQUEST']._serialized_start=128
-  _globals['_AUTHENTICATEREQUEST']._serialized_end=198
-  _globals['_AUTHENTICATERESPONSE']._serialized_start=201
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=446
-  _globals['_PRINCIPAL']._serialized_start=449
-  _globals['_PRINCIPAL']._serialized_end=620
-  _globals['_ISSUERUNTOKENREQUEST']._serialized_start=622
-  _globals['_ISSUERUNTOKENREQUEST']._serialized_end=676
-  _globals['_ISSUERUNTOKENRESPONSE']._serialized_start=678
-  _globals['_ISSUERUNTOKENRESPONSE']._serialized_end=774
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=776
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=800
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=802
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=874
-  _globals['_SIGNINGKEY']._serialized_start=876
-  _globals['_SIGNINGKEY']._serialized_end=924
-  _globals['_AUTHSERVICE']._serialized_start=927
-  _globals['_AUTHSERVICE']._serialized_end=1270
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=162
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=232
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=235
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=480
+  _globals['_PRINCIPAL']._serialized_start=483
+  _globals['_PRINCIPAL']._serialized_end=682
+  _globals['_ISSUERUNTOKENREQUEST']._serialized_start=684
+  _globals['_ISSUERUNTOKENREQUEST']._serialized_end=738
+  _globals['_ISSUERUNTOKENRESPONSE']._serialized_start=741
+  _globals['_ISSUERUNTOKENRESPONSE']._serialized_end=888
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=890
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=914
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=916
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=988
+  _globals['_SIGNINGKEY']._serialized_start=990
+  _globals['_SIGNINGKEY']._serialized_end=1038
+  _globals['_AUTHSERVICE']._serialized_start=1041
+  _globals['_AUTHSERVICE']._serialized_end=1384
 # @@protoc_insertion_point(module_scope)

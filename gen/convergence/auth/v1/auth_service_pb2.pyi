@@ -1,5 +1,6 @@
 import datetime
 
+from convergence.auth.v1 import tenant_pb2 as _tenant_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -35,7 +36,7 @@ class AuthenticateResponse(_message.Message):
     def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., identity_token: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cache_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., key_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Principal(_message.Message):
-    __slots__ = ("tenant", "scopes", "key_id", "calls_per_second", "call_burst", "live_run_count", "slot_weight", "chunk_count")
+    __slots__ = ("tenant", "scopes", "key_id", "calls_per_second", "call_burst", "live_run_count", "slot_weight", "chunk_count", "read_bytes_per_day")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +45,7 @@ class Principal(_message.Message):
     LIVE_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
     SLOT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_PER_DAY_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
     key_id: str
@@ -52,7 +54,8 @@ class Principal(_message.Message):
     live_run_count: int
     slot_weight: float
     chunk_count: int
-    def __init__(self, tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., key_id: _Optional[str] = ..., calls_per_second: _Optional[float] = ..., call_burst: _Optional[int] = ..., live_run_count: _Optional[int] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ...) -> None: ...
+    read_bytes_per_day: int
+    def __init__(self, tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., key_id: _Optional[str] = ..., calls_per_second: _Optional[float] = ..., call_burst: _Optional[int] = ..., live_run_count: _Optional[int] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ..., read_bytes_per_day: _Optional[int] = ...) -> None: ...
 
 class IssueRunTokenRequest(_message.Message):
     __slots__ = ("run", "audiences")
@@ -63,12 +66,14 @@ class IssueRunTokenRequest(_message.Message):
     def __init__(self, run: _Optional[str] = ..., audiences: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class IssueRunTokenResponse(_message.Message):
-    __slots__ = ("identity_token", "expire_time")
+    __slots__ = ("identity_token", "expire_time", "limits")
     IDENTITY_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     identity_token: str
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, identity_token: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    limits: _tenant_pb2.TenantLimits
+    def __init__(self, identity_token: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits: _Optional[_Union[_tenant_pb2.TenantLimits, _Mapping]] = ...) -> None: ...
 
 class ListSigningKeysRequest(_message.Message):
     __slots__ = ()

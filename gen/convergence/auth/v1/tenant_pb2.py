@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n convergence/auth/v1/tenant.proto\x12\x13\x63onvergence.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n\x06Tenant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .convergence.auth.v1.TenantState\x12\x18\n\x10\x62igquery_project\x18\x04 \x01(\t\x12\x19\n\x11\x62igquery_location\x18\x05 \x01(\t\x12\x17\n\x0fservice_account\x18\x06 \x01(\t\x12\x17\n\x0fsource_prefixes\x18\x07 \x03(\t\x12\x31\n\x06limits\x18\x08 \x01(\x0b\x32!.convergence.auth.v1.TenantLimits\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"~\n\x0cTenantLimits\x12\x18\n\x10\x63\x61lls_per_second\x18\x01 \x01(\x01\x12\x12\n\ncall_burst\x18\x02 \x01(\x05\x12\x16\n\x0elive_run_count\x18\x03 \x01(\x05\x12\x13\n\x0bslot_weight\x18\x04 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x05*z\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x18\n\x14TENANT_STATE_DELETED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n convergence/auth/v1/tenant.proto\x12\x13\x63onvergence.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n\x06Tenant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .convergence.auth.v1.TenantState\x12\x18\n\x10\x62igquery_project\x18\x04 \x01(\t\x12\x19\n\x11\x62igquery_location\x18\x05 \x01(\t\x12\x17\n\x0fservice_account\x18\x06 \x01(\t\x12\x17\n\x0fsource_prefixes\x18\x07 \x03(\t\x12\x31\n\x06limits\x18\x08 \x01(\x0b\x32!.convergence.auth.v1.TenantLimits\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\x0cTenantLimits\x12\x18\n\x10\x63\x61lls_per_second\x18\x01 \x01(\x01\x12\x12\n\ncall_burst\x18\x02 \x01(\x05\x12\x16\n\x0elive_run_count\x18\x03 \x01(\x05\x12\x13\n\x0bslot_weight\x18\x04 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x05\x12\x1a\n\x12read_bytes_per_day\x18\x06 \x01(\x03*z\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x18\n\x14TENANT_STATE_DELETED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'convergence.auth.v1.tenant_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TENANTSTATE']._serialized_start=566
-  _globals['_TENANTSTATE']._serialized_end=688
+  _globals['_TENANTSTATE']._serialized_start=595
+  _globals['_TENANTSTATE']._serialized_end=717
   _globals['_TENANT']._serialized_start=91
   _globals['_TENANT']._serialized_end=436
-  _globals['_TENANTLIMITS']._serialized_start=438
-  _globals['_TENANTLIMITS']._serialized_end=564
+  _globals['_TENANTLIMITS']._serialized_start=439
+  _globals['_TENANTLIMITS']._serialized_end=593
 # @@protoc_insertion_point(module_scope)

@@ -46,15 +46,17 @@ class Tenant(_message.Message):
     def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., state: _Optional[_Union[TenantState, str]] = ..., bigquery_project: _Optional[str] = ..., bigquery_location: _Optional[str] = ..., service_account: _Optional[str] = ..., source_prefixes: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[TenantLimits, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TenantLimits(_message.Message):
-    __slots__ = ("calls_per_second", "call_burst", "live_run_count", "slot_weight", "chunk_count")
+    __slots__ = ("calls_per_second", "call_burst", "live_run_count", "slot_weight", "chunk_count", "read_bytes_per_day")
     CALLS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     CALL_BURST_FIELD_NUMBER: _ClassVar[int]
     LIVE_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
     SLOT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_PER_DAY_FIELD_NUMBER: _ClassVar[int]
     calls_per_second: float
     call_burst: int
     live_run_count: int
     slot_weight: float
     chunk_count: int
-    def __init__(self, calls_per_second: _Optional[float] = ..., call_burst: _Optional[int] = ..., live_run_count: _Optional[int] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ...) -> None: ...
+    read_bytes_per_day: int
+    def __init__(self, calls_per_second: _Optional[float] = ..., call_burst: _Optional[int] = ..., live_run_count: _Optional[int] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ..., read_bytes_per_day: _Optional[int] = ...) -> None: ...

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TenantQueue(_message.Message):
-    __slots__ = ("tenant", "slot_weight", "chunk_count", "slot_count", "waiting_chunk_count", "wait_start_time", "lanes")
+    __slots__ = ("tenant", "slot_weight", "chunk_count", "slot_count", "waiting_chunk_count", "wait_start_time", "lanes", "begun_run_count", "live_run_count", "waiting_run_count", "today_read_bytes", "read_bytes_per_day")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SLOT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,11 @@ class TenantQueue(_message.Message):
     WAITING_CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     WAIT_START_TIME_FIELD_NUMBER: _ClassVar[int]
     LANES_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LIVE_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TODAY_READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_PER_DAY_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     slot_weight: float
     chunk_count: int
@@ -26,17 +31,24 @@ class TenantQueue(_message.Message):
     waiting_chunk_count: int
     wait_start_time: _timestamp_pb2.Timestamp
     lanes: _containers.RepeatedCompositeFieldContainer[LaneQueue]
-    def __init__(self, tenant: _Optional[str] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., wait_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lanes: _Optional[_Iterable[_Union[LaneQueue, _Mapping]]] = ...) -> None: ...
+    begun_run_count: int
+    live_run_count: int
+    waiting_run_count: int
+    today_read_bytes: int
+    read_bytes_per_day: int
+    def __init__(self, tenant: _Optional[str] = ..., slot_weight: _Optional[float] = ..., chunk_count: _Optional[int] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., wait_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lanes: _Optional[_Iterable[_Union[LaneQueue, _Mapping]]] = ..., begun_run_count: _Optional[int] = ..., live_run_count: _Optional[int] = ..., waiting_run_count: _Optional[int] = ..., today_read_bytes: _Optional[int] = ..., read_bytes_per_day: _Optional[int] = ...) -> None: ...
 
 class LaneQueue(_message.Message):
-    __slots__ = ("lane", "slot_count", "waiting_chunk_count")
+    __slots__ = ("lane", "slot_count", "waiting_chunk_count", "waiting_run_count")
     LANE_FIELD_NUMBER: _ClassVar[int]
     SLOT_COUNT_FIELD_NUMBER: _ClassVar[int]
     WAITING_CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
     lane: _run_pb2.RunLane
     slot_count: int
     waiting_chunk_count: int
-    def __init__(self, lane: _Optional[_Union[_run_pb2.RunLane, str]] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ...) -> None: ...
+    waiting_run_count: int
+    def __init__(self, lane: _Optional[_Union[_run_pb2.RunLane, str]] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., waiting_run_count: _Optional[int] = ...) -> None: ...
 
 class WorkerSlots(_message.Message):
     __slots__ = ("address", "slot_count", "busy_slot_count", "resting")

@@ -35,6 +35,12 @@ class RunLane(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_LANE_INTERACTIVE: _ClassVar[RunLane]
     RUN_LANE_SCHEDULED: _ClassVar[RunLane]
     RUN_LANE_BACKFILL: _ClassVar[RunLane]
+
+class RunLimit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_LIMIT_UNSPECIFIED: _ClassVar[RunLimit]
+    RUN_LIMIT_LIVE_RUNS: _ClassVar[RunLimit]
+    RUN_LIMIT_READ_BYTES: _ClassVar[RunLimit]
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_PENDING: RunState
 RUN_STATE_PLANNING: RunState
@@ -53,9 +59,12 @@ RUN_LANE_UNSPECIFIED: RunLane
 RUN_LANE_INTERACTIVE: RunLane
 RUN_LANE_SCHEDULED: RunLane
 RUN_LANE_BACKFILL: RunLane
+RUN_LIMIT_UNSPECIFIED: RunLimit
+RUN_LIMIT_LIVE_RUNS: RunLimit
+RUN_LIMIT_READ_BYTES: RunLimit
 
 class Run(_message.Message):
-    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane", "backfill")
+    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane", "backfill", "wait")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +85,7 @@ class Run(_message.Message):
     CANCEL_REASON_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: RunState
     attempt: int
@@ -96,7 +106,20 @@ class Run(_message.Message):
     cancel_reason: str
     lane: RunLane
     backfill: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ..., backfill: _Optional[str] = ...) -> None: ...
+    wait: RunWait
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ..., backfill: _Optional[str] = ..., wait: _Optional[_Union[RunWait, _Mapping]] = ...) -> None: ...
+
+class RunWait(_message.Message):
+    __slots__ = ("limit", "message", "ahead_run_count", "until_time")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    limit: RunLimit
+    message: str
+    ahead_run_count: int
+    until_time: _timestamp_pb2.Timestamp
+    def __init__(self, limit: _Optional[_Union[RunLimit, str]] = ..., message: _Optional[str] = ..., ahead_run_count: _Optional[int] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("start_time", "end_time", "deliveries")

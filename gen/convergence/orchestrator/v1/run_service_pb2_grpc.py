@@ -120,7 +120,8 @@ class RunServiceServicer:
     """
 
     def CreateRun(self, request, context):
-        """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run.
+        """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run. A run that its tenant's limits do not let
+        begin yet waits, PENDING; it is refused only where 1,000 wait already.
         Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, RUN_ALREADY_ACTIVE; ALREADY_EXISTS / REQUEST_ID_REUSED;
         INVALID_ARGUMENT / WINDOW_IN_FUTURE; RESOURCE_EXHAUSTED / TOO_MANY_RUNS; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
         """
@@ -161,7 +162,7 @@ class RunServiceServicer:
 
     def GetQueue(self, request, context):
         """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
-        platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
+        platform may ask, all tenants that have slots or wait for one or to begin a run, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,7 +177,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryRun(self, request, context):
-        """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
+        """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped. It is refused while its tenant has as many live runs as it may.
         Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,7 +39,8 @@ class RunServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     CreateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]
-    """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run.
+    """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run. A run that its tenant's limits do not let
+    begin yet waits, PENDING; it is refused only where 1,000 wait already.
     Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, RUN_ALREADY_ACTIVE; ALREADY_EXISTS / REQUEST_ID_REUSED;
     INVALID_ARGUMENT / WINDOW_IN_FUTURE; RESOURCE_EXHAUSTED / TOO_MANY_RUNS; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
     """
@@ -58,14 +59,14 @@ class RunServiceStub:
     """
     GetQueue: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetQueueRequest, _run_service_pb2.GetQueueResponse]
     """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
-    platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
+    platform may ask, all tenants that have slots or wait for one or to begin a run, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
     """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
     Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH.
     """
     RetryRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_service_pb2.RetryRunResponse]
-    """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
+    """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped. It is refused while its tenant has as many live runs as it may.
     Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
     """
     ApproveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]
@@ -96,7 +97,8 @@ class RunServiceAsyncStub(RunServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]  # type: ignore[assignment]
-    """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run.
+    """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run. A run that its tenant's limits do not let
+    begin yet waits, PENDING; it is refused only where 1,000 wait already.
     Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, RUN_ALREADY_ACTIVE; ALREADY_EXISTS / REQUEST_ID_REUSED;
     INVALID_ARGUMENT / WINDOW_IN_FUTURE; RESOURCE_EXHAUSTED / TOO_MANY_RUNS; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
     """
@@ -115,14 +117,14 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     GetQueue: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetQueueRequest, _run_service_pb2.GetQueueResponse]  # type: ignore[assignment]
     """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
-    platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
+    platform may ask, all tenants that have slots or wait for one or to begin a run, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops a run that is not publishing yet. A repeat, or a run already CANCELLED, succeeds.
     Fails with NOT_FOUND / RUN_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH.
     """
     RetryRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_service_pb2.RetryRunResponse]  # type: ignore[assignment]
-    """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
+    """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped. It is refused while its tenant has as many live runs as it may.
     Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
     """
     ApproveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ApproveRunRequest, _run_service_pb2.ApproveRunResponse]  # type: ignore[assignment]
@@ -156,7 +158,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.CreateRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CreateRunResponse, _abc.Awaitable[_run_service_pb2.CreateRunResponse]]:
-        """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run.
+        """Starts a run and returns at once; follow it with WatchRun. Repeating the request id returns the same run. A run that its tenant's limits do not let
+        begin yet waits, PENDING; it is refused only where 1,000 wait already.
         Fails with NOT_FOUND / PIPELINE_NOT_FOUND; FAILED_PRECONDITION / CONFIG_INVALID, RUN_ALREADY_ACTIVE; ALREADY_EXISTS / REQUEST_ID_REUSED;
         INVALID_ARGUMENT / WINDOW_IN_FUTURE; RESOURCE_EXHAUSTED / TOO_MANY_RUNS; UNAVAILABLE / WAREHOUSE_UNAVAILABLE.
         """
@@ -205,7 +208,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetQueueResponse, _abc.Awaitable[_run_service_pb2.GetQueueResponse]]:
         """Says how the slots of workers are shared at this moment: what a tenant has and what of it waits; of `tenants/-`, which only a key of the
-        platform may ask, all tenants that have slots or wait, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
+        platform may ask, all tenants that have slots or wait for one or to begin a run, and the workers. Fails with NOT_FOUND / TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -224,7 +227,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.RetryRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.RetryRunResponse, _abc.Awaitable[_run_service_pb2.RetryRunResponse]]:
-        """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped.
+        """Goes on with a run that is FAILED or TRANSFORM_FAILED from where it stopped. It is refused while its tenant has as many live runs as it may.
         Fails with NOT_FOUND / RUN_NOT_FOUND, PIPELINE_NOT_FOUND; FAILED_PRECONDITION / RUN_STATE_MISMATCH, CONFIG_INVALID; RESOURCE_EXHAUSTED / TOO_MANY_RUNS.
         """
 

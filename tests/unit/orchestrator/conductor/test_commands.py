@@ -11,6 +11,7 @@ from libs.common.names import PipelineName
 from services.orchestrator.conductor.commands import RequestIdReused, TooManyRuns
 from services.orchestrator.journal.journal import RecordTooLarge
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
@@ -143,9 +144,9 @@ async def test_a_retry_counts_as_a_live_run() -> None:
     async with made.orchestrator() as o:
         failed = await o.finish()
         made.hang()
-        await o.start(live_run_count=1)
+        await o.until(await o.start(share=Share(live_run_count=1)), RunState.INGESTING)
         with pytest.raises(TooManyRuns) as refused:
-            await o.retry(failed, live_run_count=1)
+            await o.retry(failed)
         assert refused.value.metadata == {"tenant": "acme_corp", "limit": "1"}
         assert o.commands.find(failed.name).state is RunState.FAILED
 

@@ -246,12 +246,8 @@ async def test_retry_goes_on_with_the_chunks_that_are_missing() -> None:
         assert run.state is RunState.FAILED
         made.workers[1].hang.set()
         done_before = set(run.landed)
-        again = await o.commands.retry(
-            run.name, failed_attempt=1, by="key1", spec="", live_run_count=20
-        )
-        repeat = await o.commands.retry(
-            run.name, failed_attempt=1, by="key1", spec="", live_run_count=20
-        )
+        again = await o.commands.retry(run.name, failed_attempt=1, by="key1", spec="")
+        repeat = await o.commands.retry(run.name, failed_attempt=1, by="key1", spec="")
         assert again.attempt == repeat.attempt == 2
         done = await o.until(run, RunState.SUCCEEDED)
     assert done_before <= set(done.landed)
@@ -293,7 +289,7 @@ async def test_a_failed_publishing_job_fails_the_run_and_retry_uses_another_job_
         assert failed.failure is not None
         assert failed.failure.reason == "PUBLISH_FAILED"
         assert made.published() == []
-        await o.commands.retry(run.name, failed_attempt=1, by="key1", spec="", live_run_count=20)
+        await o.commands.retry(run.name, failed_attempt=1, by="key1", spec="")
         await o.until(run, RunState.SUCCEEDED)
     assert len(made.published()) == 2
 

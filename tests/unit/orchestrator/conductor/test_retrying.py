@@ -52,7 +52,9 @@ async def storm() -> tuple[Sick, float, int]:
     async with made.orchestrator() as o:
         runs = [
             await o.start(
-                pipeline(n), pipeline=PipelineName("acme_corp", f"p_{n}"), live_run_count=RUNS
+                pipeline(n),
+                pipeline=PipelineName("acme_corp", f"p_{n}"),
+                share=r.Share(live_run_count=RUNS),
             )
             for n in range(RUNS)
         ]

@@ -221,9 +221,7 @@ async def test_a_retried_transform_runs_with_the_sql_that_it_was_retried_with() 
         new = wanted.model_copy(
             update={"transforms": (old.model_copy(update={"sql": "SELECT 2"}),)}
         )
-        await o.commands.retry(
-            run.name, failed_attempt=1, by="k", spec=new.canonical(), live_run_count=20
-        )
+        await o.commands.retry(run.name, failed_attempt=1, by="k", spec=new.canonical())
         done = await o.until(run, RunState.SUCCEEDED)
     assert [t.sql for t in done.spec.transforms] == ["SELECT 2"]
     assert done.attempt == 2

@@ -125,6 +125,9 @@ class World:
     ids: "itertools.count[int]" = dataclasses.field(default_factory=lambda: itertools.count(1))
     stream: str = ""
     gather_seconds: float = 1.0
+    shares: dict[str, Share] = dataclasses.field(default_factory=dict)
+    """What auth says that tenants may have."""
+    most_pending: int = 1000
 
     def __post_init__(self) -> None:
         self.workers = [MemoryWorker(f"w{i}", self.source, self.warehouse) for i in (1, 2)]
@@ -178,10 +181,15 @@ class World:
             sleep=self.clock.sleep,
             retries=Retries(pauses),
             gather_seconds=self.gather_seconds,
+            shares=self.shares.get,
         )
         conductor = Conductor(mesh)
         conductor.resume()
-        commands = Commands(conductor, new_run_id=lambda: f"r{next(self.ids)}")
+        commands = Commands(
+            conductor,
+            new_run_id=lambda: f"r{next(self.ids)}",
+            most_pending=self.most_pending,
+        )
         try:
             yield Orchestrator(conductor, commands)
         finally:
@@ -210,7 +218,6 @@ class Orchestrator:
         request: int | None = None,
         reload: bool = False,
         moment: datetime | None = None,
-        live_run_count: int = 20,
         share: Share | None = None,
         lane: Lane = Lane.INTERACTIVE,
     ) -> Run:
@@ -224,7 +231,6 @@ class Orchestrator:
             reload=reload,
             created_by="key1",
             traceparent="",
-            live_run_count=live_run_count,
             share=share,
             lane=lane,
         )
@@ -237,7 +243,6 @@ class Orchestrator:
         run: Run,
         *,
         failed_attempt: int = 0,
-        live_run_count: int = 20,
         share: Share | None = None,
     ) -> Run:
         return await self.commands.retry(
@@ -245,7 +250,6 @@ class Orchestrator:
             failed_attempt=failed_attempt,
             by="key1",
             spec="",
-            live_run_count=live_run_count,
             share=share,
         )
 

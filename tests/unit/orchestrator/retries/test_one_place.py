@@ -12,6 +12,7 @@ ALLOWED = {
     "retries/budgets.py": "the trickle of an empty budget",
     "active.py:_elected": "a journal that cannot be read is left to other candidates",
     "backfills/progress.py:sums": "adding up many receipts lets others go first",
+    "conductor/admission.py:_until_midnight": "bytes of a day are counted anew",
     "conductor/conductor.py:expire": "a hold ends at a moment",
     "conductor/conductor.py:forget": "a failed run is kept until a moment",
     "elections/file_election.py:win": "the kernel tells nobody that a lock is free",
