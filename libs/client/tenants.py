@@ -42,7 +42,10 @@ class AsyncTenants:
         return await pages(fetch, limit)
 
     async def update(self, tenant: Tenant, *fields: str) -> Tenant:
-        """Return the tenant `tenant.name` after `fields` were set to what `tenant` holds."""
+        """Return the tenant `tenant.name` after `fields` were set to what `tenant` holds.
+
+        A field may be a path: `limits.chunk_count` leaves the other limits as they are.
+        """
         request = pb.UpdateTenantRequest(tenant=tenant, update_mask=FieldMask(paths=fields))
         return (await self._connection.call(self._stub.UpdateTenant, request)).tenant
 

@@ -1,8 +1,10 @@
 """Creates, changes and deletes tenants."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -17,6 +19,9 @@ from services.auth.tenants import (
     differing,
     refuse_confusable,
 )
+
+TRIES: Final = 5
+"""Of a change that says of no reading that it is based on it: others may change the tenant meanwhile."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,16 +75,33 @@ class TenantAdmin:
         *,
         expected_update_time: datetime | None,
     ) -> Tenant:
-        """Change the fields named; a call that would change nothing returns the tenant as it is.
+        """Set the values at paths, and leave everything else as whoever else changes it.
+
+        A call that would change nothing returns the tenant as it is.
+
+        Args:
+            tenant_id: Which.
+            changes: As `Tenant.changed` takes them.
+            expected_update_time: Refuse if the tenant was changed after it; None means never.
 
         Raises:
             TenantNotFound, TenantDeleted: there is no such tenant (any more).
-            TenantStale: it was changed after `expected_update_time`.
+            TenantStale: it was changed after `expected_update_time`; with None, again and again.
         """
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(TenantStale):
+                return await self._update(tenant_id, changes, expected_update_time)
+            if expected_update_time is not None:
+                break
+        return await self._update(tenant_id, changes, expected_update_time)
+
+    async def _update(
+        self, tenant_id: str, changes: Mapping[str, object], expected_update_time: datetime | None
+    ) -> Tenant:
         old = await self.get(tenant_id)
         if old.state is TenantState.DELETED:
             raise TenantDeleted(tenant_id)
-        if all(getattr(old, field) == value for field, value in changes.items()):
+        if old.changed(changes) == old:
             return old
         if expected_update_time not in (None, old.update_time):
             raise TenantStale(tenant_id)
@@ -97,7 +119,7 @@ class TenantAdmin:
 
     async def _swap(self, old: Tenant, changes: Mapping[str, object]) -> Tenant:
         at = max(self._now(), old.update_time + timedelta(microseconds=1))
-        new: Tenant = dataclasses.replace(old, update_time=at, **changes)  # type: ignore[arg-type]
+        new = dataclasses.replace(old.changed(changes), update_time=at)
         try:
             await self._directory.swap_tenant(old, new)
         except TenantStale:

@@ -1,5 +1,7 @@
 """TenantService: translates, and decides nothing."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +17,7 @@ from libs.common.rpc import Context
 from services.auth import tenants
 from services.auth.limit_messages import limits_message, limits_of
 from services.auth.tenant_admin import TenantAdmin
-from services.auth.tenants import Tenant, TenantState
+from services.auth.tenants import Limits, Tenant, TenantState
 
 
 class TenantServicer(pb_grpc.TenantServiceServicer):
@@ -91,9 +93,10 @@ def _state(value: int) -> TenantState:
 
 
 def _plain(field: str, tenant: tenant_pb2.Tenant) -> object:
-    if field != "limits":
-        return getattr(tenant, field)
-    return limits_of(tenant.limits)
+    if field == "limits":
+        return limits_of(tenant.limits)
+    name, _, limit = field.partition(".")
+    return getattr(tenant.limits, limit) if limit else getattr(tenant, name)
 
 
 def _read_field(read: Reading, field: str, tenant: tenant_pb2.Tenant) -> Any:
@@ -127,8 +130,12 @@ FIELDS: Final[dict[str, Callable[[Any], object]]] = {
     ),
     "source_prefixes": tenants.checked_prefixes,
     "limits": tenants.checked_limits,
+    **{
+        f"limits.{field.name}": functools.partial(tenants.checked_limit, field.name)
+        for field in dataclasses.fields(Limits)
+    },
 }
-"""How each field of a tenant is read."""
+"""How the value at each path of a tenant is read."""
 
 CHANGEABLE: Final = tuple(field for field in FIELDS if field != "bigquery_location")
 

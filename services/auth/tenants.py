@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, Self
 
@@ -132,6 +132,14 @@ class Tenant:
     source_prefixes: tuple[str, ...] = ()
     limits: Limits = Limits()
 
+    def changed(self, changes: Mapping[str, object]) -> Self:
+        """Return this tenant with values at paths: fields of it, or `limits.{field}` for one limit."""
+        whole = {path: value for path, value in changes.items() if "." not in path}
+        parts = {path.partition(".")[2]: v for path, v in changes.items() if path not in whole}
+        new = dataclasses.replace(self, **whole)  # type: ignore[arg-type]
+        limits = dataclasses.replace(new.limits, **parts)  # type: ignore[arg-type]
+        return dataclasses.replace(new, limits=limits)
+
     def to(self, target: TenantState, *, at: datetime) -> Self:
         """Return this tenant in state `target`; raise TenantDeleted if NEXT forbids it."""
         if target == self.state:
@@ -214,10 +222,15 @@ def checked_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
     return prefixes
 
 
+def checked_limit(field: str, value: float) -> float:
+    """Return the value of one limit; raise ValueError for a negative or endless one."""
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{field} is {value}; allowed are 0 (the default) and more")
+    return value
+
+
 def checked_limits(limits: Limits) -> Limits:
     """Return `limits`; raise ValueError for a negative or endless one."""
     for field in dataclasses.fields(limits):
-        value = getattr(limits, field.name)
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{field.name} is {value}; allowed are 0 (the default) and more")
+        checked_limit(field.name, getattr(limits, field.name))
     return limits

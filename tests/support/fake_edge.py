@@ -231,6 +231,7 @@ class FakeTenants(tenants_grpc.TenantServiceServicer):
 
     def __init__(self) -> None:
         self.created: dict[str, Tenant] = {}
+        self.masks: list[list[str]] = []
 
     async def CreateTenant(self, request: tenants_pb.CreateTenantRequest, context: Context) -> Any:
         made = Tenant()
@@ -259,6 +260,7 @@ class FakeTenants(tenants_grpc.TenantServiceServicer):
 
     async def UpdateTenant(self, request: tenants_pb.UpdateTenantRequest, context: Context) -> Any:
         tenant = await self._found(request.tenant.name, context)
+        self.masks.append(list(request.update_mask.paths))
         request.update_mask.MergeMessage(request.tenant, tenant, True, True)
         return tenants_pb.UpdateTenantResponse(tenant=tenant)
 

@@ -1,6 +1,6 @@
 """What a tenant may use at once, as options and as text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
@@ -64,15 +64,6 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
     """Take the limits out of a command's options; return those that were given, by field."""
     limits = {field: options.pop(field) for field in FIELDS}
     return {field: value for field, value in limits.items() if value is not None}
-
-
-def changed_limits(limits: TenantLimits, given: Mapping[str, Any]) -> TenantLimits:
-    """Return `limits` with those that were given in their place, 0 included."""
-    changed = TenantLimits()
-    changed.CopyFrom(limits)
-    for field, value in given.items():
-        setattr(changed, field, value)
-    return changed
 
 
 def limits_text(limits: TenantLimits) -> str:

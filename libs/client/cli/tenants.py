@@ -11,7 +11,7 @@ from libs.client import Client, NewKey, config_tree
 from libs.client.cli import output
 from libs.client.cli.asking import confirm
 from libs.client.cli.session import Session, connected
-from libs.client.cli.tenant_limits import changed_limits, limiting, limits_text, taken
+from libs.client.cli.tenant_limits import limiting, limits_text, taken
 from libs.common import errors
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -208,12 +208,10 @@ def update(
         changed["source_prefixes"] = []
     if not changed and not limits:
         raise click.UsageError("found nothing to change; give an option that says what to change")
-    name = str(session.tenant(tenant_id))
+    wanted = Tenant(name=str(session.tenant(tenant_id)), limits=TenantLimits(**limits), **changed)
+    paths = (*changed, *(f"limits.{field}" for field in limits))
     with session.client() as client:
-        if limits:
-            changed["limits"] = changed_limits(client.tenants.get(name).limits, limits)
-        wanted = Tenant(name=name, **changed)
-        return _show(session, client.tenants.update(wanted, *changed))
+        return _show(session, client.tenants.update(wanted, *paths))
 
 
 @tenants.command()

@@ -241,8 +241,23 @@ async def test_only_the_fields_of_the_mask_are_changed(auth: Served) -> None:
         (("state",), {"state": tenant_pb2.TENANT_STATE_DELETED}, "tenant.state"),
         (("state",), {}, "tenant.state"),
         (("service_account",), {"service_account": "x"}, "tenant.service_account"),
+        (("limits.nothing",), {}, "update_mask"),
+        (
+            ("limits.chunk_count",),
+            {"limits": tenant_pb2.TenantLimits(chunk_count=-1)},
+            "tenant.limits.chunk_count",
+        ),
     ],
-    ids=["no mask", "location", "unknown", "deleted", "unspecified", "account"],
+    ids=[
+        "no mask",
+        "location",
+        "unknown",
+        "deleted",
+        "unspecified",
+        "account",
+        "limit",
+        "negative",
+    ],
 )
 async def test_a_change_that_cannot_be_is_refused_by_field(
     auth: Served, paths: tuple[str, ...], fields: dict[str, Any], field: str
@@ -252,6 +267,15 @@ async def test_a_change_that_cannot_be_is_refused_by_field(
         await update(auth, "tenants/acme", *paths, **fields)
     assert refusal.fields == [field]
     assert await get(auth, "acme") == before
+
+
+async def test_a_limit_is_changed_alone_and_zero_is_a_value(auth: Served) -> None:
+    before = await get(auth, "acme")
+    for weight in (7.5, 0.0):
+        limits = tenant_pb2.TenantLimits(slot_weight=weight, chunk_count=99)
+        after = await update(auth, "tenants/acme", "limits.slot_weight", limits=limits)
+        before.limits.slot_weight = weight
+        assert after.limits == before.limits
 
 
 async def test_a_change_of_what_somebody_else_changed_is_refused(auth: Served) -> None:

@@ -102,6 +102,7 @@ async def test_limits_are_said_when_a_tenant_is_made_and_changed_one_by_one(
     assert limits == TenantLimits(live_run_count=3, slot_weight=2.5, chunk_count=8)
     await against(command, *update, "0", "--chunks", "0", tenants=tenants)
     assert tenants.created["acme_corp"].limits == TenantLimits(live_run_count=3)
+    assert tenants.masks == [["limits.slot_weight"], ["limits.slot_weight", "limits.chunk_count"]]
     wrong = await against(command, *update, "-1", tenants=tenants)
     assert wrong.status == 2
 

@@ -89,15 +89,30 @@ async def test_a_change_based_on_an_old_reading_is_stale_but_its_repeat_is_not()
         await admin.it.update("acme", {"display_name": "B"}, expected_update_time=START)
 
 
-async def test_after_a_race_lost_to_another_replica_the_next_try_sees_its_change() -> None:
+async def test_a_change_that_is_based_on_no_reading_is_made_to_what_another_replica_has_changed() -> (
+    None
+):
+    admin = await ready(ACME)
+    theirs = dataclasses.replace(
+        ACME,
+        display_name="T",
+        limits=dataclasses.replace(ACME.limits, chunk_count=8, slot_weight=1.0),
+        update_time=START + timedelta(seconds=1),
+    )
+    await admin.tenants.swap(ACME, theirs)
+    ours = await admin.it.update("acme", {"limits.slot_weight": 2.5}, expected_update_time=None)
+    assert ours.display_name == "T"
+    assert ours.limits == dataclasses.replace(theirs.limits, slot_weight=2.5)
+    assert await admin.tenants.read() == [ours]
+
+
+async def test_after_a_race_lost_a_change_that_is_based_on_a_reading_is_refused() -> None:
     admin = await ready(ACME)
     theirs = dataclasses.replace(ACME, display_name="T", update_time=START + timedelta(seconds=1))
     await admin.tenants.swap(ACME, theirs)
     with pytest.raises(TenantStale):
-        await admin.it.update("acme", {"display_name": "O"}, expected_update_time=None)
-    assert (
-        await admin.it.update("acme", {"display_name": "O"}, expected_update_time=None)
-    ).display_name == "O"
+        await admin.it.update("acme", {"limits.chunk_count": 1}, expected_update_time=START)
+    assert await admin.tenants.read() == [theirs]
 
 
 async def test_suspending_and_resuming() -> None:
