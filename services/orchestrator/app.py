@@ -85,6 +85,8 @@ class Settings(ServiceSettings):
     """Owner-only file with the credential that auth gives run tokens for."""
     streams_end_with_server: bool = False
     """Whether write streams end with BigQuery's process, as the embedded one's do."""
+    streams_per_hour: int = pydantic.Field(default=9_500, ge=0)
+    """Write streams that chunks may open in an hour: BigQuery allows a project 10,000; 0 is no bound."""
     calls_per_second: float = pydantic.Field(default=50.0, gt=0)
     """Calls per second that a tenant may make on average, unless the tenant says otherwise."""
     call_burst: int = pydantic.Field(default=100, gt=0)
@@ -158,7 +160,12 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             election=election,
             journal=journal,
             warehouse=BigQueryWarehouse(bigquery),
-            dispatcher=Dispatcher(workers, monotonic=time.monotonic, sleep=asyncio.sleep),
+            dispatcher=Dispatcher(
+                workers,
+                monotonic=time.monotonic,
+                sleep=asyncio.sleep,
+                streams_per_hour=settings.streams_per_hour,
+            ),
             judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
             beside=_projections(bigquery),
             shares=tokens.share,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import click
-from convergence.orchestrator.v1.queue_pb2 import TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.queue_pb2 import StreamQueue, TenantQueue, WorkerSlots
 
 from libs.client.cli import output
 from libs.client.cli.listings import Listing
@@ -36,6 +36,7 @@ def queue(session: Session, everybody: bool) -> int:
     if everybody:
         click.echo()
         output.print_table(_workers(answer.workers), "the orchestrator knows no worker")
+        _print_streams(answer.streams)
     return 0
 
 
@@ -66,6 +67,13 @@ def _lanes(tenant: TenantQueue) -> str:
         for lane in tenant.lanes
         if lane.waiting_chunk_count
     )
+
+
+def _print_streams(streams: StreamQueue) -> None:
+    if streams.per_hour_count:
+        wait = output.moment(streams.ready_time)
+        when = f"the next one at {wait}" if wait else f"{streams.ready_count} at once"
+        click.echo(f"\nstreams: {streams.per_hour_count} an hour, {when}")
 
 
 def _workers(workers: Iterable[WorkerSlots]) -> Listing:

@@ -78,6 +78,7 @@ def _own_settings(mesh: Mesh, at: Mapping[str, str]) -> dict[str, dict[str, str]
             "STATE_DIR": str(mesh.folder / "orchestrator"),
             "CREDENTIAL": credential,
             "STREAMS_END_WITH_SERVER": "true",
+            "STREAMS_PER_HOUR": "0",
         },
     }
 

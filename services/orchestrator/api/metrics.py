@@ -43,6 +43,10 @@ class RunMetrics(Collector):
         yield _gauge("chunks_running", "Chunks that workers have now.", chunks)
         yield from _waiting(active.mesh.dispatcher.tenants())
         yield _slots(active.mesh.dispatcher.workers())
+        streams = active.mesh.dispatcher.streams()
+        yield _gauge("streams_ready", "Streams that chunks may open at once.", streams.ready_count)
+        seconds = streams.wait_seconds
+        yield _gauge("stream_wait_seconds", "Until a chunk may open a stream.", seconds)
         yield _pending(active.conductor.admission)
         states = Counter(run.state for run in active.ledger.runs.values())
         runs = GaugeMetricFamily(

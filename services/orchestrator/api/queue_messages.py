@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from convergence.orchestrator.v1 import queue_pb2, run_service_pb2
@@ -11,7 +11,7 @@ from libs.common.names import TenantName
 from services.orchestrator.api.run_messages import stamp
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.runs.lanes import Lane
-from services.orchestrator.workers.dispatcher import Occupancy
+from services.orchestrator.workers.dispatcher import Occupancy, Streams
 from services.orchestrator.workers.fair_queue import Standing
 
 NO_RUNS: Final[Counter[Lane]] = Counter()
@@ -37,6 +37,7 @@ def queues_message(conductor: Conductor) -> run_service_pb2.GetQueueResponse:
             for tenant in sorted({*standings, *waiting})
         ],
         workers=[_worker(worker) for worker in dispatcher.workers()],
+        streams=_streams(dispatcher.streams(), conductor.mesh.clock()),
     )
 
 
@@ -67,6 +68,13 @@ def _tenant(
         waiting_run_count=runs.total(),
         today_read_bytes=ledger.read_bytes_on(tenant, mesh.clock().date()),
         read_bytes_per_day=share.read_bytes_per_day,
+    )
+
+
+def _streams(streams: Streams, now: datetime) -> queue_pb2.StreamQueue:
+    ready = now + timedelta(seconds=streams.wait_seconds) if streams.wait_seconds else None
+    return queue_pb2.StreamQueue(
+        per_hour_count=streams.per_hour, ready_count=streams.ready_count, ready_time=stamp(ready)
     )
 
 

@@ -37,6 +37,9 @@ FENCED_EVERY: Final = 5
 UNTIDIED_FOR: Final = timedelta(days=1)
 """How long before the journal's last record a run may have ended that is tidied at a start."""
 
+HOUR: Final = timedelta(hours=1)
+"""How long BigQuery remembers the streams that a project has opened."""
+
 FAILED_FOR: Final = timedelta(days=30)
 """How long a failed run may be retried."""
 
@@ -66,6 +69,9 @@ class Conductor:
                 self.locks.restore(table_of(run), run.name)
             for table in transforming.unsettled(run):
                 self.locks.restore(table, run.name)
+        for time in self.mesh.history.ledger.streams_since(self.mesh.clock() - HOUR):
+            ago = (self.mesh.clock() - time).total_seconds()
+            self.mesh.dispatcher.stream_opened(seconds_ago=max(ago, 0.0))
         for run in sorted(runs, key=lambda x: x.position):
             self.start(run)
         for run in self._untidied():

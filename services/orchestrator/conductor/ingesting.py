@@ -99,5 +99,7 @@ async def _chunk(
     now = mesh.run(run)
     assert now.plan is not None
     more = len(now.landed) + 1 < len(now.plan.chunks)
+    if landed.quarantine_stream:
+        mesh.dispatcher.stream_opened()
     await mesh.record(run, r.ChunkCompleted(landed=landed, worker=worker), patient=more)
     await committer.landed(landed)

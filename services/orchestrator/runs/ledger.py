@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 
 from libs.common.names import BackfillName, PipelineName, RunName
 from services.orchestrator.backfills.backfill import Backfills
@@ -260,6 +260,24 @@ class Ledger:
     def of(self, parent: PipelineName) -> Iterator[Run]:
         """Yield the runs of a pipeline, in no order."""
         return (run for run in self.runs.values() if run.name.parent == parent)
+
+    def streams_since(self, moment: datetime) -> list[datetime]:
+        """Return when the journal noted streams of chunks since a moment, oldest first, one each."""
+        records = (
+            record
+            for name, run in self.runs.items()
+            if run.update_time >= moment
+            for record in self.history[name]
+            if record.time >= moment
+        )
+        found = [
+            (record.time, record.detail.landed)
+            for record in records
+            if isinstance(record.detail, r.ChunkCompleted)
+        ]
+        return sorted(
+            time for time, landed in found for _ in range(1 + bool(landed.quarantine_stream))
+        )
 
     def superseded(self, run: Run) -> str | None:
         """Return the run that made `run` old: newer looks at ALL its scope values are published."""

@@ -10,6 +10,7 @@ from libs.common.errors import Unavailable
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
 from services.orchestrator.workers.fair_queue import FairQueue, Standing, Ticket
+from services.orchestrator.workers.stream_pace import StreamPace
 from services.orchestrator.workers.workers import Worker
 
 REST_SECONDS: Final = 1.0
@@ -42,6 +43,16 @@ class Occupancy:
     resting: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """How many streams may be opened in an hour, and at once; 0 an hour is no bound."""
+
+    per_hour: int
+    ready_count: int
+    wait_seconds: float
+    """Until the next one may be."""
+
+
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
 class _Waiter(Ticket):
     """A chunk, the addresses that it would rather not go to, and the seat that it is given."""
@@ -59,14 +70,16 @@ class Dispatcher:
         *,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Coroutine[None, None, None]],
+        streams_per_hour: int = 0,
     ) -> None:
         self._seats = [Seat(worker) for worker in workers]
         self._monotonic = monotonic
         self._sleep = sleep
         self._queue: FairQueue[_Waiter] = FairQueue()
+        self._pace = StreamPace(per_hour=streams_per_hour)
         self._serving = False
         self._rest: asyncio.Task[None] | None = None
-        """Waits until a worker has rested that somebody waits for."""
+        """Waits until a worker has rested, or a stream may be opened, that somebody waits for."""
 
     @contextlib.asynccontextmanager
     async def seat(
@@ -78,7 +91,7 @@ class Dispatcher:
         share: Share,
         avoid: frozenset[str] = frozenset(),
     ) -> AsyncGenerator[Seat]:
-        """Wait for a free slot, and have it for the length of the block.
+        """Wait for a free slot and for a stream that may be opened; have the slot for the block.
 
         Args:
             tenant: Whose chunk it is.
@@ -125,25 +138,25 @@ class Dispatcher:
             if waiter.given.cancelled():
                 self._queue.leave(waiter)
                 continue
+            if self._pace.wait(self._monotonic()):
+                break
+            self._pace.opened(self._monotonic())
             seat = self._best(waiter.avoid) or free
             self._queue.take(waiter)
             seat.busy += 1
             waiter.given.set_result(seat)
-        self._serve_when_rested()
+        self._serve_later()
 
-    def _serve_when_rested(self) -> None:
-        """Serve again when the first worker has rested, if somebody waits who may have its slot."""
+    def _serve_later(self) -> None:
+        """Serve again when a worker has rested and a stream may be opened, if somebody waits for it."""
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
         now = self._monotonic()
-        rests = [
-            seat.rest_until - now
-            for seat in self._seats
-            if seat.busy < seat.slot_count and seat.rest_until > now
-        ]
+        rests = [seat.rest_until - now for seat in self._seats if seat.busy < seat.slot_count]
         if rests and self._queue.first():
-            self._rest = asyncio.create_task(self._serve_in(min(rests)), name="rest")
+            seconds = max(min(rests), self._pace.wait(now))
+            self._rest = asyncio.create_task(self._serve_in(seconds), name="rest")
 
     async def _serve_in(self, seconds: float) -> None:
         await self._sleep(seconds)
@@ -174,7 +187,18 @@ class Dispatcher:
 
     def spare(self, *, avoid: frozenset[str]) -> bool:
         """Return whether a slot is idle at a worker not in `avoid`, and nobody waits who may have it."""
-        return self._queue.first() is None and self._best(avoid) is not None
+        idle = self._best(avoid) is not None and not self._pace.wait(self._monotonic())
+        return idle and self._queue.first() is None
+
+    def stream_opened(self, *, seconds_ago: float = 0.0) -> None:
+        """Note a stream that no seat was given for, or, oldest first, one of an earlier orchestrator."""
+        self._pace.opened(self._monotonic() - seconds_ago)
+
+    def streams(self) -> Streams:
+        """Return how many streams may be opened."""
+        now = self._monotonic()
+        wait, per_hour = self._pace.wait(now), self._pace.per_hour
+        return Streams(per_hour=per_hour, ready_count=self._pace.left(now), wait_seconds=wait)
 
     def any(self) -> Worker:
         """Return the worker that plans next: the least busy one that is not resting."""

@@ -1,6 +1,7 @@
 """`convergence runs queue` against an edge in this process."""
 
-from convergence.orchestrator.v1.queue_pb2 import LaneQueue, TenantQueue, WorkerSlots
+import pytest
+from convergence.orchestrator.v1.queue_pb2 import LaneQueue, StreamQueue, TenantQueue, WorkerSlots
 from convergence.orchestrator.v1.run_pb2 import RunLane
 from convergence.orchestrator.v1.run_service_pb2 import GetQueueResponse
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,9 +36,13 @@ WORKERS = (
 )
 
 
-def fake(*tenants: TenantQueue, workers: tuple[WorkerSlots, ...] = ()) -> FakeRuns:
+def fake(
+    *tenants: TenantQueue,
+    workers: tuple[WorkerSlots, ...] = (),
+    streams: StreamQueue | None = None,
+) -> FakeRuns:
     made = FakeRuns()
-    made.queue = GetQueueResponse(tenants=tenants, workers=workers)
+    made.queue = GetQueueResponse(tenants=tenants, workers=workers, streams=streams)
     return made
 
 
@@ -65,6 +70,24 @@ async def test_all_lines_and_the_workers_are_told_to_the_platform(command: Comma
         "127.0.0.1:50062      1     0  rests",
     ]
     assert [request.parent for request in runs.requests] == ["tenants/-"]
+
+
+@pytest.mark.parametrize(
+    ("streams", "text"),
+    [
+        (StreamQueue(per_hour_count=9500, ready_count=7), "9500 an hour, 7 at once"),
+        (
+            StreamQueue(per_hour_count=9500, ready_time=SINCE),
+            "9500 an hour, the next one at 2026-11-26 05:40:01Z",
+        ),
+    ],
+    ids=["some", "none"],
+)
+async def test_the_platform_is_told_how_many_streams_may_be_opened(
+    command: Command, streams: StreamQueue, text: str
+) -> None:
+    said = await against(command, "runs", "queue", "--all", runs=fake(streams=streams))
+    assert said.out.splitlines()[-1] == f"streams: {text}"
 
 
 async def test_programs_get_the_message(command: Command) -> None:

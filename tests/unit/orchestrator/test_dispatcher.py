@@ -51,11 +51,16 @@ class Time:
 class Floor:
     """A dispatcher over workers in memory, chunks that take time there, and when each began."""
 
-    def __init__(self, *addresses: str, slots: int = 1) -> None:
+    def __init__(self, *addresses: str, slots: int = 1, streams_per_hour: int = 0) -> None:
         self.time = Time()
         self.slots = slots
         workers = [MemoryWorker(a, MemorySource(), MemoryWarehouse()) for a in addresses]
-        self.dispatcher = Dispatcher(workers, monotonic=self.time, sleep=self.time.sleep)
+        self.dispatcher = Dispatcher(
+            workers,
+            monotonic=self.time,
+            sleep=self.time.sleep,
+            streams_per_hour=streams_per_hour,
+        )
         self.begun: defaultdict[str, list[float]] = defaultdict(list)
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -95,9 +100,11 @@ class Floor:
 
 
 @contextlib.asynccontextmanager
-async def floor(*addresses: str, slots: int = 1) -> AsyncGenerator[Floor]:
+async def floor(
+    *addresses: str, slots: int = 1, streams_per_hour: int = 0
+) -> AsyncGenerator[Floor]:
     """Give a floor; at the end everything is cancelled, and must have given back what it had."""
-    made = Floor(*addresses, slots=slots)
+    made = Floor(*addresses, slots=slots, streams_per_hour=streams_per_hour)
     try:
         yield made
     finally:
@@ -235,3 +242,35 @@ async def test_a_slot_wakes_the_chunk_that_gets_it_and_no_other() -> None:
             at.do(at.chunk("acme", number, avoid=Looks()))
         await at.time.until(9.5)
         assert len(at.begun["acme"]) == Looks.count == 10
+
+
+async def test_chunks_of_all_tenants_wait_for_streams_of_the_project_and_take_turns_for_them() -> (
+    None
+):
+    async with floor("w1", "w2", slots=8, streams_per_hour=50) as at:
+        for number in range(40):
+            at.do(at.chunk("crowd", number))
+        await at.time.until(5.0)
+        assert len(at.begun["crowd"]) == 10
+        streams = at.dispatcher.streams()
+        assert (streams.per_hour, streams.ready_count) == (50, 0)
+        assert 0 < streams.wait_seconds <= 90
+        for number in range(10):
+            at.do(at.chunk("late", number))
+        await at.time.until(905.0)
+        begun = sorted(
+            [(t, "late") for t in at.begun["late"]] + [(t, "crowd") for t in at.begun["crowd"][10:]]
+        )
+        assert [who for _, who in begun] == ["late", "crowd"] * 5
+        gaps = {round(b - a) for (a, _), (b, _) in itertools.pairwise(begun)}
+        assert gaps == {90}
+        assert not at.dispatcher.spare(avoid=frozenset())
+
+
+async def test_streams_that_no_seat_was_given_for_delay_chunks_too() -> None:
+    async with floor("w1", slots=4, streams_per_hour=50) as at:
+        for _ in range(12):
+            at.dispatcher.stream_opened()
+        at.do(at.chunk("acme"))
+        await at.time.until(1000.0)
+    assert at.begun["acme"] == [pytest.approx(3 * 90.0)]

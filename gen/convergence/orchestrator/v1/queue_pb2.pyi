@@ -50,6 +50,16 @@ class LaneQueue(_message.Message):
     waiting_run_count: int
     def __init__(self, lane: _Optional[_Union[_run_pb2.RunLane, str]] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., waiting_run_count: _Optional[int] = ...) -> None: ...
 
+class StreamQueue(_message.Message):
+    __slots__ = ("per_hour_count", "ready_count", "ready_time")
+    PER_HOUR_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READY_TIME_FIELD_NUMBER: _ClassVar[int]
+    per_hour_count: int
+    ready_count: int
+    ready_time: _timestamp_pb2.Timestamp
+    def __init__(self, per_hour_count: _Optional[int] = ..., ready_count: _Optional[int] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class WorkerSlots(_message.Message):
     __slots__ = ("address", "slot_count", "busy_slot_count", "resting")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]

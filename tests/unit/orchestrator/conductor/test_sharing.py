@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -164,6 +165,27 @@ async def test_what_a_tenant_may_have_is_what_its_last_call_brought() -> None:
             await o.start(spec().model_copy(update=of(OTHERS)), pipeline=OTHERS, share=Share())
         )
         assert (ledger.share("acme_corp"), ledger.share("widgetsinc")) == (HEAVY, Share())
+
+
+async def test_streams_of_a_run_count_for_the_next_orchestrator_those_of_quarantine_too() -> None:
+    made = World()
+    made.streams_per_hour = 50
+    for number, bad in enumerate((False, False, True)):
+        name = f"{number}.csv"
+        made.source.inputs[name] = [
+            Item(scope=name, money=("1",)),
+            Item(scope=name, money=("0",), bad=bad),
+        ]
+    async with made.orchestrator() as o:
+        assert o.conductor.mesh.dispatcher.streams().ready_count == 10
+        await o.finish()
+        assert o.conductor.mesh.dispatcher.streams().ready_count == 6
+    async with made.orchestrator() as o:
+        assert o.conductor.mesh.dispatcher.streams().ready_count == 6
+        made.clock.now += timedelta(hours=1)
+        assert o.conductor.mesh.dispatcher.streams().ready_count == 10
+    async with made.orchestrator() as o:
+        assert o.conductor.mesh.dispatcher.streams().ready_count == 10
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ class World:
     shares: dict[str, Share] = dataclasses.field(default_factory=dict)
     """What auth says that tenants may have."""
     most_pending: int = 1000
+    streams_per_hour: int = 0
 
     def __post_init__(self) -> None:
         self.workers = [MemoryWorker(f"w{i}", self.source, self.warehouse) for i in (1, 2)]
@@ -175,6 +176,7 @@ class World:
                 self.workers,
                 monotonic=self.clock.monotonic,
                 sleep=self.clock.sleep,
+                streams_per_hour=self.streams_per_hour,
             ),
             judge=self.judge,
             clock=self.clock,
