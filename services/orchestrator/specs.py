@@ -51,6 +51,8 @@ class OpenAiOptions(_Part):
     reports: tuple[Literal["usage/completions", "costs"], ...]
     usage_group_by: tuple[str, ...] = ()
     costs_group_by: tuple[str, ...] = ()
+    requests_per_minute: float = 0.0
+    """That the provider takes from the account of the secret; 0 is no bound."""
 
 
 SourceOptions = Annotated[FileOptions | OpenAiOptions, pydantic.Field(discriminator="kind")]

@@ -12,6 +12,7 @@ from convergence.quality.v1 import suite_pb2
 from libs.common.errors import FailedPrecondition
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.windows import Window
+from services.orchestrator.specs import OpenAiOptions
 from services.orchestrator.workers.memory_workers import Item
 from services.orchestrator.workers.workers import (
     Assignment,
@@ -203,6 +204,20 @@ async def test_a_plan_carries_window_chunk_size_and_spec(bench: Bench) -> None:
     assert request.parent == str(RUN)
     assert request.window.end_time.ToDatetime(tzinfo=UTC) == NOON
     assert (request.chunk_bytes, request.spec_hash) == (64 * 1024 * 1024, spec().spec_hash)
+
+
+async def test_what_a_worker_may_ask_of_a_provider_travels_with_the_chunk(bench: Bench) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.source(a_csv=rows("1"))
+    options = OpenAiOptions(reports=("costs",), requests_per_minute=500)
+    source = spec().source.model_copy(update={"options": options})
+    reports = spec().model_copy(update={"source": source})
+    await events(bench, assignment(spec=reports, requests_per_minute=62.5))
+    (request,) = bench.requests
+    assert request.source.openai == source_pb2.OpenAiSource(
+        reports=["costs"], requests_per_minute=62.5
+    )
 
 
 async def test_a_plan_that_takes_too_long_says_so_and_stops_the_worker(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from services.ingest.failures import (
     SourceUnavailable,
 )
 from services.ingest.sources.guard import AddressRefused
+from services.ingest.sources.request_pace import RequestPace
 from services.ingest.sources.source import Reading
 
 TRIES: Final = 4
@@ -54,6 +55,7 @@ class Pages:
     """Asks one address. `name` is what people call it.
 
     secret: Returns the bearer key. wait: as a source's. now: the present, for dates in Retry-After.
+    pace: Says how long each request waits before it is made, repeated ones too.
     """
 
     url: str
@@ -63,6 +65,7 @@ class Pages:
     wait: Callable[[float], bool]
     now: Callable[[], dt.datetime]
     reading: Reading
+    pace: RequestPace
     largest_bytes: int = LARGEST_ANSWER
 
     def get(self, parameters: Parameters) -> bytes:
@@ -73,6 +76,8 @@ class Pages:
             Cancelled: the reading was.
         """
         for attempt in range(1, TRIES + 1):
+            if turn := self.pace.next():
+                self._rest(turn)
             outcome = self._try(parameters, attempt)
             if isinstance(outcome, bytes):
                 return outcome

@@ -21,6 +21,7 @@ from services.ingest.sources.guard import check_url
 from services.ingest.sources.http_pages import Pages
 from services.ingest.sources.objects import Objects
 from services.ingest.sources.openai_pages import Page, Row, page_of
+from services.ingest.sources.request_pace import RequestPace
 from services.ingest.sources.source import Interval, RawBatch, Reading, Splitting
 
 BASE_URL: Final = "https://api.openai.com/v1"
@@ -38,6 +39,7 @@ class OpenAi:
     secret: Returns the admin key; asked for every request, so that a changed key is taken up.
     wait: Waits some seconds; returns True if the chunk was cancelled meanwhile.
     now: The present: no report is asked beyond it.
+    pace: Keeps all its requests apart.
     """
 
     base_url: str
@@ -47,6 +49,7 @@ class OpenAi:
     http: httpx.Client
     wait: Callable[[float], bool]
     now: Callable[[], dt.datetime]
+    pace: RequestPace
     allow_private_addresses: bool = False
 
     def plan(self, splitting: Splitting) -> Plan:
@@ -86,6 +89,7 @@ class OpenAi:
             wait=self.wait,
             now=self.now,
             reading=reading,
+            pace=self.pace,
         )
 
     def read(self, chunk: Chunk, reading: Reading) -> Iterator[RawBatch]:

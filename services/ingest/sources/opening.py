@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -17,6 +18,7 @@ from services.ingest.sources.json_file import Pages
 from services.ingest.sources.manifests import Kind
 from services.ingest.sources.openai import BUCKETS, OpenAi
 from services.ingest.sources.records import Dialect
+from services.ingest.sources.request_pace import RequestPace
 from services.ingest.sources.source import Source
 from services.ingest.sources.streams import Compression, Encoding
 from services.ingest.stores.addresses import Reach, remote
@@ -163,6 +165,7 @@ class Sources:
             http=self._http,
             wait=lambda seconds: self._pause(cancelled, seconds),
             now=lambda: dt.datetime.now(dt.UTC),
+            pace=RequestPace(options.requests_per_minute, time.monotonic),
             allow_private_addresses=self._allow_private,
         )
 

@@ -14,6 +14,7 @@ from services.orchestrator.backfills.backfill import BackfillState
 from services.orchestrator.conductor.admission import Admission, Obstacle
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.workers.accounts import AccountStanding
 from services.orchestrator.workers.dispatcher import Occupancy
 from services.orchestrator.workers.fair_queue import Standing
 
@@ -47,6 +48,7 @@ class RunMetrics(Collector):
         yield _gauge("streams_ready", "Streams that chunks may open at once.", streams.ready_count)
         seconds = streams.wait_seconds
         yield _gauge("stream_wait_seconds", "Until a chunk may open a stream.", seconds)
+        yield from _accounts(active.mesh.dispatcher.accounts.standings())
         yield _pending(active.conductor.admission)
         states = Counter(run.state for run in active.ledger.runs.values())
         runs = GaugeMetricFamily(
@@ -89,6 +91,14 @@ def _chunks(tenants: Sequence[Standing]) -> Metric:
     for lane, count in counts.items():
         chunks.add_metric([lane.lower()], count)
     return chunks
+
+
+def _accounts(accounts: Sequence[AccountStanding]) -> Iterable[Metric]:
+    waiting = sum(account.waiting_count for account in accounts)
+    text = "Chunks and plans that wait for requests of their account at a provider."
+    yield _gauge("requests_waiting", text, waiting)
+    resting = sum(account.resting for account in accounts)
+    yield _gauge("accounts_resting", "Accounts that providers asked to leave alone.", resting)
 
 
 def _pending(admission: Admission) -> Metric:

@@ -11,7 +11,7 @@ from libs.common.names import TenantName
 from services.orchestrator.api.run_messages import stamp
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.runs.lanes import Lane
-from services.orchestrator.workers.dispatcher import Occupancy, Streams
+from services.orchestrator.workers.dispatcher import Dispatcher, Occupancy, Streams
 from services.orchestrator.workers.fair_queue import Standing
 
 NO_RUNS: Final[Counter[Lane]] = Counter()
@@ -21,8 +21,10 @@ def queue_message(conductor: Conductor, tenant: str) -> run_service_pb2.GetQueue
     """Return how one tenant stands, and nothing of the others."""
     standings = {one.tenant: one for one in conductor.mesh.dispatcher.tenants()}
     standing = standings.get(tenant, Standing(tenant=tenant))
+    accounts = _accounts(conductor.mesh.dispatcher)
     return run_service_pb2.GetQueueResponse(
-        tenants=[_tenant(conductor, standing, conductor.admission.waiting())]
+        tenants=[_tenant(conductor, standing, conductor.admission.waiting())],
+        accounts=[account for account in accounts if account.tenant == str(TenantName(tenant))],
     )
 
 
@@ -37,6 +39,7 @@ def queues_message(conductor: Conductor) -> run_service_pb2.GetQueueResponse:
             for tenant in sorted({*standings, *waiting})
         ],
         workers=[_worker(worker) for worker in dispatcher.workers()],
+        accounts=_accounts(dispatcher),
         streams=_streams(dispatcher.streams(), conductor.mesh.clock()),
     )
 
@@ -69,6 +72,21 @@ def _tenant(
         today_read_bytes=ledger.read_bytes_on(tenant, mesh.clock().date()),
         read_bytes_per_day=share.read_bytes_per_day,
     )
+
+
+def _accounts(dispatcher: Dispatcher) -> list[queue_pb2.AccountQueue]:
+    return [
+        queue_pb2.AccountQueue(
+            tenant=str(TenantName(one.account.partition("/")[0])),
+            secret=one.account.partition("/")[2],
+            requests_per_minute=one.per_minute,
+            given_requests_per_minute=one.given_per_minute,
+            using_count=one.using_count,
+            waiting_count=one.waiting_count,
+            resting=one.resting,
+        )
+        for one in dispatcher.accounts.standings()
+    ]
 
 
 def _streams(streams: Streams, now: datetime) -> queue_pb2.StreamQueue:

@@ -31,8 +31,10 @@ def deadline_of(run: Run) -> datetime:
     return run.attempt_time + timedelta(seconds=run.spec.limits.timeout_seconds)
 
 
-def assign(mesh: Mesh, run: Run, chunk: r.Chunk, number: int) -> Assignment:
-    """Return one numbered try of a chunk."""
+def assign(
+    mesh: Mesh, run: Run, chunk: r.Chunk, number: int, *, requests_per_minute: float
+) -> Assignment:
+    """Return one numbered try of a chunk, with its share of the provider's account; 0 is no bound."""
     assert run.plan is not None
     assert run.snapshot is not None
     direct = run.plan.direct
@@ -51,4 +53,5 @@ def assign(mesh: Mesh, run: Run, chunk: r.Chunk, number: int) -> Assignment:
         snapshot=run.snapshot,
         ingest_time=run.plan.ingest_time,
         deadline=deadline_of(run),
+        requests_per_minute=requests_per_minute,
     )

@@ -19,6 +19,7 @@ from services.orchestrator.retries.causes import (
     WORKERS,
     Cause,
     ErrorClass,
+    Neighbour,
     account_of,
     cause_of,
     cause_of_chunk,
@@ -105,9 +106,12 @@ class Tries:
             RunTimedOut: time is over.
         """
         while True:
-            async with self._seat(avoid=frozenset(self._failed_at)) as seat:
+            async with (
+                self._requests() as requests,
+                self._seat(avoid=frozenset(self._failed_at)) as seat,
+            ):
                 try:
-                    landed, worker = await self._race(seat)
+                    landed, worker = await self._race(seat, requests)
                 except (WorkerGone, ChunkFailed, Delayed) as error:
                     ended = self._set_back(seat, error)
                 else:
@@ -126,6 +130,9 @@ class Tries:
                     tries=self._failed, reason=NoWorker.reason if gone else said, message=cause
                 )
                 await self._mesh.retries.wait(CHUNK, self._failed, ended.cause)
+
+    def _requests(self) -> AbstractAsyncContextManager[float]:
+        return self._mesh.requests(self._run, self._place)
 
     def _seat(self, *, avoid: frozenset[str]) -> AbstractAsyncContextManager[Seat]:
         return self._mesh.seat(self._run, self._place, avoid=avoid)
@@ -151,6 +158,8 @@ class Tries:
         )
         if not cause.error_class.passes:
             raise SourceFailed(error.failure) from error
+        if cause.dependency.neighbour is Neighbour.SOURCE and cause.error_class is ErrorClass.QUOTA:
+            self._mesh.dispatcher.accounts.rest(cause.dependency.account, cause.asked_seconds)
         self._failed_at.add(seat.worker.address)
         self._failed += 1
         if cause.dependency == WAREHOUSE:
@@ -175,10 +184,10 @@ class Tries:
             attempts=str(self._used),
         )
 
-    async def _race(self, seat: Seat) -> Done:
+    async def _race(self, seat: Seat, requests: float) -> Done:
         """Have a try at a seat, and a hedge beside it if that is slow; both have ended at the return."""
         slow, won = asyncio.Event(), False
-        first = asyncio.create_task(self._first(seat, slow))
+        first = asyncio.create_task(self._first(seat, requests, slow))
         hedge = asyncio.create_task(self._hedge(seat, slow))
         try:
             done = await winner(first, hedge, slow)
@@ -193,7 +202,7 @@ class Tries:
             if slow.is_set():
                 self._mesh.retries.hedges["won" if won else "lost"] += 1
 
-    async def _first(self, seat: Seat, slow: asyncio.Event) -> Done:
+    async def _first(self, seat: Seat, requests: float, slow: asyncio.Event) -> Done:
         """Have a try; `slow` is set when a hedge is to begin."""
         began = asyncio.get_running_loop().time()
         self._heard = False
@@ -208,7 +217,7 @@ class Tries:
                 self._hedged = True
                 slow.set()
 
-        return await self._attempt(seat, note), worker
+        return await self._attempt(seat, requests, note), worker
 
     def _may_hedge(self, seat: Seat, seconds: float) -> bool:
         """Return whether a second try may begin now, which takes one of the run's hedges."""
@@ -230,11 +239,12 @@ class Tries:
         avoid = self._not_at(beside)
         log.info("chunk.hedged", chunk_id=self._chunk.chunk_id, slow_at=beside.worker.address)
         try:
-            async with self._limit, self._seat(avoid=avoid) as seat:
+            async with self._limit, self._requests() as requests, self._seat(avoid=avoid) as seat:
                 if seat.worker.address in avoid:
                     return None
                 self._say_hedged(seat)
-                return await self._attempt(seat, lambda _: None), seat.worker.address
+                landed = await self._attempt(seat, requests, lambda _: None)
+                return landed, seat.worker.address
         except (WorkerGone, ChunkFailed, ServiceError) as error:
             log.info("hedge.failed", chunk_id=self._chunk.chunk_id, cause=str(error))
             return None
@@ -244,9 +254,12 @@ class Tries:
         hedged = dataclasses.replace(trying, hedged_at=seat.worker.address)
         self._live.trying[self._chunk.chunk_id] = hedged
 
-    async def _attempt(self, seat: Seat, note: Callable[[Beat], None]) -> r.Landed:
+    async def _attempt(self, seat: Seat, requests: float, note: Callable[[Beat], None]) -> r.Landed:
         """Have one numbered try at a seat. Silence is its end."""
-        assignment = assign(self._mesh, self._run, self._chunk, next(self._mesh.tries))
+        number = next(self._mesh.tries)
+        assignment = assign(
+            self._mesh, self._run, self._chunk, number, requests_per_minute=requests
+        )
         began = asyncio.get_running_loop().time()
         stream = seat.worker.ingest(assignment)
         try:

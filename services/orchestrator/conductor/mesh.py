@@ -8,10 +8,14 @@ from datetime import datetime
 
 from services.orchestrator.journal.history import History
 from services.orchestrator.judges.judges import Judge
+from services.orchestrator.retries.causes import account_of
 from services.orchestrator.retries.retries import Retries
+from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Detail, Share
 from services.orchestrator.runs.run import Run
+from services.orchestrator.specs import OpenAiOptions, PipelineSpec
 from services.orchestrator.warehouse.warehouse import Warehouse
+from services.orchestrator.workers.accounts import Ask
 from services.orchestrator.workers.dispatcher import Dispatcher, Seat
 
 
@@ -40,6 +44,16 @@ class Mesh:
         """Return the newest version of a run."""
         return self.history.ledger.runs[run.name]
 
+    def requests(self, run: Run, place: int) -> AbstractAsyncContextManager[float]:
+        """Wait for a share of the account that a run's source is read with, for a chunk, as for a slot."""
+        order = (self.history.ledger.begun(run), place)
+        return self.dispatcher.accounts.share(_ask(run.spec, lane=run.lane, order=order))
+
+    async def requests_of_plan(self, spec: PipelineSpec) -> None:
+        """Wait until the account that a source is read with has the requests that its plan makes."""
+        if isinstance(spec.source.options, OpenAiOptions):
+            await self.dispatcher.accounts.earn(_ask(spec), len(spec.source.options.reports))
+
     def seat(
         self, run: Run, place: int, *, avoid: frozenset[str]
     ) -> AbstractAsyncContextManager[Seat]:
@@ -56,3 +70,11 @@ class Mesh:
     async def record(self, run: Run, detail: Detail, *, patient: bool = False) -> Run:
         """Journal a decision about a run and return the run after it; a patient one gathers others."""
         return await self.history.record(run.name, detail, patient=patient)
+
+
+def _ask(
+    spec: PipelineSpec, *, lane: Lane = Lane.INTERACTIVE, order: tuple[int, ...] = (0,)
+) -> Ask:
+    options = spec.source.options
+    rate = options.requests_per_minute if isinstance(options, OpenAiOptions) else 0.0
+    return Ask(account=account_of(spec).account, per_minute=rate, lane=lane, order=order)

@@ -111,6 +111,7 @@ async def ask_worker(
     """
     first = mesh.dispatcher.any()
     away: Unavailable | None = None
+    await mesh.requests_of_plan(spec)
     for worker in (first, *mesh.dispatcher.others(first)):
         try:
             return await worker.plan(parent, spec, window)

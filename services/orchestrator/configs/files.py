@@ -244,6 +244,7 @@ class OpenAiPart(_Part):
     reports: list[Literal["usage/completions", "costs"]] = pydantic.Field(min_length=1)
     usage_group_by: list[UsageGroup] = []
     costs_group_by: list[CostGroup] = []
+    requests_per_minute: float = pydantic.Field(default=500, ge=1, le=1_000_000)
 
     @pydantic.field_validator("base_url")
     @classmethod

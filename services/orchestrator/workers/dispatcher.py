@@ -9,6 +9,7 @@ from typing import Final
 from libs.common.errors import Unavailable
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
+from services.orchestrator.workers.accounts import Accounts
 from services.orchestrator.workers.fair_queue import FairQueue, Standing, Ticket
 from services.orchestrator.workers.stream_pace import StreamPace
 from services.orchestrator.workers.workers import Worker
@@ -77,6 +78,8 @@ class Dispatcher:
         self._sleep = sleep
         self._queue: FairQueue[_Waiter] = FairQueue()
         self._pace = StreamPace(per_hour=streams_per_hour)
+        self.accounts = Accounts(sleep)
+        """What providers take from the accounts that chunks are read with."""
         self._serving = False
         self._rest: asyncio.Task[None] | None = None
         """Waits until a worker has rested, or a stream may be opened, that somebody waits for."""

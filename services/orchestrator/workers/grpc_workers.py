@@ -163,7 +163,7 @@ def gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed:
     return ChunkFailed(failure, transient=error.code() in PASSING)
 
 
-def _source(spec: PipelineSpec) -> source_pb2.Source:
+def _source(spec: PipelineSpec, *, requests_per_minute: float = 0.0) -> source_pb2.Source:
     texts = spec.source.texts
     source = source_pb2.Source(
         source_id=spec.source.source_id,
@@ -202,6 +202,7 @@ def _source(spec: PipelineSpec) -> source_pb2.Source:
             reports=options.reports,
             usage_group_by=options.usage_group_by,
             costs_group_by=options.costs_group_by,
+            requests_per_minute=requests_per_minute,
         )
     )
     return source
@@ -244,7 +245,7 @@ def _request(a: Assignment) -> ingest_service_pb2.IngestChunkRequest:
         run_attempt=a.run_attempt,
         chunk_attempt=a.chunk_attempt,
         epoch=a.epoch,
-        source=_source(a.spec),
+        source=_source(a.spec, requests_per_minute=a.requests_per_minute),
         chunk=json_format.Parse(a.chunk.message, chunk_pb2.Chunk()),
         columns=_columns(a.spec),
         scope=[

@@ -43,6 +43,8 @@ class Assignment:
     snapshot: int
     ingest_time: datetime
     deadline: datetime
+    requests_per_minute: float = 0.0
+    """Requests that the worker may make to the provider; 0 is no bound."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from libs.local.openai.server import Dials, OpenAiServer
 from services.ingest.chunks import Chunk
 from services.ingest.columns import TargetColumn
 from services.ingest.sources.openai import OpenAi
+from services.ingest.sources.request_pace import RequestPace
 from services.ingest.sources.source import Interval, RawBatch, Reading, Splitting
 
 KEY = "sk-admin-acme-demo"
@@ -119,6 +120,7 @@ def reader(
     usage_groups: tuple[str, ...] = USAGE_GROUPS,
     cost_groups: tuple[str, ...] = COST_GROUPS,
     key: str = KEY,
+    per_minute: float = 0.0,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     allow_private_addresses: bool = True,
 ) -> Reader:
@@ -138,6 +140,7 @@ def reader(
         http=http,
         wait=wait,
         now=now,
+        pace=RequestPace(per_minute, lambda: sum(waits)),
         allow_private_addresses=allow_private_addresses,
     )
     return Reader(source, waits, cancelled)

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import httpx
@@ -15,6 +16,7 @@ from services.ingest.failures import Cancelled, SourceNotAllowed, SourceProtocol
 from services.ingest.sources.guard import GuardedBackend, open_http
 from services.ingest.sources.http_pages import Pages
 from services.ingest.sources.openai import chunk_of_report
+from services.ingest.sources.request_pace import RequestPace
 from services.ingest.sources.source import Reading
 from tests.integration.ingest.providers import TODAY, Provider, openai, reader, serving
 
@@ -97,6 +99,7 @@ def pages(url: str, http: httpx.Client, cancelled: threading.Event | None = None
         wait=lambda _: False,
         now=lambda: dt.datetime.now(dt.UTC),
         reading=Reading(columns=(), cancelled=cancelled or threading.Event()),
+        pace=RequestPace(0.0, time.monotonic),
         largest_bytes=50_000,
     )
 

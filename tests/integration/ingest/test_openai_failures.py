@@ -92,6 +92,16 @@ def test_429_is_waited_for_as_long_as_it_says_and_the_page_asked_again(
     assert usage.throttled == [True, False]
 
 
+def test_each_request_waits_for_its_turn_the_first_and_a_repeated_one_too(
+    provider: Provider, http: httpx.Client
+) -> None:
+    paced = reader(provider.base_url, http, reports=["usage/completions"], per_minute=30.0)
+    provider.dial(failures=[{"status": 429, "headers": {"Retry-After": "1"}}])
+    rows(paced)
+    assert paced.waits == [2.0, 1.0, 1.0, *[2.0] * (len(provider.asked) - 2)]
+    assert paced.throttled == [True, False] * len(paced.waits)
+
+
 def test_a_wait_longer_than_a_chunk_waits_is_handed_on_at_once(
     usage: Reader, provider: Provider
 ) -> None:

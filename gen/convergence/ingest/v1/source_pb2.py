@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"convergence/ingest/v1/source.proto\x12\x15\x63onvergence.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x06Source\x12\x11\n\tsource_id\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x31\n\x04\x66ile\x18\n \x01(\x0b\x32!.convergence.ingest.v1.FileSourceH\x00\x12\x35\n\x06openai\x18\x0b \x01(\x0b\x32#.convergence.ingest.v1.OpenAiSourceH\x00\x12\x31\n\x08\x63ontract\x18\x03 \x01(\x0b\x32\x1f.convergence.ingest.v1.Contract\x12+\n\x05texts\x18\x04 \x01(\x0b\x32\x1c.convergence.ingest.v1.TextsB\x06\n\x04kind\"t\n\x08\x43ontract\x12\x34\n\x07\x63olumns\x18\x01 \x01(\x0e\x32#.convergence.ingest.v1.ContractMode\x12\x32\n\x05types\x18\x02 \x01(\x0e\x32#.convergence.ingest.v1.ContractMode\"\xae\x01\n\x05Texts\x12\x38\n\x06\x65pochs\x18\x01 \x03(\x0b\x32(.convergence.ingest.v1.Texts.EpochsEntry\x12\x1a\n\x12truncate_fractions\x18\x02 \x01(\x08\x1aO\n\x0b\x45pochsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0e\x32 .convergence.ingest.v1.EpochUnit:\x02\x38\x01\"\xf5\x02\n\nFileSource\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x31\n\x06\x66ormat\x18\x02 \x01(\x0e\x32!.convergence.ingest.v1.FileFormat\x12\x13\n\x0bnull_values\x18\x03 \x03(\t\x12\x11\n\tdelimiter\x18\x04 \x01(\t\x12\r\n\x05quote\x18\x05 \x01(\t\x12\x37\n\x0b\x63ompression\x18\x06 \x01(\x0e\x32\".convergence.ingest.v1.Compression\x12\x35\n\x08\x65ncoding\x18\x07 \x01(\x0e\x32#.convergence.ingest.v1.TextEncoding\x12\x0f\n\x07records\x18\x08 \x01(\t\x12\x15\n\rparent_fields\x18\t \x03(\t\x12\x35\n\x08manifest\x18\n \x01(\x0e\x32#.convergence.ingest.v1.ManifestKind\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x0c \x01(\t\"a\n\x0cOpenAiSource\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\x0f\n\x07reports\x18\x02 \x03(\t\x12\x16\n\x0eusage_group_by\x18\x03 \x03(\t\x12\x16\n\x0e\x63osts_group_by\x18\x04 \x03(\t\"h\n\x08Interval\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa1\x01\n\x0c\x43ontractMode\x12\x1d\n\x19\x43ONTRACT_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTRACT_MODE_EVOLVE\x10\x01\x12\x18\n\x14\x43ONTRACT_MODE_FREEZE\x10\x02\x12\x1d\n\x19\x43ONTRACT_MODE_DISCARD_ROW\x10\x03\x12\x1f\n\x1b\x43ONTRACT_MODE_DISCARD_VALUE\x10\x04*m\n\tEpochUnit\x12\x1a\n\x16\x45POCH_UNIT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45POCH_UNIT_SECONDS\x10\x01\x12\x15\n\x11\x45POCH_UNIT_MILLIS\x10\x02\x12\x15\n\x11\x45POCH_UNIT_MICROS\x10\x03*\x85\x01\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x01\x12\x16\n\x12\x46ILE_FORMAT_NDJSON\x10\x02\x12\x17\n\x13\x46ILE_FORMAT_PARQUET\x10\x03\x12\x14\n\x10\x46ILE_FORMAT_JSON\x10\x04*l\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_GZIP\x10\x02\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x03*{\n\x0cTextEncoding\x12\x1d\n\x19TEXT_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13TEXT_ENCODING_UTF_8\x10\x01\x12\x18\n\x14TEXT_ENCODING_UTF_16\x10\x02\x12\x19\n\x15TEXT_ENCODING_LATIN_1\x10\x03*]\n\x0cManifestKind\x12\x1d\n\x19MANIFEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MANIFEST_KIND_AWS\x10\x01\x12\x17\n\x13MANIFEST_KIND_AZURE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"convergence/ingest/v1/source.proto\x12\x15\x63onvergence.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x06Source\x12\x11\n\tsource_id\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x31\n\x04\x66ile\x18\n \x01(\x0b\x32!.convergence.ingest.v1.FileSourceH\x00\x12\x35\n\x06openai\x18\x0b \x01(\x0b\x32#.convergence.ingest.v1.OpenAiSourceH\x00\x12\x31\n\x08\x63ontract\x18\x03 \x01(\x0b\x32\x1f.convergence.ingest.v1.Contract\x12+\n\x05texts\x18\x04 \x01(\x0b\x32\x1c.convergence.ingest.v1.TextsB\x06\n\x04kind\"t\n\x08\x43ontract\x12\x34\n\x07\x63olumns\x18\x01 \x01(\x0e\x32#.convergence.ingest.v1.ContractMode\x12\x32\n\x05types\x18\x02 \x01(\x0e\x32#.convergence.ingest.v1.ContractMode\"\xae\x01\n\x05Texts\x12\x38\n\x06\x65pochs\x18\x01 \x03(\x0b\x32(.convergence.ingest.v1.Texts.EpochsEntry\x12\x1a\n\x12truncate_fractions\x18\x02 \x01(\x08\x1aO\n\x0b\x45pochsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0e\x32 .convergence.ingest.v1.EpochUnit:\x02\x38\x01\"\xf5\x02\n\nFileSource\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x31\n\x06\x66ormat\x18\x02 \x01(\x0e\x32!.convergence.ingest.v1.FileFormat\x12\x13\n\x0bnull_values\x18\x03 \x03(\t\x12\x11\n\tdelimiter\x18\x04 \x01(\t\x12\r\n\x05quote\x18\x05 \x01(\t\x12\x37\n\x0b\x63ompression\x18\x06 \x01(\x0e\x32\".convergence.ingest.v1.Compression\x12\x35\n\x08\x65ncoding\x18\x07 \x01(\x0e\x32#.convergence.ingest.v1.TextEncoding\x12\x0f\n\x07records\x18\x08 \x01(\t\x12\x15\n\rparent_fields\x18\t \x03(\t\x12\x35\n\x08manifest\x18\n \x01(\x0e\x32#.convergence.ingest.v1.ManifestKind\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x0c \x01(\t\"~\n\x0cOpenAiSource\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\x0f\n\x07reports\x18\x02 \x03(\t\x12\x16\n\x0eusage_group_by\x18\x03 \x03(\t\x12\x16\n\x0e\x63osts_group_by\x18\x04 \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x05 \x01(\x01\"h\n\x08Interval\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa1\x01\n\x0c\x43ontractMode\x12\x1d\n\x19\x43ONTRACT_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTRACT_MODE_EVOLVE\x10\x01\x12\x18\n\x14\x43ONTRACT_MODE_FREEZE\x10\x02\x12\x1d\n\x19\x43ONTRACT_MODE_DISCARD_ROW\x10\x03\x12\x1f\n\x1b\x43ONTRACT_MODE_DISCARD_VALUE\x10\x04*m\n\tEpochUnit\x12\x1a\n\x16\x45POCH_UNIT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45POCH_UNIT_SECONDS\x10\x01\x12\x15\n\x11\x45POCH_UNIT_MILLIS\x10\x02\x12\x15\n\x11\x45POCH_UNIT_MICROS\x10\x03*\x85\x01\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x01\x12\x16\n\x12\x46ILE_FORMAT_NDJSON\x10\x02\x12\x17\n\x13\x46ILE_FORMAT_PARQUET\x10\x03\x12\x14\n\x10\x46ILE_FORMAT_JSON\x10\x04*l\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_GZIP\x10\x02\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x03*{\n\x0cTextEncoding\x12\x1d\n\x19TEXT_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13TEXT_ENCODING_UTF_8\x10\x01\x12\x18\n\x14TEXT_ENCODING_UTF_16\x10\x02\x12\x19\n\x15TEXT_ENCODING_LATIN_1\x10\x03*]\n\x0cManifestKind\x12\x1d\n\x19MANIFEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MANIFEST_KIND_AWS\x10\x01\x12\x17\n\x13MANIFEST_KIND_AZURE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,18 +34,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TEXTS_EPOCHSENTRY']._loaded_options = None
   _globals['_TEXTS_EPOCHSENTRY']._serialized_options = b'8\001'
-  _globals['_CONTRACTMODE']._serialized_start=1227
-  _globals['_CONTRACTMODE']._serialized_end=1388
-  _globals['_EPOCHUNIT']._serialized_start=1390
-  _globals['_EPOCHUNIT']._serialized_end=1499
-  _globals['_FILEFORMAT']._serialized_start=1502
-  _globals['_FILEFORMAT']._serialized_end=1635
-  _globals['_COMPRESSION']._serialized_start=1637
-  _globals['_COMPRESSION']._serialized_end=1745
-  _globals['_TEXTENCODING']._serialized_start=1747
-  _globals['_TEXTENCODING']._serialized_end=1870
-  _globals['_MANIFESTKIND']._serialized_start=1872
-  _globals['_MANIFESTKIND']._serialized_end=1965
+  _globals['_CONTRACTMODE']._serialized_start=1256
+  _globals['_CONTRACTMODE']._serialized_end=1417
+  _globals['_EPOCHUNIT']._serialized_start=1419
+  _globals['_EPOCHUNIT']._serialized_end=1528
+  _globals['_FILEFORMAT']._serialized_start=1531
+  _globals['_FILEFORMAT']._serialized_end=1664
+  _globals['_COMPRESSION']._serialized_start=1666
+  _globals['_COMPRESSION']._serialized_end=1774
+  _globals['_TEXTENCODING']._serialized_start=1776
+  _globals['_TEXTENCODING']._serialized_end=1899
+  _globals['_MANIFESTKIND']._serialized_start=1901
+  _globals['_MANIFESTKIND']._serialized_end=1994
   _globals['_SOURCE']._serialized_start=95
   _globals['_SOURCE']._serialized_end=348
   _globals['_CONTRACT']._serialized_start=350
@@ -57,7 +57,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILESOURCE']._serialized_start=646
   _globals['_FILESOURCE']._serialized_end=1019
   _globals['_OPENAISOURCE']._serialized_start=1021
-  _globals['_OPENAISOURCE']._serialized_end=1118
-  _globals['_INTERVAL']._serialized_start=1120
-  _globals['_INTERVAL']._serialized_end=1224
+  _globals['_OPENAISOURCE']._serialized_end=1147
+  _globals['_INTERVAL']._serialized_start=1149
+  _globals['_INTERVAL']._serialized_end=1253
 # @@protoc_insertion_point(module_scope)

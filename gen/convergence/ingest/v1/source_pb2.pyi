@@ -146,16 +146,18 @@ class FileSource(_message.Message):
     def __init__(self, path: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., null_values: _Optional[_Iterable[str]] = ..., delimiter: _Optional[str] = ..., quote: _Optional[str] = ..., compression: _Optional[_Union[Compression, str]] = ..., encoding: _Optional[_Union[TextEncoding, str]] = ..., records: _Optional[str] = ..., parent_fields: _Optional[_Iterable[str]] = ..., manifest: _Optional[_Union[ManifestKind, str]] = ..., region: _Optional[str] = ..., endpoint: _Optional[str] = ...) -> None: ...
 
 class OpenAiSource(_message.Message):
-    __slots__ = ("base_url", "reports", "usage_group_by", "costs_group_by")
+    __slots__ = ("base_url", "reports", "usage_group_by", "costs_group_by", "requests_per_minute")
     BASE_URL_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     USAGE_GROUP_BY_FIELD_NUMBER: _ClassVar[int]
     COSTS_GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     base_url: str
     reports: _containers.RepeatedScalarFieldContainer[str]
     usage_group_by: _containers.RepeatedScalarFieldContainer[str]
     costs_group_by: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, base_url: _Optional[str] = ..., reports: _Optional[_Iterable[str]] = ..., usage_group_by: _Optional[_Iterable[str]] = ..., costs_group_by: _Optional[_Iterable[str]] = ...) -> None: ...
+    requests_per_minute: float
+    def __init__(self, base_url: _Optional[str] = ..., reports: _Optional[_Iterable[str]] = ..., usage_group_by: _Optional[_Iterable[str]] = ..., costs_group_by: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[float] = ...) -> None: ...
 
 class Interval(_message.Message):
     __slots__ = ("start_time", "end_time")

@@ -26,7 +26,7 @@ from convergence.orchestrator.v1 import run_pb2 as convergence_dot_orchestrator_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'convergence/orchestrator/v1/queue.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x02\n\x0bTenantQueue\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0bslot_weight\x18\x02 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x05\x12\x12\n\nslot_count\x18\x04 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x05 \x01(\x05\x12\x33\n\x0fwait_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x05lanes\x18\x07 \x03(\x0b\x32&.convergence.orchestrator.v1.LaneQueue\x12\x17\n\x0f\x62\x65gun_run_count\x18\x08 \x01(\x05\x12\x16\n\x0elive_run_count\x18\t \x01(\x05\x12\x19\n\x11waiting_run_count\x18\n \x01(\x05\x12\x18\n\x10today_read_bytes\x18\x0b \x01(\x03\x12\x1a\n\x12read_bytes_per_day\x18\x0c \x01(\x03\"\x8b\x01\n\tLaneQueue\x12\x32\n\x04lane\x18\x01 \x01(\x0e\x32$.convergence.orchestrator.v1.RunLane\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x03 \x01(\x05\x12\x19\n\x11waiting_run_count\x18\x04 \x01(\x05\"j\n\x0bStreamQueue\x12\x16\n\x0eper_hour_count\x18\x01 \x01(\x05\x12\x13\n\x0bready_count\x18\x02 \x01(\x05\x12.\n\nready_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x0bWorkerSlots\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x62usy_slot_count\x18\x03 \x01(\x05\x12\x0f\n\x07resting\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'convergence/orchestrator/v1/queue.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x02\n\x0bTenantQueue\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0bslot_weight\x18\x02 \x01(\x01\x12\x13\n\x0b\x63hunk_count\x18\x03 \x01(\x05\x12\x12\n\nslot_count\x18\x04 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x05 \x01(\x05\x12\x33\n\x0fwait_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x05lanes\x18\x07 \x03(\x0b\x32&.convergence.orchestrator.v1.LaneQueue\x12\x17\n\x0f\x62\x65gun_run_count\x18\x08 \x01(\x05\x12\x16\n\x0elive_run_count\x18\t \x01(\x05\x12\x19\n\x11waiting_run_count\x18\n \x01(\x05\x12\x18\n\x10today_read_bytes\x18\x0b \x01(\x03\x12\x1a\n\x12read_bytes_per_day\x18\x0c \x01(\x03\"\x8b\x01\n\tLaneQueue\x12\x32\n\x04lane\x18\x01 \x01(\x0e\x32$.convergence.orchestrator.v1.RunLane\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x1b\n\x13waiting_chunk_count\x18\x03 \x01(\x05\x12\x19\n\x11waiting_run_count\x18\x04 \x01(\x05\"\xab\x01\n\x0c\x41\x63\x63ountQueue\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x1b\n\x13requests_per_minute\x18\x03 \x01(\x01\x12!\n\x19given_requests_per_minute\x18\x04 \x01(\x01\x12\x13\n\x0busing_count\x18\x05 \x01(\x05\x12\x15\n\rwaiting_count\x18\x06 \x01(\x05\x12\x0f\n\x07resting\x18\x07 \x01(\x08\"j\n\x0bStreamQueue\x12\x16\n\x0eper_hour_count\x18\x01 \x01(\x05\x12\x13\n\x0bready_count\x18\x02 \x01(\x05\x12.\n\nready_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x0bWorkerSlots\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nslot_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x62usy_slot_count\x18\x03 \x01(\x05\x12\x0f\n\x07resting\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTQUEUE']._serialized_end=503
   _globals['_LANEQUEUE']._serialized_start=506
   _globals['_LANEQUEUE']._serialized_end=645
-  _globals['_STREAMQUEUE']._serialized_start=647
-  _globals['_STREAMQUEUE']._serialized_end=753
-  _globals['_WORKERSLOTS']._serialized_start=755
-  _globals['_WORKERSLOTS']._serialized_end=847
+  _globals['_ACCOUNTQUEUE']._serialized_start=648
+  _globals['_ACCOUNTQUEUE']._serialized_end=819
+  _globals['_STREAMQUEUE']._serialized_start=821
+  _globals['_STREAMQUEUE']._serialized_end=927
+  _globals['_WORKERSLOTS']._serialized_start=929
+  _globals['_WORKERSLOTS']._serialized_end=1021
 # @@protoc_insertion_point(module_scope)

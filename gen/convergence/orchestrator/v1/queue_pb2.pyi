@@ -50,6 +50,24 @@ class LaneQueue(_message.Message):
     waiting_run_count: int
     def __init__(self, lane: _Optional[_Union[_run_pb2.RunLane, str]] = ..., slot_count: _Optional[int] = ..., waiting_chunk_count: _Optional[int] = ..., waiting_run_count: _Optional[int] = ...) -> None: ...
 
+class AccountQueue(_message.Message):
+    __slots__ = ("tenant", "secret", "requests_per_minute", "given_requests_per_minute", "using_count", "waiting_count", "resting")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    USING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESTING_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    secret: str
+    requests_per_minute: float
+    given_requests_per_minute: float
+    using_count: int
+    waiting_count: int
+    resting: bool
+    def __init__(self, tenant: _Optional[str] = ..., secret: _Optional[str] = ..., requests_per_minute: _Optional[float] = ..., given_requests_per_minute: _Optional[float] = ..., using_count: _Optional[int] = ..., waiting_count: _Optional[int] = ..., resting: _Optional[bool] = ...) -> None: ...
+
 class StreamQueue(_message.Message):
     __slots__ = ("per_hour_count", "ready_count", "ready_time")
     PER_HOUR_COUNT_FIELD_NUMBER: _ClassVar[int]

@@ -28,7 +28,7 @@ from convergence.orchestrator.v1 import run_pb2 as convergence_dot_orchestrator_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-convergence/orchestrator/v1/run_service.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a-convergence/orchestrator/v1/explanation.proto\x1a\'convergence/orchestrator/v1/queue.proto\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"w\n\x10\x43reateRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x0bwindow_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reload\x18\x04 \x01(\x08\"B\n\x11\x43reateRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x0eGetRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"\x7f\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x35\n\x06states\x18\x04 \x03(\x0e\x32%.convergence.orchestrator.v1.RunState\"[\n\x10ListRunsResponse\x12.\n\x04runs\x18\x01 \x03(\x0b\x32 .convergence.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Q\n\x10WatchRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"2\n\x10WatchRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"R\n\x11WatchRunsResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"!\n\x0fGetQueueRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"\xc3\x01\n\x10GetQueueResponse\x12\x39\n\x07tenants\x18\x01 \x03(\x0b\x32(.convergence.orchestrator.v1.TenantQueue\x12\x39\n\x07workers\x18\x02 \x03(\x0b\x32(.convergence.orchestrator.v1.WorkerSlots\x12\x39\n\x07streams\x18\x03 \x01(\x0b\x32(.convergence.orchestrator.v1.StreamQueue\"0\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"B\n\x11\x43\x61ncelRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"7\n\x0fRetryRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x66\x61iled_attempt\x18\x02 \x01(\x05\"A\n\x10RetryRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"1\n\x11\x41pproveRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x12\x41pproveRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"1\n\x11\x44iscardRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x12\x44iscardRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"!\n\x11\x45xplainRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"S\n\x12\x45xplainRunResponse\x12=\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32(.convergence.orchestrator.v1.Explanation\"M\n\x14ListRunEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x15ListRunEventsResponse\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32%.convergence.orchestrator.v1.RunEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x15ListRunResultsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x16ListRunResultsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.convergence.orchestrator.v1.RunResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x1aListQuarantinedRowsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"q\n\x1bListQuarantinedRowsResponse\x12\x39\n\x04rows\x18\x01 \x03(\x0b\x32+.convergence.orchestrator.v1.QuarantinedRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xec\x0c\n\nRunService\x12o\n\tCreateRun\x12-.convergence.orchestrator.v1.CreateRunRequest\x1a..convergence.orchestrator.v1.CreateRunResponse\"\x03\x90\x02\x02\x12\x66\n\x06GetRun\x12*.convergence.orchestrator.v1.GetRunRequest\x1a+.convergence.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12l\n\x08ListRuns\x12,.convergence.orchestrator.v1.ListRunsRequest\x1a-.convergence.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12n\n\x08WatchRun\x12,.convergence.orchestrator.v1.WatchRunRequest\x1a-.convergence.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12q\n\tWatchRuns\x12-.convergence.orchestrator.v1.WatchRunsRequest\x1a..convergence.orchestrator.v1.WatchRunsResponse\"\x03\x90\x02\x01\x30\x01\x12l\n\x08GetQueue\x12,.convergence.orchestrator.v1.GetQueueRequest\x1a-.convergence.orchestrator.v1.GetQueueResponse\"\x03\x90\x02\x01\x12o\n\tCancelRun\x12-.convergence.orchestrator.v1.CancelRunRequest\x1a..convergence.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12l\n\x08RetryRun\x12,.convergence.orchestrator.v1.RetryRunRequest\x1a-.convergence.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12r\n\nApproveRun\x12..convergence.orchestrator.v1.ApproveRunRequest\x1a/.convergence.orchestrator.v1.ApproveRunResponse\"\x03\x90\x02\x02\x12r\n\nDiscardRun\x12..convergence.orchestrator.v1.DiscardRunRequest\x1a/.convergence.orchestrator.v1.DiscardRunResponse\"\x03\x90\x02\x02\x12r\n\nExplainRun\x12..convergence.orchestrator.v1.ExplainRunRequest\x1a/.convergence.orchestrator.v1.ExplainRunResponse\"\x03\x90\x02\x01\x12{\n\rListRunEvents\x12\x31.convergence.orchestrator.v1.ListRunEventsRequest\x1a\x32.convergence.orchestrator.v1.ListRunEventsResponse\"\x03\x90\x02\x01\x12~\n\x0eListRunResults\x12\x32.convergence.orchestrator.v1.ListRunResultsRequest\x1a\x33.convergence.orchestrator.v1.ListRunResultsResponse\"\x03\x90\x02\x01\x12\x8d\x01\n\x13ListQuarantinedRows\x12\x37.convergence.orchestrator.v1.ListQuarantinedRowsRequest\x1a\x38.convergence.orchestrator.v1.ListQuarantinedRowsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-convergence/orchestrator/v1/run_service.proto\x12\x1b\x63onvergence.orchestrator.v1\x1a-convergence/orchestrator/v1/explanation.proto\x1a\'convergence/orchestrator/v1/queue.proto\x1a%convergence/orchestrator/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"w\n\x10\x43reateRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x0bwindow_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reload\x18\x04 \x01(\x08\"B\n\x11\x43reateRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x0eGetRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"\x7f\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x35\n\x06states\x18\x04 \x03(\x0e\x32%.convergence.orchestrator.v1.RunState\"[\n\x10ListRunsResponse\x12.\n\x04runs\x18\x01 \x03(\x0b\x32 .convergence.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Q\n\x10WatchRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"2\n\x10WatchRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"R\n\x11WatchRunsResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"!\n\x0fGetQueueRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"\x80\x02\n\x10GetQueueResponse\x12\x39\n\x07tenants\x18\x01 \x03(\x0b\x32(.convergence.orchestrator.v1.TenantQueue\x12\x39\n\x07workers\x18\x02 \x03(\x0b\x32(.convergence.orchestrator.v1.WorkerSlots\x12\x39\n\x07streams\x18\x03 \x01(\x0b\x32(.convergence.orchestrator.v1.StreamQueue\x12;\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32).convergence.orchestrator.v1.AccountQueue\"0\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"B\n\x11\x43\x61ncelRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"7\n\x0fRetryRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x66\x61iled_attempt\x18\x02 \x01(\x05\"A\n\x10RetryRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"1\n\x11\x41pproveRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x12\x41pproveRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"1\n\x11\x44iscardRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x12\x44iscardRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .convergence.orchestrator.v1.Run\"!\n\x11\x45xplainRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"S\n\x12\x45xplainRunResponse\x12=\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32(.convergence.orchestrator.v1.Explanation\"M\n\x14ListRunEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x15ListRunEventsResponse\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32%.convergence.orchestrator.v1.RunEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x15ListRunResultsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x16ListRunResultsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.convergence.orchestrator.v1.RunResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x1aListQuarantinedRowsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"q\n\x1bListQuarantinedRowsResponse\x12\x39\n\x04rows\x18\x01 \x03(\x0b\x32+.convergence.orchestrator.v1.QuarantinedRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xec\x0c\n\nRunService\x12o\n\tCreateRun\x12-.convergence.orchestrator.v1.CreateRunRequest\x1a..convergence.orchestrator.v1.CreateRunResponse\"\x03\x90\x02\x02\x12\x66\n\x06GetRun\x12*.convergence.orchestrator.v1.GetRunRequest\x1a+.convergence.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12l\n\x08ListRuns\x12,.convergence.orchestrator.v1.ListRunsRequest\x1a-.convergence.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12n\n\x08WatchRun\x12,.convergence.orchestrator.v1.WatchRunRequest\x1a-.convergence.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12q\n\tWatchRuns\x12-.convergence.orchestrator.v1.WatchRunsRequest\x1a..convergence.orchestrator.v1.WatchRunsResponse\"\x03\x90\x02\x01\x30\x01\x12l\n\x08GetQueue\x12,.convergence.orchestrator.v1.GetQueueRequest\x1a-.convergence.orchestrator.v1.GetQueueResponse\"\x03\x90\x02\x01\x12o\n\tCancelRun\x12-.convergence.orchestrator.v1.CancelRunRequest\x1a..convergence.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12l\n\x08RetryRun\x12,.convergence.orchestrator.v1.RetryRunRequest\x1a-.convergence.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12r\n\nApproveRun\x12..convergence.orchestrator.v1.ApproveRunRequest\x1a/.convergence.orchestrator.v1.ApproveRunResponse\"\x03\x90\x02\x02\x12r\n\nDiscardRun\x12..convergence.orchestrator.v1.DiscardRunRequest\x1a/.convergence.orchestrator.v1.DiscardRunResponse\"\x03\x90\x02\x02\x12r\n\nExplainRun\x12..convergence.orchestrator.v1.ExplainRunRequest\x1a/.convergence.orchestrator.v1.ExplainRunResponse\"\x03\x90\x02\x01\x12{\n\rListRunEvents\x12\x31.convergence.orchestrator.v1.ListRunEventsRequest\x1a\x32.convergence.orchestrator.v1.ListRunEventsResponse\"\x03\x90\x02\x01\x12~\n\x0eListRunResults\x12\x32.convergence.orchestrator.v1.ListRunResultsRequest\x1a\x33.convergence.orchestrator.v1.ListRunResultsResponse\"\x03\x90\x02\x01\x12\x8d\x01\n\x13ListQuarantinedRows\x12\x37.convergence.orchestrator.v1.ListQuarantinedRowsRequest\x1a\x38.convergence.orchestrator.v1.ListQuarantinedRowsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -86,39 +86,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETQUEUEREQUEST']._serialized_start=1013
   _globals['_GETQUEUEREQUEST']._serialized_end=1046
   _globals['_GETQUEUERESPONSE']._serialized_start=1049
-  _globals['_GETQUEUERESPONSE']._serialized_end=1244
-  _globals['_CANCELRUNREQUEST']._serialized_start=1246
-  _globals['_CANCELRUNREQUEST']._serialized_end=1294
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1296
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1362
-  _globals['_RETRYRUNREQUEST']._serialized_start=1364
-  _globals['_RETRYRUNREQUEST']._serialized_end=1419
-  _globals['_RETRYRUNRESPONSE']._serialized_start=1421
-  _globals['_RETRYRUNRESPONSE']._serialized_end=1486
-  _globals['_APPROVERUNREQUEST']._serialized_start=1488
-  _globals['_APPROVERUNREQUEST']._serialized_end=1537
-  _globals['_APPROVERUNRESPONSE']._serialized_start=1539
-  _globals['_APPROVERUNRESPONSE']._serialized_end=1606
-  _globals['_DISCARDRUNREQUEST']._serialized_start=1608
-  _globals['_DISCARDRUNREQUEST']._serialized_end=1657
-  _globals['_DISCARDRUNRESPONSE']._serialized_start=1659
-  _globals['_DISCARDRUNRESPONSE']._serialized_end=1726
-  _globals['_EXPLAINRUNREQUEST']._serialized_start=1728
-  _globals['_EXPLAINRUNREQUEST']._serialized_end=1761
-  _globals['_EXPLAINRUNRESPONSE']._serialized_start=1763
-  _globals['_EXPLAINRUNRESPONSE']._serialized_end=1846
-  _globals['_LISTRUNEVENTSREQUEST']._serialized_start=1848
-  _globals['_LISTRUNEVENTSREQUEST']._serialized_end=1925
-  _globals['_LISTRUNEVENTSRESPONSE']._serialized_start=1927
-  _globals['_LISTRUNEVENTSRESPONSE']._serialized_end=2030
-  _globals['_LISTRUNRESULTSREQUEST']._serialized_start=2032
-  _globals['_LISTRUNRESULTSREQUEST']._serialized_end=2110
-  _globals['_LISTRUNRESULTSRESPONSE']._serialized_start=2112
-  _globals['_LISTRUNRESULTSRESPONSE']._serialized_end=2218
-  _globals['_LISTQUARANTINEDROWSREQUEST']._serialized_start=2220
-  _globals['_LISTQUARANTINEDROWSREQUEST']._serialized_end=2303
-  _globals['_LISTQUARANTINEDROWSRESPONSE']._serialized_start=2305
-  _globals['_LISTQUARANTINEDROWSRESPONSE']._serialized_end=2418
-  _globals['_RUNSERVICE']._serialized_start=2421
-  _globals['_RUNSERVICE']._serialized_end=4065
+  _globals['_GETQUEUERESPONSE']._serialized_end=1305
+  _globals['_CANCELRUNREQUEST']._serialized_start=1307
+  _globals['_CANCELRUNREQUEST']._serialized_end=1355
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1357
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1423
+  _globals['_RETRYRUNREQUEST']._serialized_start=1425
+  _globals['_RETRYRUNREQUEST']._serialized_end=1480
+  _globals['_RETRYRUNRESPONSE']._serialized_start=1482
+  _globals['_RETRYRUNRESPONSE']._serialized_end=1547
+  _globals['_APPROVERUNREQUEST']._serialized_start=1549
+  _globals['_APPROVERUNREQUEST']._serialized_end=1598
+  _globals['_APPROVERUNRESPONSE']._serialized_start=1600
+  _globals['_APPROVERUNRESPONSE']._serialized_end=1667
+  _globals['_DISCARDRUNREQUEST']._serialized_start=1669
+  _globals['_DISCARDRUNREQUEST']._serialized_end=1718
+  _globals['_DISCARDRUNRESPONSE']._serialized_start=1720
+  _globals['_DISCARDRUNRESPONSE']._serialized_end=1787
+  _globals['_EXPLAINRUNREQUEST']._serialized_start=1789
+  _globals['_EXPLAINRUNREQUEST']._serialized_end=1822
+  _globals['_EXPLAINRUNRESPONSE']._serialized_start=1824
+  _globals['_EXPLAINRUNRESPONSE']._serialized_end=1907
+  _globals['_LISTRUNEVENTSREQUEST']._serialized_start=1909
+  _globals['_LISTRUNEVENTSREQUEST']._serialized_end=1986
+  _globals['_LISTRUNEVENTSRESPONSE']._serialized_start=1988
+  _globals['_LISTRUNEVENTSRESPONSE']._serialized_end=2091
+  _globals['_LISTRUNRESULTSREQUEST']._serialized_start=2093
+  _globals['_LISTRUNRESULTSREQUEST']._serialized_end=2171
+  _globals['_LISTRUNRESULTSRESPONSE']._serialized_start=2173
+  _globals['_LISTRUNRESULTSRESPONSE']._serialized_end=2279
+  _globals['_LISTQUARANTINEDROWSREQUEST']._serialized_start=2281
+  _globals['_LISTQUARANTINEDROWSREQUEST']._serialized_end=2364
+  _globals['_LISTQUARANTINEDROWSRESPONSE']._serialized_start=2366
+  _globals['_LISTQUARANTINEDROWSRESPONSE']._serialized_end=2479
+  _globals['_RUNSERVICE']._serialized_start=2482
+  _globals['_RUNSERVICE']._serialized_end=4126
 # @@protoc_insertion_point(module_scope)

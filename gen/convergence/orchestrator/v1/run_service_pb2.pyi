@@ -101,14 +101,16 @@ class GetQueueRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ...) -> None: ...
 
 class GetQueueResponse(_message.Message):
-    __slots__ = ("tenants", "workers", "streams")
+    __slots__ = ("tenants", "workers", "streams", "accounts")
     TENANTS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     STREAMS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     tenants: _containers.RepeatedCompositeFieldContainer[_queue_pb2.TenantQueue]
     workers: _containers.RepeatedCompositeFieldContainer[_queue_pb2.WorkerSlots]
     streams: _queue_pb2.StreamQueue
-    def __init__(self, tenants: _Optional[_Iterable[_Union[_queue_pb2.TenantQueue, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[_queue_pb2.WorkerSlots, _Mapping]]] = ..., streams: _Optional[_Union[_queue_pb2.StreamQueue, _Mapping]] = ...) -> None: ...
+    accounts: _containers.RepeatedCompositeFieldContainer[_queue_pb2.AccountQueue]
+    def __init__(self, tenants: _Optional[_Iterable[_Union[_queue_pb2.TenantQueue, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[_queue_pb2.WorkerSlots, _Mapping]]] = ..., streams: _Optional[_Union[_queue_pb2.StreamQueue, _Mapping]] = ..., accounts: _Optional[_Iterable[_Union[_queue_pb2.AccountQueue, _Mapping]]] = ...) -> None: ...
 
 class CancelRunRequest(_message.Message):
     __slots__ = ("name", "reason")

@@ -21,7 +21,9 @@ ALLOWED = {
     "journal/journal.py:append": "an append in memory lets others go first",
     "projections/bigquery_projections.py:follow": "changes are gathered",
     "warehouse/memory_warehouse.py:_before": "a call in memory lets others go first",
-    "workers/dispatcher.py": "a worker has rested",
+    "workers/accounts.py:earn": "requests are earned by time",
+    "workers/accounts.py:_rest": "a provider has been left alone as long as it asked for",
+    "workers/dispatcher.py": "a worker has rested, or a stream may be opened",
 }
 """Places that sleep, by file or by file and function, and what they wait for."""
 
