@@ -160,7 +160,6 @@ class Client:
                 reload=reload,
                 created_by="key1",
                 traceparent="",
-                live_run_count=20,
             )
 
             async def command(commands: Commands, start: Start = start) -> Run:
@@ -177,9 +176,7 @@ class Client:
 
         async def command(commands: Commands) -> Run:
             if verb == "retry":
-                return await commands.retry(
-                    run, failed_attempt=attempt, by="key1", spec="", live_run_count=20
-                )
+                return await commands.retry(run, failed_attempt=attempt, by="key1", spec="")
             asked: Callable[..., Awaitable[Run]] = getattr(commands, verb)
             return await asked(run, by="key2", reason="looked at it")
 

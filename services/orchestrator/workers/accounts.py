@@ -58,8 +58,7 @@ class _Account:
 
     def serve(self) -> None:
         """Give shares to those whose turn it is, as long as there is enough left for one."""
-        while self.queue and not self.rests:
-            asker = self.queue.first()
+        while not self.rests and (asker := self.queue.first()):
             if asker.given.cancelled():
                 self.queue.leave(asker)
                 continue

@@ -28,6 +28,7 @@ def served(queue: LaneQueue[One], count: int) -> list[Lane]:
     lanes = []
     for _ in range(count):
         one = queue.first()
+        assert one is not None
         queue.take(one)
         lanes.append(one.lane)
     return lanes
@@ -91,7 +92,9 @@ def test_between_two_turns_of_a_lane_that_waits_another_has_no_more_than_its_wei
             queue.leave(one := next(one for one in waiting if one.lane is lane))
             waiting.remove(one)
         elif what == "turn" and waiting:
-            one = queue.first()
+            first = queue.first()
+            assert first is not None
+            one = first
             assert one.order == min(o.order for o in waiting if o.lane is one.lane)
             queue.take(one)
             waiting.remove(one)
@@ -107,6 +110,17 @@ def test_between_two_turns_of_a_lane_that_waits_another_has_no_more_than_its_wei
         assert {x: queue.count(x) for x in Lane} == {
             x: sum(one.lane is x for one in waiting) for x in Lane
         }
+
+
+def test_of_some_lanes_the_first_is_found_and_none_where_none_waits() -> None:
+    queue = LaneQueue[One]()
+    crowd(queue, Lane.BACKFILL, count=1)
+    queue.join(asked := One(Lane.INTERACTIVE, (0,)))
+    assert queue.first() is asked
+    assert queue.first([Lane.SCHEDULED]) is None
+    found = queue.first([Lane.SCHEDULED, Lane.BACKFILL])
+    assert found is not None
+    assert found.lane is Lane.BACKFILL
 
 
 def test_whoever_leaves_out_of_thousands_leaves_no_hole_and_is_not_kept() -> None:

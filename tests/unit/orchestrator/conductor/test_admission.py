@@ -67,10 +67,16 @@ async def capped(made: World, most: int) -> AsyncGenerator[Orchestrator]:
         ledger = o.conductor.mesh.history.ledger
 
         def check(run: Run) -> None:
-            live = [x for x in ledger.runs.values() if x.name.tenant == run.name.tenant]
-            count = sum(x.state in BEGUN for x in live)
-            assert count == len(ledger.begun_runs(run.name.tenant))
-            assert count <= most
+            for backfills in (False, True):
+                begun = {
+                    x.name
+                    for x in ledger.runs.values()
+                    if x.name.tenant == run.name.tenant
+                    and x.state in BEGUN
+                    and x.of_backfill == backfills
+                }
+                assert begun == ledger.begun_runs(run.name.tenant, of_backfills=backfills)
+                assert len(begun) <= most
 
         o.conductor.mesh.history.follow(check)
         yield o
@@ -99,9 +105,8 @@ async def test_of_runs_that_wait_the_lane_that_is_most_urgent_begins_first_also_
     made.hang()
     async with capped(made, 1) as o:
         await start(o, 0, share=ONE_RUN)
-        await start(o, 1, lane=Lane.BACKFILL)
-        await start(o, 2, lane=Lane.SCHEDULED)
-        await start(o, 3)
+        await start(o, 1, lane=Lane.SCHEDULED)
+        await start(o, 2)
         await turns()
         assert begun(o) == ["p_0"]
     for worker in made.workers:
@@ -109,7 +114,22 @@ async def test_of_runs_that_wait_the_lane_that_is_most_urgent_begins_first_also_
     async with capped(made, 1) as o:
         for run in list(o.conductor.mesh.history.ledger.runs.values()):
             assert (await o.rest(run)).state is RunState.SUCCEEDED
-        assert begun(o) == ["p_0", "p_3", "p_2", "p_1"]
+        assert begun(o) == ["p_0", "p_2", "p_1"]
+
+
+async def test_runs_of_backfills_have_as_many_places_as_all_others_and_take_none_from_them() -> (
+    None
+):
+    made = world()
+    made.hang()
+    async with capped(made, 1) as o:
+        for number in range(2):
+            await start(o, number, share=ONE_RUN, lane=Lane.BACKFILL)
+        for number in range(2, 4):
+            await start(o, number)
+        await turns()
+        assert sorted(begun(o)) == ["p_0", "p_2"]
+        assert o.conductor.admission.waiting()["acme_corp"].total() == 2
 
 
 async def test_a_run_that_waits_says_why_and_what_is_before_it() -> None:
@@ -117,7 +137,7 @@ async def test_a_run_that_waits_says_why_and_what_is_before_it() -> None:
     made.hang()
     async with made.orchestrator() as o:
         runs = [await start(o, n, share=ONE_RUN) for n in range(3)]
-        other = await start(o, 9, lane=Lane.BACKFILL)
+        other = await start(o, 9, lane=Lane.SCHEDULED)
         await turns()
         admission = o.conductor.admission
         assert [admission.wait_of(run) for run in (*runs, other)] == [
@@ -127,7 +147,7 @@ async def test_a_run_that_waits_says_why_and_what_is_before_it() -> None:
             Wait(obstacle=Obstacle.LIVE_RUNS, ahead_count=0, until=None),
         ]
         assert admission.waiting() == {
-            "acme_corp": {Lane.INTERACTIVE: 2, Lane.SCHEDULED: 0, Lane.BACKFILL: 1}
+            "acme_corp": {Lane.INTERACTIVE: 2, Lane.SCHEDULED: 1, Lane.BACKFILL: 0}
         }
 
 

@@ -54,6 +54,7 @@ RESULT = Result(
 
 async def appended(made: World, o: Orchestrator) -> None:
     made.source.inputs |= {"a.csv": A, "b.csv": B}
+    made.shares[PIPELINE.tenant] = Share(chunk_count=4, live_run_count=3)
     await o.finish(DIRECT)
     await o.finish(DIRECT)
 
@@ -153,7 +154,7 @@ async def backfilled(made: World, o: Orchestrator) -> None:
         backfill=name, spec=spec().canonical(), spec_hash=spec().spec_hash, request_id="q",
         request_facts={"reload": "false"}, start=days[0], end=date(2026, 11, 3), newest_first=False,
         days=days, max_parallel=1, max_failures=3, created_by="key1", reason="the bill was late",
-        share=Share(slot_weight=2.0),
+        share=Share(slot_weight=2.0, live_run_count=3, read_bytes_per_day=10**12),
     )  # fmt: skip
     history.decide(None, created)
     history.decide(None, BackfillPaused(backfill=name, by="key2", reason="wait"))
