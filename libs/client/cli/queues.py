@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 
 import click
-from convergence.orchestrator.v1.queue_pb2 import StreamQueue, TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.queue_pb2 import (
+    AccountQueue,
+    StreamQueue,
+    TenantQueue,
+    WorkerSlots,
+)
 
 from libs.client.cli import output
 from libs.client.cli.listings import Listing
@@ -33,6 +38,9 @@ def queue(session: Session, everybody: bool) -> int:
         output.print_json(output.plain(answer))
         return 0
     output.print_table(_tenants(answer.tenants), "no tenant has a slot or waits for one")
+    if answer.accounts:
+        click.echo()
+        output.print_table(_accounts(answer.accounts), "")
     if everybody:
         click.echo()
         output.print_table(_workers(answer.workers), "the orchestrator knows no worker")
@@ -67,6 +75,23 @@ def _lanes(tenant: TenantQueue) -> str:
         for lane in tenant.lanes
         if lane.waiting_chunk_count
     )
+
+
+def _accounts(accounts: Iterable[AccountQueue]) -> Listing:
+    rows = [
+        (
+            one.tenant.rpartition("/")[2],
+            one.secret,
+            f"{one.requests_per_minute:g}",
+            f"{one.given_requests_per_minute:g}",
+            f"{one.using_count}",
+            f"{one.waiting_count}",
+            "rests" if one.resting else "takes requests",
+        )
+        for one in accounts
+    ]
+    numbers = ("a minute", "given", "to", "waiting")
+    return output.table(rows, "tenant", "account", *numbers, "now", right=numbers)
 
 
 def _print_streams(streams: StreamQueue) -> None:

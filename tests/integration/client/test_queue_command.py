@@ -1,7 +1,13 @@
 """`convergence runs queue` against an edge in this process."""
 
 import pytest
-from convergence.orchestrator.v1.queue_pb2 import LaneQueue, StreamQueue, TenantQueue, WorkerSlots
+from convergence.orchestrator.v1.queue_pb2 import (
+    AccountQueue,
+    LaneQueue,
+    StreamQueue,
+    TenantQueue,
+    WorkerSlots,
+)
 from convergence.orchestrator.v1.run_pb2 import RunLane
 from convergence.orchestrator.v1.run_service_pb2 import GetQueueResponse
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -40,9 +46,12 @@ def fake(
     *tenants: TenantQueue,
     workers: tuple[WorkerSlots, ...] = (),
     streams: StreamQueue | None = None,
+    accounts: tuple[AccountQueue, ...] = (),
 ) -> FakeRuns:
     made = FakeRuns()
-    made.queue = GetQueueResponse(tenants=tenants, workers=workers, streams=streams)
+    made.queue = GetQueueResponse(
+        tenants=tenants, workers=workers, streams=streams, accounts=accounts
+    )
     return made
 
 
@@ -90,6 +99,28 @@ async def test_the_platform_is_told_how_many_streams_may_be_opened(
     assert said.out.splitlines()[-1] == f"streams: {text}"
 
 
+async def test_accounts_that_somebody_reads_with_are_told_to_their_tenant(
+    command: Command,
+) -> None:
+    account = AccountQueue(
+        tenant="tenants/widgetsinc",
+        secret="openai_key",
+        requests_per_minute=500,
+        given_requests_per_minute=437.5,
+        using_count=3,
+        waiting_count=2,
+    )
+    rests = AccountQueue(tenant="tenants/widgetsinc", secret="z_key", resting=True)
+    runs = fake(LATE, accounts=(account, rests))
+    said = await against(command, "runs", "queue", runs=runs)
+    assert said.out.splitlines()[2:] == [
+        "",
+        "tenant      account     a minute  given  to  waiting  now",
+        "widgetsinc  openai_key       500  437.5   3        2  takes requests",
+        "widgetsinc  z_key              0      0   0        0  rests",
+    ]
+
+
 async def test_programs_get_the_message(command: Command) -> None:
     said = await against(command, "runs", "queue", "--all", "--output", "json", runs=fake(LATE))
     assert said.json == {
@@ -109,4 +140,5 @@ async def test_programs_get_the_message(command: Command) -> None:
             }
         ],
         "workers": [],
+        "accounts": [],
     }

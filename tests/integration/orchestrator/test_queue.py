@@ -1,6 +1,7 @@
 """GetQueue over a socket: a tenant sees its own line, the platform all lines and the workers."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ from convergence.orchestrator.v1 import run_service_pb2 as pb
 from convergence.orchestrator.v1.queue_pb2 import LaneQueue, TenantQueue, WorkerSlots
 from convergence.orchestrator.v1.run_pb2 import RunLane
 
+from services.orchestrator.specs import OpenAiOptions
+from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.serving import (
     NEIGHBOUR,
@@ -17,10 +20,11 @@ from tests.integration.orchestrator.serving import (
     ROOT,
     WRITER,
     Edge,
+    catalogue_of,
     edge_over,
 )
 from tests.support.refusals import refused
-from tests.unit.orchestrator.conductor.world import NOON, World
+from tests.unit.orchestrator.conductor.world import NOON, World, spec
 
 ACME, WIDGETS = "tenants/acme_corp", "tenants/widgetsinc"
 CHUNKS = 6
@@ -172,3 +176,35 @@ async def test_what_is_no_tenant_is_refused_by_field(edge: Edge, parent: str) ->
     with refused("INVALID_ARGUMENT", "INVALID_REQUEST") as refusal:
         await ask(edge, parent, ROOT)
     assert refusal.fields == ["parent"]
+
+
+async def test_streams_are_told_to_the_platform_and_an_account_to_its_tenant_too(
+    world: World, tmp_path: Path
+) -> None:
+    options = OpenAiOptions(reports=("costs",), requests_per_minute=60_000)
+    source = spec().source.model_copy(update={"options": options, "secret": "key"})
+    files = catalogue_of(spec().model_copy(update={"source": source}))
+    dispatcher = Dispatcher(
+        world.workers, monotonic=time.monotonic, sleep=asyncio.sleep, streams_per_hour=20
+    )
+    gate = world.hang()
+    async with edge_over(world, tmp_path, catalogue=files, dispatcher=dispatcher) as edge:
+        await edge.create()
+        line = await until(edge, ACME, WRITER, lambda q: q.slot_count == 4)
+        (account,) = line.accounts
+        assert (account.tenant, account.secret, account.using_count) == (ACME, "key", CHUNKS)
+        assert account.given_requests_per_minute <= account.requests_per_minute == 60_000
+        assert not line.HasField("streams")
+        everything = await ask(edge, "tenants/-", ROOT)
+        assert list(everything.accounts) == [account]
+        assert (everything.streams.per_hour_count, everything.streams.ready_count) == (20, 0)
+        ready = everything.streams.ready_time.ToDatetime(tzinfo=UTC)
+        assert NOON < ready < NOON + timedelta(hours=1)
+        value = edge.host.registry.get_sample_value
+        assert value("convergence_orchestrator_streams_ready") == 0
+        assert (value("convergence_orchestrator_stream_wait_seconds") or 0) > 0
+        assert value("convergence_orchestrator_requests_waiting") == 0
+        assert value("convergence_orchestrator_accounts_resting") == 0
+        other = await ask(edge, WIDGETS, NEIGHBOUR)
+        assert not other.accounts
+        gate.set()
