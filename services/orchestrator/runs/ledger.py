@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 
@@ -77,8 +78,14 @@ class Ledger:
     """Runs that move by themselves, in the order in which they began to."""
     read_bytes: dict[str, tuple[date, int]] = dataclasses.field(default_factory=dict)
     """By tenant the last day (UTC) on which a chunk of it was completed, and the bytes read on it."""
-    _begun: dict[RunName, None] = dataclasses.field(default_factory=dict)
-    """Runs in the states BEGUN."""
+    _begun: defaultdict[str, set[RunName]] = dataclasses.field(
+        default_factory=lambda: defaultdict(set)
+    )
+    """Runs in the states BEGUN, by tenant."""
+    _pending: defaultdict[str, set[RunName]] = dataclasses.field(
+        default_factory=lambda: defaultdict(set)
+    )
+    """PENDING runs by tenant."""
 
     def add(self, record: r.Record) -> Run | None:
         """Apply one record; return the run that it is about, None if it is about none."""
@@ -106,10 +113,9 @@ class Ledger:
             self.live_runs.pop(run.name, None)
         else:
             self.live_runs.setdefault(run.name)
-        if run.state not in BEGUN:
-            self._begun.pop(run.name, None)
-        else:
-            self._begun.setdefault(run.name)
+        for states, runs in ((BEGUN, self._begun), ({RunState.PENDING}, self._pending)):
+            change = set.add if run.state in states else set.discard
+            change(runs[run.name.tenant], run.name)
         if isinstance(detail, r.RunCreated | r.RunRetried | r.RunPlanned) and detail.share:
             self.shares[run.name.tenant] = detail.share
         if isinstance(detail, r.RunCreated):
@@ -237,20 +243,11 @@ class Ledger:
 
     def begun_runs(self, tenant: str, *, of_backfills: bool) -> set[RunName]:
         """Return a tenant's runs in the states BEGUN, which count for caps: of backfills, or all others."""
-        return {
-            name
-            for name in self._begun
-            if name.tenant == tenant and self.runs[name].of_backfill == of_backfills
-        }
+        return {name for name in self._begun[tenant] if self.runs[name].of_backfill == of_backfills}
 
     def pending_count(self, tenant: str) -> int:
         """Return how many runs of a tenant wait to begin, those of backfills aside."""
-        return sum(
-            name.tenant == tenant
-            and self.runs[name].state is RunState.PENDING
-            and not self.runs[name].of_backfill
-            for name in self.live_runs
-        )
+        return sum(not self.runs[name].of_backfill for name in self._pending[tenant])
 
     def read_bytes_on(self, tenant: str, day: date) -> int:
         """Return how many bytes of sources a tenant's completed chunks have read on a day (UTC)."""

@@ -20,7 +20,7 @@ from services.orchestrator.workers.workers import ChunkFailed
 from tests.unit.orchestrator.conductor.world import NOON, Orchestrator, World, spec
 
 ONE_RUN = Share(live_run_count=1)
-BYTES = Share(read_bytes_per_day=150)
+BYTES = Share(read_bytes_per_day=400)
 """A chunk of the world has 100 bytes for each of its rows."""
 
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
