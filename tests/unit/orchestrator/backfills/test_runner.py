@@ -10,6 +10,7 @@ from services.orchestrator.backfills.backfill import BackfillState
 from services.orchestrator.backfills.runner import MOST_RUNS
 from services.orchestrator.conductor.commands import RunAlreadyActive, TooManyRuns
 from services.orchestrator.runs.lanes import Lane
+from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
@@ -43,7 +44,7 @@ async def live_run(one: Filling, day: int, *, lookback: int = 7, most: int = 20)
         daily(lookback=lookback),
         pipeline=PIPELINE,
         moment=midnight(DAYS[day]),
-        live_run_count=most,
+        share=Share(live_run_count=most),
     )
 
 
