@@ -292,7 +292,7 @@ class Commands:
         if 0 < failed_attempt < run.attempt:
             return await self.settled(run)
         run.require(frozenset({RunState.FAILED, RunState.TRANSFORM_FAILED}))
-        self._refuse_one_more(run, share)
+        self._refuse_one_more(name.tenant, share)
         replan = bool(run.failure and run.failure.reason in REPLAN)
         retried = r.RunRetried(
             attempt=run.attempt + 1,
@@ -312,10 +312,9 @@ class Commands:
             text = "runs that wait to begin, as many as may; wait until one begins, or cancel some"
             raise TooManyRuns(tenant, self._most_pending, text)
 
-    def _refuse_one_more(self, run: Run, share: r.Share | None) -> None:
+    def _refuse_one_more(self, tenant: str, share: r.Share | None) -> None:
         """A run that goes on in its middle has no state to wait in: it stays as it was instead."""
-        ledger, tenant = self._mesh.history.ledger, run.name.tenant
+        ledger = self._mesh.history.ledger
         most = (share or ledger.share(tenant)).live_run_count
-        beside = ledger.begun_runs(tenant, of_backfills=run.of_backfill)
-        if len(beside) >= most:
+        if len(ledger.begun_runs(tenant, of_backfills=False)) >= most:
             raise TooManyRuns(tenant, most, "live runs, as many as it may; wait until one ends")

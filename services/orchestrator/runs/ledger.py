@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from libs.common.names import BackfillName, PipelineName, RunName
 from services.orchestrator.backfills.backfill import Backfills
 from services.orchestrator.runs import records as r
-from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import BEGUN, LIVE, RunState
 
@@ -232,7 +231,7 @@ class Ledger:
         A run of a backfill that somebody has retried is one of the others.
         """
         return sum(
-            name.tenant == tenant and (self.runs[name].lane is Lane.BACKFILL) == of_backfills
+            name.tenant == tenant and self.runs[name].of_backfill == of_backfills
             for name in self.live_runs
         )
 

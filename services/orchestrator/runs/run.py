@@ -76,8 +76,8 @@ class Run:
 
     @property
     def of_backfill(self) -> bool:
-        """Whether a backfill made it: such runs have places of their own among live ones."""
-        return self.created.lane is Lane.BACKFILL
+        """Whether a backfill drives it: such runs have places of their own among live ones."""
+        return self.lane is Lane.BACKFILL
 
     @property
     def scope(self) -> r.Scope:

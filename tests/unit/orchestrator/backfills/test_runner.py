@@ -93,9 +93,9 @@ async def test_a_retry_takes_one_of_the_tenants_live_runs_as_any_other_does() ->
         broken(world)
         world.hang()
         first, second = one.runs(made).values()
-        await one.orchestrator.retry(first, live_run_count=1)
+        await one.orchestrator.retry(first, share=Share(live_run_count=1))
         with pytest.raises(TooManyRuns):
-            await one.orchestrator.retry(second, live_run_count=1)
+            await one.orchestrator.retry(second, share=Share(live_run_count=1))
 
 
 async def test_it_ends_with_windows_that_failed_and_a_retry_afterwards_is_counted() -> None:
