@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from libs.common.names import RunName
 from services.orchestrator.journal.history import History
 from services.orchestrator.runs.lanes import Lane
+from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.workers.lane_queue import LaneQueue
 
@@ -183,3 +184,18 @@ class Admission:
         self._night = None
         for tenant in list(self._queues):
             self._serve_soon(tenant)
+
+
+def told(wait: Wait, share: Share) -> str:
+    """Say which limit keeps a run of a tenant that may have `share`, and what to do."""
+    match wait.obstacle:
+        case Obstacle.LIVE_RUNS:
+            return (
+                "the tenant has as many live runs as its limit live_run_count allows, "
+                f"{share.live_run_count}; wait until one ends, or have the limit raised"
+            )
+        case Obstacle.READ_BYTES:
+            return (
+                "the tenant's runs have read as many bytes today as its limit read_bytes_per_day "
+                f"allows, {share.read_bytes_per_day}; wait until 00:00 UTC, or have the limit raised"
+            )

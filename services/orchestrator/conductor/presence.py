@@ -1,5 +1,6 @@
 """What is so at this moment of a run that somebody asks about."""
 
+from services.orchestrator.conductor.admission import told
 from services.orchestrator.conductor.conductor import Conductor, table_of
 from services.orchestrator.conductor.live import Live
 from services.orchestrator.explanations.present import Delayed, Present, Slots, Working
@@ -11,11 +12,15 @@ def present_of(conductor: Conductor, run: Run) -> Present:
     """Return who works on a run, what failed last, and what it waits for."""
     live = conductor.live.get(run.name, Live())
     table, holder = _waits_for(conductor, run)
+    wait = conductor.admission.wait_of(run)
+    share = conductor.mesh.history.ledger.share(run.name.tenant)
     return Present(
         now=conductor.mesh.clock(),
         working=_working(run, live),
         delayed=_delayed(run, live),
         slots=_slots(conductor, run.name.tenant),
+        limit=told(wait, share) if wait else "",
+        ahead=wait.ahead_count if wait else 0,
         table=table,
         holder=holder,
     )

@@ -52,6 +52,10 @@ class Present:
     working: tuple[Working, ...] = ()
     delayed: tuple[Delayed, ...] = ()
     slots: Slots = Slots()
+    limit: str = ""
+    """Which limit of the tenant keeps the run from beginning; empty if none does."""
+    ahead: int = 0
+    """Runs of its lane that begin before it."""
     table: str = ""
     """A table that the run waits for; empty if for none."""
     holder: str = ""

@@ -10,12 +10,17 @@ from services.orchestrator.runs.states import RunState
 
 def where(run: Run, present: Present) -> Iterator[str]:
     """Yield sentences about a run that moves by itself."""
-    yield _step(run)
+    yield _pending(present) if present.limit else _step(run)
     if run.state is RunState.INGESTING and all(delayed.what for delayed in present.delayed):
         yield from _chunks(run, present)
     if present.table:
         yield f"It waits for table {present.table}: run {present.holder} writes to it, one at a time may."
     yield from _setbacks(present.delayed)
+
+
+def _pending(present: Present) -> str:
+    ahead = f" Before it comes {count(present.ahead, 'run')} of its lane." if present.ahead else ""
+    return f"It waits to begin: {present.limit}.{ahead}"
 
 
 def _step(run: Run) -> str:  # noqa: PLR0911 one case a state

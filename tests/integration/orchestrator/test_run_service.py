@@ -232,8 +232,8 @@ async def test_runs_beyond_those_that_a_tenant_may_have_wait_and_say_why_and_too
             run = await edge.until(name, "PENDING")
             assert run.wait == RunWait(
                 limit=RunLimit.RUN_LIMIT_LIVE_RUNS,
-                message="the tenant may have 20 live runs and has them; wait until one ends, "
-                "or have the limit raised",
+                message="the tenant has as many live runs as its limit live_run_count allows, 20; "
+                "wait until one ends, or have the limit raised",
                 ahead_run_count=ahead,
             )
         await waiting_is_told(edge)

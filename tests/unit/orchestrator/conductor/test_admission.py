@@ -10,6 +10,8 @@ import pytest
 from libs.common.names import PipelineName
 from services.orchestrator.conductor.admission import Obstacle, Wait
 from services.orchestrator.conductor.commands import TooManyRuns
+from services.orchestrator.conductor.presence import present_of
+from services.orchestrator.explanations.waiting import where
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
@@ -146,6 +148,12 @@ async def test_a_run_that_waits_says_why_and_what_is_before_it() -> None:
             Wait(obstacle=Obstacle.LIVE_RUNS, ahead_count=1, until=None),
             Wait(obstacle=Obstacle.LIVE_RUNS, ahead_count=0, until=None),
         ]
+        found = present_of(o.conductor, o.commands.find(runs[2].name))
+        (sentence,) = where(o.commands.find(runs[2].name), found)
+        assert sentence == (
+            "It waits to begin: the tenant has as many live runs as its limit live_run_count "
+            "allows, 1; wait until one ends, or have the limit raised. Before it comes 1 run of its lane."
+        )
         assert admission.waiting() == {
             "acme_corp": {Lane.INTERACTIVE: 2, Lane.SCHEDULED: 1, Lane.BACKFILL: 0}
         }
