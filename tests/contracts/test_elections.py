@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.elections.elections import Election, Term
+from services.orchestrator.elections.elections import Election, LeaseTaken, Term
 from services.orchestrator.elections.file_election import FileElection
 
 LEADER = """
@@ -166,3 +167,41 @@ async def test_who_stepped_down_may_stand_again(tmp_path: Path) -> None:
         assert await won(second) == Term(epoch=2, predecessor="stream/1", predecessor_epoch=1)
         await second.close()
         assert await won(first) == Term(epoch=3, predecessor="stream/1", predecessor_epoch=1)
+
+
+def hand_on(folder: Path) -> None:
+    """Replace the lease by a copy that nobody has locked, as is done to a leader that hangs."""
+    lease = folder / "orchestrator.lease"
+    shutil.copy(lease, folder / "copy")
+    (folder / "copy").replace(lease)
+
+
+async def test_a_term_whose_lease_was_handed_on_before_it_announced_does_not_begin(
+    tmp_path: Path,
+) -> None:
+    async with candidate(tmp_path) as slow, candidate(tmp_path) as quick:
+        await won(slow)
+        hand_on(tmp_path)
+        await won(quick)
+        with pytest.raises(LeaseTaken):
+            await slow.announce("stream/1")
+        await quick.announce("stream/2")
+    async with candidate(tmp_path) as third:
+        assert await won(third) == Term(epoch=3, predecessor="stream/2", predecessor_epoch=2)
+
+
+async def test_who_waits_for_a_lease_that_was_handed_on_is_not_elected_by_the_former_one(
+    tmp_path: Path,
+) -> None:
+    async with candidate(tmp_path) as quick, candidate(tmp_path) as waiting:
+        async with candidate(tmp_path) as slow:
+            await won(slow)
+            winning = asyncio.create_task(waiting.win())
+            await asyncio.sleep(0)
+            hand_on(tmp_path)
+            assert (await won(quick)).epoch == 2
+        done, _ = await asyncio.wait({winning}, timeout=0.6)
+        assert not done
+        await quick.close()
+        async with asyncio.timeout(5):
+            assert (await winning).epoch == 3

@@ -67,8 +67,8 @@ class RestPort:
             return _refusal(int(fault.removeprefix("rest_")))
         headers = {k: v for k, v in request.headers.items() if k.lower() not in OWN_HOP}
         url = f"http://{self._upstream()}{request.raw_path}"
-        body = await request.read()
         try:
+            body = await request.read()
             async with self._session.request(
                 request.method, url, headers=headers, data=body, allow_redirects=False
             ) as answer:

@@ -3,6 +3,14 @@
 import dataclasses
 from typing import Protocol
 
+from libs.common.errors import Unavailable
+
+
+class LeaseTaken(Unavailable):
+    """The lease went to another before this term announced its stream: the process ends."""
+
+    reason = "NOT_ACTIVE"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
@@ -22,7 +30,11 @@ class Election(Protocol):
         """Wait until this candidate is elected."""
 
     async def announce(self, stream: str) -> None:
-        """Say where this term's journal stream is, for the successor that must seal it."""
+        """Say where this term's journal stream is, for the successor that must seal it.
+
+        Raises:
+            LeaseTaken: another leads by now and will not learn of the stream: write nothing to it.
+        """
 
     async def close(self) -> None:
         """Stop being a candidate or leader; `win` stands again. May be repeated."""

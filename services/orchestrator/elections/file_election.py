@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from services.orchestrator.elections.elections import Term
+from services.orchestrator.elections.elections import LeaseTaken, Term
 
 POLL_SECONDS: Final = 0.2
 
@@ -16,7 +16,11 @@ RECORD_BYTES: Final = 4096
 
 
 class FileElection:
-    """A candidate that leads while it holds the lock; the kernel frees it when the process ends."""
+    """A candidate that leads while it holds the lock; the kernel frees it when the process ends.
+
+    Whoever replaces the file by a copy while its holder is stopped hands the lease on: the holder finds
+    another file in its place.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "orchestrator.lease"
@@ -25,15 +29,33 @@ class FileElection:
 
     async def win(self) -> Term:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        while not self._lock(self._file):  # noqa: ASYNC110 the kernel tells nobody
+        while not self._taken():  # noqa: ASYNC110 the kernel tells nobody
             await asyncio.sleep(POLL_SECONDS)
+        assert self._file is not None
         known = json.loads(os.pread(self._file, RECORD_BYTES, 0).strip() or b"{}")
         last = int(known.get("epoch", 0))
         self._epoch = last + 1
         stream, stream_epoch = str(known.get("stream", "")), int(known.get("stream_epoch", last))
         self._write(stream, stream_epoch)
         return Term(epoch=self._epoch, predecessor=stream, predecessor_epoch=stream_epoch)
+
+    def _taken(self) -> bool:
+        """Whether the file that is there now, and no former one, is locked by this candidate."""
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        if not self._current():
+            os.close(self._file)
+            self._file = None
+            return False
+        return self._lock(self._file) and self._current()
+
+    def _current(self) -> bool:
+        assert self._file is not None
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file))
 
     @staticmethod
     def _lock(file: int) -> bool:
@@ -45,6 +67,10 @@ class FileElection:
 
     async def announce(self, stream: str) -> None:
         self._write(stream, self._epoch)
+        if not self._current():
+            raise LeaseTaken(
+                "the lease was handed on before this orchestrator said where its journal is: it ends"
+            )
 
     def _write(self, stream: str, stream_epoch: int) -> None:
         assert self._file is not None, "win comes first"
