@@ -97,6 +97,7 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
         history=history,
         odometer=wired.odometer,
         patience=plan.patience,
+        healed=asyncio.Event(),
         slow=lambda tables: _slow(wired, tables, 6.0 * plan.scale),
     )
     nemesis = Nemesis(
@@ -135,6 +136,7 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
         finally:
             stop.set()
             await nemesis.heal()
+            ground.healed.set()
         history.write("ill", processes=await made.serving(30.0 * plan.scale))
         await asyncio.wait(tasks, timeout=2 * plan.patience)
         reader.cancel()
@@ -203,13 +205,16 @@ async def _last_look(
         for run in await client.runs.list(f"tenants/{tenant}", limit=None):
             history.write("run", run=run.name, state=_state(run), rows=run.receipt.landed_row_count)
     sql = (
-        "SELECT position, epoch, event_id, event_type, tenant_id, pipeline_id, run_id"
+        "SELECT position, epoch, event_id, event_type, UNIX_MICROS(event_time),"
+        " tenant_id, pipeline_id, run_id"
         " FROM metadata.run_events ORDER BY position"
     )
-    for position, epoch, event, type_, tenant, pipeline_id, run in await engine.rows(sql) or ():
+    for position, epoch, event, type_, micros, tenant, pipeline_id, run in (
+        await engine.rows(sql) or ()
+    ):
         name = f"tenants/{tenant}/pipelines/{pipeline_id}/runs/{run}" if run else ""
         facts = {"position": int(position), "epoch": int(epoch), "event": event}
-        history.write("record", **facts, type=type_, run=name)
+        history.write("record", **facts, type=type_, run=name, wall=int(micros) / 1e6)
     for stream in wired.storage.streams.values():
         history.write("stream", **dataclasses.asdict(stream))
 
@@ -252,3 +257,5 @@ def _keep_logs(history: History, made: running.Running) -> None:
                 event = json.loads(line)
                 facts = {"process": name, "epoch": event["epoch"]}
                 history.write("leads", wall=event["time"], **facts)
+            if "tidying.left" in line:
+                history.write("untidied", cause=json.loads(line)["cause"])

@@ -42,7 +42,8 @@ class Ground:
     history: History
     odometer: Odometer
     patience: float
-    """Seconds that a turn may take."""
+    """Seconds that a turn may take once the nemesis has ended, or when there is no end of it."""
+    healed: asyncio.Event
     slow: Callable[[str], asyncio.Event]
     """Lets the answer of the next append to a table be late; the event is set when it comes."""
     live: set[str] = dataclasses.field(default_factory=set)
@@ -88,8 +89,7 @@ class Load:
         self._note("turn", turn=turn, scenario=scenario, files=files, last=last)
         self._ground.live.add(turn)
         try:
-            async with asyncio.timeout(self._ground.patience):
-                state = await self._drive(turn, scenario)
+            state = await self._patiently(self._drive(turn, scenario))
         except TimeoutError:
             state = "UNFINISHED"
         except Lost:
@@ -100,6 +100,17 @@ class Load:
         if state == "SUCCEEDED":
             self._published.update(self._files)
         return state
+
+    async def _patiently(self, work: Coroutine[Any, Any, str]) -> str:
+        """Do `work`; raise TimeoutError when it takes too long although all is well."""
+        task = asyncio.create_task(work)
+        try:
+            healed = asyncio.create_task(self._ground.healed.wait())
+            await asyncio.wait({task, healed}, return_when=asyncio.FIRST_COMPLETED)
+            healed.cancel()
+            return await asyncio.wait_for(task, self._ground.patience)
+        finally:
+            task.cancel()
 
     async def _drive(self, turn: str, scenario: str) -> str:
         request_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -58,7 +58,7 @@ def row(id_: int, key: int, version: int = 0) -> list[str]:
 
 def record(position: int, type_: str, n: int, epoch: int = 1) -> histories.Entry:
     return {"t": 96.0, "kind": "record", "position": position, "epoch": epoch,
-            "event": f"e{position}", "type": type_, "run": run(n)}  # fmt: skip
+            "event": f"e{position}", "type": type_, "run": run(n), "wall": 1_700_000_090.0}  # fmt: skip
 
 
 def good() -> History:
@@ -208,6 +208,32 @@ def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:
         "live": 1,
     }
     assert violations([*history, usurped]) == []
+
+
+def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
+    history = good()
+    change("left", {"what": "staging"}, found=["north_staging.rows__r3"])(history)
+    said = {
+        "t": 97.0,
+        "kind": "untidied",
+        "cause": "(could not drop table local.north_staging.rows__r3): x",
+    }
+    assert violations(history)
+    assert violations([*history, said]) == []
+
+
+def test_a_staging_table_that_its_leader_died_over_expires() -> None:
+    history = good()
+    change("left", {"what": "staging"}, found=["north_staging.silver__r3_1"])(history)
+    died = {
+        "t": 98.0,
+        "kind": "process",
+        "event": "process.died",
+        "process": "standby",
+        "wall": "2023-11-14T22:14:55+00:00",
+    }
+    assert violations(history)
+    assert violations([*history, died]) == []
 
 
 def test_what_a_stopped_worker_does_late_is_no_violation() -> None:
