@@ -237,7 +237,11 @@ class Ledger:
 
     def live_beside(self, parent: PipelineName) -> list[Run]:
         """Return the live runs of a pipeline that are of no backfill."""
-        named = [self.runs[name] for name in self.live_runs if name.parent == parent]
+        named = [
+            self.runs[name]
+            for name in self.live_runs
+            if name.tenant == parent.tenant and name.parent == parent
+        ]
         return [run for run in named if run.created.of_backfill is None]
 
     def begun_runs(self, tenant: str, *, of_backfills: bool) -> set[RunName]:
