@@ -15,7 +15,7 @@ from libs.local.demo.bills import COST, plain
 from libs.local.demo.tenants import BILL
 from libs.local.mesh.plans import ROOT, import_path
 
-MOST_SECONDS = 120
+MOST_SECONDS = 170
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:

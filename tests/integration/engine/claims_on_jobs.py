@@ -13,7 +13,7 @@ from tests.integration.engine.warehouse import Warehouse, failure_of
 from tests.support.appending import ONCE
 
 MERGE_ROWS: Final = 30_000
-WIDE_ROWS: Final = 60_000
+WIDE_ROWS: Final = 150_000
 WIDE_COLUMNS: Final = 30
 REPLACE: Final = (
     "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "

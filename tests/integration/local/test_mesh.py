@@ -28,6 +28,7 @@ SERVICES = ("auth", "quality", "ingest-1", "ingest-2", "orchestrator")
 EDGE = {
     "convergence.auth.v1.ApiKeyService",
     "convergence.auth.v1.TenantService",
+    "convergence.orchestrator.v1.BackfillService",
     "convergence.orchestrator.v1.PipelineService",
     "convergence.orchestrator.v1.RunService",
 }
