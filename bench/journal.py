@@ -1,6 +1,6 @@
 """`python -m bench.journal`: what the journal and a start from it take, on the embedded BigQuery.
 
-Recovery of many open runs, state changes a second, and how soon runs move again after kill -9.
+Recovery of many open runs, a long history with and without a checkpoint, state changes a second, and how soon runs move again after kill -9.
 Prints a table; `--quick` takes a tenth of the runs.
 """
 
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -39,9 +39,11 @@ from libs.metadata.tables import DATASET, TABLES
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
+from services.orchestrator.journal.checkpoints import Checkpoints
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.rows import records_of
-from services.orchestrator.runs.records import EpochOpened, Record
+from services.orchestrator.projections.bigquery_published import BigQueryPublished
+from services.orchestrator.runs.records import VERSION, EpochOpened, Record
 from tests.support.engine import Engine, stored_engine
 
 CHUNKS: Final = 50
@@ -158,7 +160,7 @@ def recovery(runs: int) -> list[Figure]:
 async def read(place: Stored) -> dict[str, float]:
     """Read the journal as a start does; return the seconds of each step."""
     marks = [time.monotonic()]
-    rows = await place.journal()._rows()
+    rows = await place.journal()._rows("TRUE")
     marks.append(time.monotonic())
     records = records_of(rows)
     marks.append(time.monotonic())
@@ -166,6 +168,71 @@ async def read(place: Stored) -> dict[str, float]:
     marks.append(time.monotonic())
     names = ("query", "parse", "fold")
     return {name: marks[i + 1] - marks[i] for i, name in enumerate(names)}
+
+
+async def finished(place: Stored, runs: int, open_runs: int) -> int:
+    """Journal so many runs that ended and some that are open; return the records."""
+    journal = place.journal()
+    await journal.open(Term(epoch=1))
+    now = datetime.now(UTC) - timedelta(days=3)
+    ended = ((str(PIPELINE.run(f"e{n}")), detail) for n in range(runs) for detail in life(now))
+    begun = (x for n in range(open_runs) for x in open_run(n, CHUNKS, now))
+    details = [("", EpochOpened(version=VERSION)), *ended, *begun]
+    records = [
+        Record(event_id=f"e{n}", position=n, epoch=1, run=run, time=now, detail=detail)
+        for n, (run, detail) in enumerate(details, start=1)
+    ]
+    for start in range(0, len(records), APPEND):
+        await journal.append(records[start : start + APPEND])
+    await journal.close()
+    return len(records)
+
+
+async def opened(place: Stored, epoch: int) -> tuple[History, float, float]:
+    """Read the journal as a start does; return seconds, and the processor's seconds in this process."""
+    journal = place.journal()
+    began, busy = time.monotonic(), time.process_time()
+    records, _ = await journal.open(Term(epoch=epoch))
+    made = history(journal, epoch)
+    made.load(records)
+    return made, time.monotonic() - began, time.process_time() - busy
+
+
+async def checkpointed(place: Stored, made: History) -> int:
+    """Let all that ended leave, and store a checkpoint; return how many runs are kept."""
+    await BigQueryPublished(place.bq, made).declare_whole()
+    Checkpoints(made, written=lambda _: True).write()
+    writer = asyncio.create_task(made.write())
+    await asyncio.sleep(0)
+    await made.settled(made.ledger.position)
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)
+    return len(made.ledger.runs)
+
+
+def checkpoints(runs: int) -> list[Figure]:
+    """Reading the journal at a start, over a long history, before and after a checkpoint."""
+    with stored() as place:
+        count = asyncio.run(finished(place, runs, runs // 100))
+        made, whole, busy = asyncio.run(opened(place, 2))
+        kept = asyncio.run(checkpointed(place, made))
+        _, short, less = asyncio.run(opened(place, 3))
+    what = f"reading a journal of {runs:,} runs, {kept:,} of them open with {CHUNKS} chunks"
+    detail = f"{count:,} records"
+    return [
+        Figure(
+            what=f"{what}, all of it",
+            value=whole,
+            unit="s",
+            detail=f"{detail}; processor {busy:.1f} s",
+        ),
+        Figure(
+            what=f"{what}, from its checkpoint",
+            value=short,
+            unit="s",
+            detail=f"processor {less:.1f} s",
+        ),
+    ]
 
 
 def history(journal: BigQueryJournal, epoch: int) -> History:
@@ -291,11 +358,14 @@ def addresses(up: Mesh) -> tuple[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.journal", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the runs")
-    parser.add_argument("--only", default="recovery,changes,kills", help="parts, by comma")
+    parser.add_argument(
+        "--only", default="recovery,checkpoints,changes,kills", help="parts, by comma"
+    )
     asked = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     parts = {
         "recovery": lambda: recovery(100 if asked.quick else 1000),
+        "checkpoints": lambda: checkpoints(500 if asked.quick else 10_000),
         "changes": changes,
         "kills": kills,
     }

@@ -157,10 +157,11 @@ async def _elected(
     while True:
         log.info("leadership.sought")
         term = await election.win()
-        history = open_history(term.epoch)
         try:
             records, stream = await _open(seat, journal, term, pauses)
-            await election.announce(stream)
+            epoch = max(term.epoch, max((x.epoch for x in records), default=0) + 1)
+            await election.announce(stream, epoch)
+            history = open_history(epoch)
             history.load(records)
         except JournalUnreadable as error:
             bug = None if isinstance(error.__cause__, ValueError) else error.__cause__

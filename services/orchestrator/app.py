@@ -37,6 +37,8 @@ from services.orchestrator.api.metrics import RunMetrics
 from services.orchestrator.api.pipeline_servicer import PipelineServicer
 from services.orchestrator.api.run_servicer import RunServicer
 from services.orchestrator.api.watches import Watches
+from services.orchestrator.archive.archive import Archive, MemoryArchive
+from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.backfills.commands import BackfillCommands
 from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import MOST_PENDING, PATIENCE_SECONDS, Commands
@@ -47,6 +49,7 @@ from services.orchestrator.configs.file_catalogue import FileCatalogue
 from services.orchestrator.elections.elections import Election
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
+from services.orchestrator.journal.checkpoints import Checkpoints
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import Journal
 from services.orchestrator.judges.grpc_judges import GrpcJudge
@@ -120,6 +123,7 @@ class Parts:
     warehouse: Warehouse
     dispatcher: Dispatcher
     judge: Judge
+    archive: Archive = dataclasses.field(default_factory=MemoryArchive)
     beside: Callable[[Active], list[asyncio.Task[None]]] = lambda _: []
     """Starts the loops that run while this orchestrator is active."""
     clock: Callable[[], datetime] = now
@@ -169,6 +173,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
             beside=_projections(bigquery),
             shares=tokens.share,
+            archive=BigQueryArchive(bigquery),
         )
         register(host, settings, parts)
         yield
@@ -206,6 +211,7 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             warehouse=parts.warehouse,
             dispatcher=parts.dispatcher,
             judge=parts.judge,
+            archive=parts.archive,
             clock=parts.clock,
             sleep=parts.sleep,
             retries=Retries(Pauses(sleep=parts.sleep)),
@@ -247,7 +253,11 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
 def _projections(bigquery: BigQuery) -> Callable[[Active], list[asyncio.Task[None]]]:
     def start(active: Active) -> list[asyncio.Task[None]]:
         projections = BigQueryProjections(bigquery, active.history)
-        return [asyncio.create_task(projections.follow(asyncio.sleep), name="projections")]
+        checkpoints = Checkpoints(active.history, written=projections.written)
+        return [
+            asyncio.create_task(projections.follow(asyncio.sleep), name="projections"),
+            asyncio.create_task(checkpoints.keep(asyncio.sleep), name="checkpoints"),
+        ]
 
     return start
 

@@ -32,6 +32,7 @@ class Preview:
         """Plan as a run would that is created now. Raises as planning does."""
         window = window_of(spec, moment, now=mesh.clock())
         planned = await ask_worker(mesh, name, spec, window)
+        await mesh.recall((name, spec.target.table_id(name.tenant)))
         known, _ = sort_inputs(mesh.history.ledger, name, spec, planned, reload=False)
         chunks = [chunk for chunk in planned.chunks if chunk.input_id not in known]
         inputs = tuple(dict.fromkeys(chunk.input_id for chunk in chunks))

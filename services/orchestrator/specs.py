@@ -10,7 +10,9 @@ from libs.common.lineage import PlatformColumn, variants
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    """Base of what is in a spec: frozen. What a later release of the same journal version adds is kept."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="allow")
 
 
 class ColumnSpec(_Part):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,18 @@ async def test_who_waits_for_a_lease_that_was_handed_on_is_not_elected_by_the_fo
         await quick.close()
         async with asyncio.timeout(5):
             assert (await winning).epoch == 3
+
+
+async def test_the_epoch_that_the_journal_knows_and_the_moment_are_handed_on(
+    tmp_path: Path,
+) -> None:
+    async with candidate(tmp_path) as first:
+        assert (await won(first)).announced is None
+        before = datetime.now(UTC)
+        await first.announce("stream/1", 12)
+    for epoch in (13, 14):
+        async with candidate(tmp_path) as later:
+            term = await won(later)
+            assert term == Term(epoch=epoch, predecessor="stream/1", predecessor_epoch=12)
+            assert term.announced is not None
+            assert before <= term.announced <= datetime.now(UTC)

@@ -19,7 +19,7 @@ from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import ensure_table
 from libs.common.errors import Unavailable
 from libs.common.names import RunName
-from libs.metadata.tables import DATASET, RUN_EVENTS
+from libs.metadata.tables import DATASET, PUBLISHED, RUN_EVENTS
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.bigquery_journal import (
     LARGEST_RECORD_BYTES,
@@ -150,8 +150,9 @@ def made(connection: Connection) -> Iterator[InBigQuery]:
         bq.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
         metadata = DatasetId("local", DATASET)
         ensure_dataset(bq, metadata)
-        columns = [Column(c.name, c.type, c.mode) for c in RUN_EVENTS.columns]
-        ensure_table(bq, metadata.table(RUN_EVENTS.name), columns)
+        for table in (RUN_EVENTS, PUBLISHED):
+            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
+            ensure_table(bq, metadata.table(table.name), columns)
     with proxied(connection.storage_endpoint) as proxy:
         place = InBigQuery(connection, proxy)
         yield place
@@ -243,6 +244,19 @@ async def test_a_leader_whose_stream_a_successor_has_sealed_can_add_nothing(plac
     assert await place.stored() == ["e1", "new"]
 
 
+async def test_who_does_not_know_of_a_leader_seals_the_stream_that_the_journal_names(
+    place: Place,
+) -> None:
+    async with led(place, Term(epoch=1)) as (one, _, stream):
+        await one.append([record(1, r.EpochOpened(stream=stream), run=None)])
+        async with led(place, Term(epoch=1)) as (other, records, _stream):
+            assert [x.epoch for x in records] == [1]
+            with pytest.raises(JournalSealed):
+                await one.append([record(2, created())])
+            await other.append([record(2, created(), epoch=2)])
+    assert await place.stored() == ["e1", "e2"]
+
+
 async def test_a_term_that_ended_before_it_opened_a_stream_hinders_nobody(place: Place) -> None:
     async with led(place, Term(epoch=1)) as (journal, _, stream):
         await journal.append(some())
@@ -267,6 +281,10 @@ class Counting:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.groups: list[list[int]] = []
+
+    @property
+    def stream(self) -> str:
+        return self._journal.stream
 
     async def open(self, term: Term) -> tuple[list[r.Record], str]:
         return await self._journal.open(term)
@@ -442,5 +460,24 @@ async def test_a_stream_that_nobody_wrote_to_for_days_may_be_gone(made: InBigQue
     stream = await begun(made, datetime.now(UTC) - timedelta(days=5))
     strict = BigQueryJournal(made.direct, streams_end_with_server=False)
     records, _ = await strict.open(Term(epoch=2, predecessor=f"{stream}-gone", predecessor_epoch=1))
+    assert len(records) == len(some())
+    await strict.close()
+
+
+async def test_a_stream_that_nobody_ever_wrote_to_may_be_gone_when_it_was_announced_days_ago(
+    made: InBigQuery,
+) -> None:
+    stream = await begun(made, datetime.now(UTC))
+    strict = BigQueryJournal(made.direct, streams_end_with_server=False)
+    days = (None, 1, 3.9)
+    for ago in days:
+        announced = datetime.now(UTC) - timedelta(days=ago) if ago else None
+        term = Term(epoch=3, predecessor=f"{stream}-gone", predecessor_epoch=2, announced=announced)
+        with pytest.raises(Unavailable) as refused:
+            await strict.open(term)
+        assert refused.value.reason == "STREAM_GONE"
+    old = datetime.now(UTC) - timedelta(days=4.1)
+    term = Term(epoch=3, predecessor=f"{stream}-gone", predecessor_epoch=2, announced=old)
+    records, _ = await strict.open(term)
     assert len(records) == len(some())
     await strict.close()

@@ -24,12 +24,10 @@ from services.auth.initialisation import initialise
 from services.auth.signing_keys import MemorySigningKeyStore
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
-from services.orchestrator.projections.bigquery_projections import (
-    BigQueryProjections,
-    batches,
-    run_row,
-    select,
-)
+from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.projections.bigquery_published import BigQueryPublished
+from services.orchestrator.projections.rows import run_row
+from services.orchestrator.projections.statements import batches, select
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -294,9 +292,11 @@ async def test_chunks_alone_are_written_now_and_then_and_states_at_once(bigquery
             await asyncio.sleep(0)
         return [written.pop() for _ in range(len(written))]
 
-    follower = asyncio.create_task(Noting(bigquery, history).follow(sleep))
+    noting = Noting(bigquery, history)
+    follower = asyncio.create_task(noting.follow(sleep))
     async with asyncio.timeout(20):
-        while not written:
+        while not noting.written(done):
+            noting._positions[done.name] = done.position
             await asyncio.sleep(0.01)
     written.clear()
     ingesting = RunState.INGESTING
@@ -395,4 +395,6 @@ async def test_tables_that_were_dropped_and_made_anew_hold_the_same_rows_again(
 
 async def test_a_start_writes_nothing_of_runs_whose_rows_are_there(bigquery: BigQuery) -> None:
     made = await story(bigquery)
-    assert await BigQueryProjections(bigquery, await history_of(made))._behind() == []
+    history = await history_of(made)
+    await BigQueryPublished(bigquery, history).declare_whole()
+    assert await BigQueryProjections(bigquery, history)._behind() == []

@@ -57,7 +57,11 @@ _OPEN = MemoryJournal.open
 
 
 async def _unsealed(self: MemoryJournal, term: Term) -> tuple[list[r.Record], str]:
-    return await _OPEN(self, dataclasses.replace(term, predecessor=""))
+    sealed = set(self.shared.sealed)
+    try:
+        return await _OPEN(self, dataclasses.replace(term, predecessor=""))
+    finally:
+        self.shared.sealed = sealed
 
 
 async def _believing(mesh: Mesh, run: Run) -> list[str]:

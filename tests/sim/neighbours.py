@@ -281,8 +281,8 @@ class LeaseElection:
                 return self._lease.term()
             await asyncio.sleep(0.2)
 
-    async def announce(self, stream: str) -> None:
-        await self._call("announce", self._epoch, stream)
+    async def announce(self, stream: str, epoch: int = 0) -> None:
+        await self._call("announce", epoch or self._epoch, stream)
 
     async def close(self) -> None:
         self._lease.release(self._process)

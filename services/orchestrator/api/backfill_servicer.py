@@ -42,14 +42,14 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
         if backfill is None:
             spec = pipeline_spec(self._catalogue, ask.pipeline)
             backfill = await active.backfills.create(ask, spec)
-        return service_pb.CreateBackfillResponse(backfill=_message(active, backfill))
+        return service_pb.CreateBackfillResponse(backfill=await _message(active, backfill))
 
     async def GetBackfill(
         self, request: service_pb.GetBackfillRequest, context: Context
     ) -> service_pb.GetBackfillResponse:
         active = self._seat.active()
         backfill = active.backfills.find(_name(request.name))
-        runs = _runs(active, backfill)
+        runs = await _runs(active, backfill)
         await active.backfills.settled(backfill, runs.values())
         sums = await self._tally.sums(tuple(runs.values()))
         whole = whole_message(backfill, runs, sums, now=active.mesh.clock())
@@ -73,9 +73,9 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
         found.sort(key=_begun, reverse=True)
         some, token = page.below(found, _begun)
         for backfill in some:
-            await active.backfills.settled(backfill, _runs(active, backfill).values())
+            await active.backfills.settled(backfill, (await _runs(active, backfill)).values())
         return service_pb.ListBackfillsResponse(
-            backfills=[_message(active, backfill) for backfill in some], next_page_token=token
+            backfills=[await _message(active, backfill) for backfill in some], next_page_token=token
         )
 
     async def PauseBackfill(
@@ -84,14 +84,14 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
         active = self._seat.active()
         name, reason = _steering(request)
         after = await active.backfills.pause(name, by=caller().key_id, reason=reason)
-        return service_pb.PauseBackfillResponse(backfill=_message(active, after))
+        return service_pb.PauseBackfillResponse(backfill=await _message(active, after))
 
     async def ResumeBackfill(
         self, request: service_pb.ResumeBackfillRequest, context: Context
     ) -> service_pb.ResumeBackfillResponse:
         active = self._seat.active()
         after = await active.backfills.resume(_name(request.name), by=caller().key_id)
-        return service_pb.ResumeBackfillResponse(backfill=_message(active, after))
+        return service_pb.ResumeBackfillResponse(backfill=await _message(active, after))
 
     async def CancelBackfill(
         self, request: service_pb.CancelBackfillRequest, context: Context
@@ -99,7 +99,7 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
         active = self._seat.active()
         name, reason = _steering(request)
         after = await active.backfills.cancel(name, by=caller().key_id, reason=reason)
-        return service_pb.CancelBackfillResponse(backfill=_message(active, after))
+        return service_pb.CancelBackfillResponse(backfill=await _message(active, after))
 
 
 def _ask(request: service_pb.CreateBackfillRequest) -> Ask:
@@ -157,13 +157,15 @@ def _newest_first(order: int) -> bool:
     return order != pb.BACKFILL_ORDER_OLDEST_FIRST
 
 
-def _runs(active: Active, backfill: Backfill) -> dict[date, Run]:
-    runs = active.ledger.backfills.runs(backfill.name)
-    return {day: active.ledger.runs[run] for day, run in runs.items()}
+async def _runs(active: Active, backfill: Backfill) -> dict[date, Run]:
+    names = dict(active.ledger.backfills.runs(backfill.name))
+    runs = await active.commands.reader.runs(list(names.values()))
+    return {day: runs[name] for day, name in names.items()}
 
 
-def _message(active: Active, backfill: Backfill) -> pb.Backfill:
-    return backfill_message(backfill, _runs(active, backfill), now=active.mesh.clock())
+async def _message(active: Active, backfill: Backfill) -> pb.Backfill:
+    runs = await _runs(active, backfill)
+    return backfill_message(backfill, runs, now=active.mesh.clock())
 
 
 def _begun(backfill: Backfill) -> int:

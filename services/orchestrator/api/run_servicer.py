@@ -1,6 +1,6 @@
 """RunService: messages to commands and back."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final
 from uuid import UUID
 
@@ -70,46 +70,49 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: run_service_pb2.GetRunRequest, context: Context
     ) -> run_service_pb2.GetRunResponse:
         active = self._seat.active()
-        run = await active.commands.settled(active.commands.find(_name("name", request.name)))
+        run = await active.commands.settled(await active.commands.look(_name("name", request.name)))
         return run_service_pb2.GetRunResponse(run=_message(active, run))
 
     async def ListRuns(
         self, request: run_service_pb2.ListRunsRequest, context: Context
     ) -> run_service_pb2.ListRunsResponse:
         active = self._seat.active()
-        _, belongs = self._parent(request.parent)
+        parent = self._parent(request.parent)
         with Reading() as read:
             states = read("states", _states, request.states)
         query = f"runs:{request.parent}:{','.join(sorted(states))}"
         page = Page(asked=request.page_size, token=request.page_token, query=query)
-        runs = [
-            run
-            for run in active.ledger.runs.values()
-            if belongs(run.name) and (not states or run.state in states)
-        ]
-        begun = active.ledger.begun
-        runs.sort(key=begun, reverse=True)
-        some, token = page.below(runs, begun)
-        if some:
-            await active.commands.settled(max(some, key=lambda run: run.position))
+        reader = active.commands.reader
+        found = await reader.begun(
+            parent, states=frozenset(states), below=page.offset, limit=page.limit + 1
+        )
+        some, token = page.below(found, lambda one: one.position)
+        runs = await reader.runs([one.name for one in some])
+        if runs:
+            await active.commands.settled(max(runs.values(), key=lambda run: run.position))
         return run_service_pb2.ListRunsResponse(
-            runs=[_message(active, run) for run in some], next_page_token=token
+            runs=[_message(active, runs[one.name]) for one in some], next_page_token=token
         )
 
-    def _parent(self, text: str) -> tuple[str, Callable[[RunName], bool]]:
+    def _parent(self, text: str) -> TenantName | PipelineName:
         """Read a tenant or pipeline; a pipeline that is not there is refused."""
         with Reading() as read:
             parent = read("parent", tenant_or_pipeline, text)
-        if isinstance(parent, TenantName):
-            return parent.tenant, lambda name: name.tenant == parent.tenant
-        pipeline_entry(self._catalogue, parent)
-        return parent.tenant, lambda name: name.parent == parent
+        if isinstance(parent, PipelineName):
+            pipeline_entry(self._catalogue, parent)
+        return parent
 
     async def WatchRun(
         self, request: run_service_pb2.WatchRunRequest, context: Context
     ) -> AsyncGenerator[run_service_pb2.WatchRunResponse]:
         active = self._seat.active()
-        name = active.commands.find(_name("name", request.name)).name
+        run = await active.commands.look(_name("name", request.name))
+        name = run.name
+        if name not in active.ledger.runs:
+            yield run_service_pb2.WatchRunResponse(
+                run=_message(active, run), cursor=str(run.position)
+            )
+            return
         async for run, cursor in active.watches.run(name, request.cursor, lasting(context)):
             yield run_service_pb2.WatchRunResponse(run=_message(active, run), cursor=cursor)
 
@@ -117,8 +120,10 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: run_service_pb2.WatchRunsRequest, context: Context
     ) -> AsyncGenerator[run_service_pb2.WatchRunsResponse]:
         active = self._seat.active()
-        tenant, belongs = self._parent(request.parent)
-        watch = active.watches.runs(tenant, belongs, request.cursor, lasting(context))
+        parent = self._parent(request.parent)
+        watch = active.watches.runs(
+            parent.tenant, _belongs_to(parent), request.cursor, lasting(context)
+        )
         async for run, cursor in watch:
             message = _message(active, run) if run else None
             yield run_service_pb2.WatchRunsResponse(run=message, cursor=cursor)
@@ -144,7 +149,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: run_service_pb2.RetryRunRequest, context: Context
     ) -> run_service_pb2.RetryRunResponse:
         active = self._seat.active()
-        run = active.commands.find(_name("name", request.name))
+        run = await active.commands.look(_name("name", request.name))
         after = await active.commands.retry(
             run.name,
             failed_attempt=request.failed_attempt,
@@ -181,16 +186,18 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: run_service_pb2.ExplainRunRequest, context: Context
     ) -> run_service_pb2.ExplainRunResponse:
         active = self._seat.active()
-        run = await active.commands.settled(active.commands.find(_name("name", request.name)))
-        explanation = explain(run, list(_told(active, run)), present_of(active.conductor, run))
+        run = await active.commands.settled(await active.commands.look(_name("name", request.name)))
+        explanation = explain(run, await _told(active, run), present_of(active.conductor, run))
         return run_service_pb2.ExplainRunResponse(explanation=explanation_message(explanation))
 
     async def ListRunEvents(
         self, request: run_service_pb2.ListRunEventsRequest, context: Context
     ) -> run_service_pb2.ListRunEventsResponse:
         active = self._seat.active()
-        run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
-        events = [event_message(one) for one in _told(active, run)]
+        run = await active.commands.settled(
+            await active.commands.look(_name("parent", request.parent))
+        )
+        events = [event_message(one) for one in await _told(active, run)]
         some, token = _page("events", request).of(events)
         return run_service_pb2.ListRunEventsResponse(events=some, next_page_token=token)
 
@@ -198,7 +205,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: run_service_pb2.ListRunResultsRequest, context: Context
     ) -> run_service_pb2.ListRunResultsResponse:
         active = self._seat.active()
-        run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
+        run = await active.commands.settled(
+            await active.commands.look(_name("parent", request.parent))
+        )
         results = run.audited.results if run.audited else ()
         messages = [result_message(result, run.audit_attempt) for result in results]
         some, token = _page("results", request).of(messages)
@@ -208,7 +217,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: run_service_pb2.ListQuarantinedRowsRequest, context: Context
     ) -> run_service_pb2.ListQuarantinedRowsResponse:
         active = self._seat.active()
-        run = await active.commands.settled(active.commands.find(_name("parent", request.parent)))
+        run = await active.commands.settled(
+            await active.commands.look(_name("parent", request.parent))
+        )
         page = _page("quarantine", request)
         rows = await active.mesh.warehouse.quarantined(
             run, offset=page.offset, limit=page.limit + 1
@@ -219,10 +230,10 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         )
 
 
-def _told(active: Active, run: Run) -> Iterator[Told]:
-    """Yield the records that made a run what it is."""
-    history = active.ledger.history[run.name]
-    return told(record for record in history if record.position <= run.position)
+async def _told(active: Active, run: Run) -> list[Told]:
+    """Return the records that made a run what it is."""
+    history = await active.commands.reader.records(run.name)
+    return list(told(record for record in history if record.position <= run.position))
 
 
 def lasting(context: Context) -> float | None:
@@ -263,6 +274,10 @@ def _states(values: Iterable[int]) -> set[str]:
     if wrong := sorted(set(values) - known):
         raise ValueError(f"found {wrong[0]}; allowed are the states of RunState but UNSPECIFIED")
     return {run_pb2.RunState.Name(value).removeprefix("RUN_STATE_") for value in values}
+
+
+def _belongs_to(parent: TenantName | PipelineName) -> Callable[[RunName], bool]:
+    return lambda name: parent in (name.parent, TenantName(name.tenant))
 
 
 def tenant_or_pipeline(text: str) -> TenantName | PipelineName:

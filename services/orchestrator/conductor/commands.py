@@ -17,6 +17,7 @@ from libs.common.errors import (
 )
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.conductor.reading import Reader
 from services.orchestrator.journal.journal import JournalUnavailable
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
@@ -105,6 +106,7 @@ class Commands:
     ) -> None:
         self._conductor = conductor
         self._mesh = conductor.mesh
+        self.reader = Reader(conductor.mesh)
         self._new_run_id = new_run_id
         self._patience = patience_seconds
         self._most_pending = most_pending
@@ -112,6 +114,13 @@ class Commands:
     def find(self, name: RunName) -> Run:
         """Return a run. Raises RunNotFound."""
         run = self._mesh.history.ledger.runs.get(name)
+        if run is None:
+            raise RunNotFound(str(name))
+        return run
+
+    async def look(self, name: RunName) -> Run:
+        """Return a run, however old. Raises RunNotFound, Unavailable."""
+        run = await self.reader.run(name)
         if run is None:
             raise RunNotFound(str(name))
         return run
@@ -225,7 +234,7 @@ class Commands:
 
     async def cancel(self, name: RunName, *, by: str, reason: str) -> Run:
         """Stop a run before it publishes; a cancelled one stays as it is."""
-        run = self.find(name)
+        run = await self.look(name)
         if run.state in {RunState.CANCELLING, RunState.CANCELLED}:
             return await self.settled(run)
         run.require(CANCELLABLE)
@@ -243,7 +252,7 @@ class Commands:
 
     async def discard(self, name: RunName, *, by: str, reason: str) -> Run:
         """Throw a HELD run away; a repeat succeeds."""
-        run = self.find(name)
+        run = await self.look(name)
         if run.held and run.state in {RunState.CANCELLING, RunState.CANCELLED}:
             return await self.settled(run)
         run.require(frozenset({RunState.HELD}))
@@ -251,7 +260,7 @@ class Commands:
 
     async def approve(self, name: RunName, *, by: str, reason: str) -> Run:
         """Publish a HELD run; a repeat after it succeeds."""
-        run = self.find(name)
+        run = await self.look(name)
         if run.publishing and run.publishing.by:
             return await self.settled(run)
         run.require(frozenset({RunState.HELD}))
@@ -285,7 +294,7 @@ class Commands:
             InvalidRequest: there was no such attempt.
             IllegalMove, TooManyRuns: see there.
         """
-        run = self.find(name)
+        run = await self.look(name)
         if not 0 <= failed_attempt <= run.attempt:
             why = f"found {failed_attempt}; allowed is an attempt of the run, 1 to {run.attempt}"
             raise InvalidRequest({"failed_attempt": why})

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import timedelta
@@ -11,8 +12,9 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from libs.common.errors import ServiceError
+from libs.common.errors import ServiceError, Unavailable
 from libs.common.names import RunName
+from services.orchestrator.archive.archive import PublishedGone
 from services.orchestrator.conductor import auditing, ingesting, planning, publishing, transforming
 from services.orchestrator.conductor.admission import Admission
 from services.orchestrator.conductor.assignments import RunTimedOut, deadline_of
@@ -25,7 +27,7 @@ from services.orchestrator.conductor.steps import BOUNDED, answered, ends
 from services.orchestrator.retries.causes import cause_of, class_of
 from services.orchestrator.retries.pauses import STEP, TIDYING
 from services.orchestrator.runs import records as r
-from services.orchestrator.runs.ledger import OPEN_STATES
+from services.orchestrator.runs.ledger import OPEN_STATES, key_of
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import NEXT, RunState
 
@@ -134,9 +136,22 @@ class Conductor:
         """Do phase after phase; each begins when the decision that it follows from is durable."""
         run = self.mesh.history.ledger.runs[name]
         with _context(run):
+            await self._recall(run)
             while (run := self.mesh.history.ledger.runs[name]).state in OPEN_STATES:
                 await self.mesh.history.settled(run.position)
                 await self._step(run)
+
+    async def _recall(self, run: Run) -> None:
+        """Know what the run's pipeline has published, before anything is decided by it."""
+        for failed in itertools.count(1):
+            try:
+                return await self.mesh.recall(key_of(run))
+            except PublishedGone:
+                raise
+            except Unavailable as error:
+                log.warning("recall.delayed", cause=str(error), tries=failed)
+                await self.mesh.retries.wait(STEP, failed, cause_of(error, run.spec))
+        return None
 
     async def _step(self, run: Run) -> None:
         """Do one phase; a failing one ends in a record, a delayed one is tried again."""
@@ -262,6 +277,7 @@ class Conductor:
     async def _intend(self, run: Run, *, by: str = "", reason: str = "") -> Run:
         """Record the intent under the table's lock; one call at a time of a run, whose lock it is."""
         async with self._intending[run.name]:
+            await self.mesh.recall(key_of(run))
             await self.locks.take(table_of(run), run.name)
             try:
                 after = await publishing.intend(self.mesh, run, by=by, reason=reason)

@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+from services.orchestrator.archive.archive import Archive, MemoryArchive
 from services.orchestrator.journal.history import History
 from services.orchestrator.judges.judges import Judge
 from services.orchestrator.retries.causes import account_of
 from services.orchestrator.retries.retries import Retries
+from services.orchestrator.runs.facts import recall
 from services.orchestrator.runs.lanes import Lane
+from services.orchestrator.runs.ledger import Key
 from services.orchestrator.runs.records import Detail, Share
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import OpenAiOptions, PipelineSpec
@@ -33,6 +36,8 @@ class Mesh:
     retries: Retries
     shares: Callable[[str], Share | None] = lambda _: None
     """What auth said last that a tenant may have; None where it said nothing yet."""
+    archive: Archive = dataclasses.field(default_factory=MemoryArchive)
+    """What the ledger has forgotten; the default is for one that forgets nothing."""
     tries: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
     """Numbers of chunk tries of this epoch."""
     beat_seconds: float = 10.0
@@ -53,6 +58,20 @@ class Mesh:
         """Wait until the account that a source is read with has the requests that its plan makes."""
         if isinstance(spec.source.options, OpenAiOptions):
             await self.dispatcher.accounts.earn(_ask(spec), len(spec.source.options.reports))
+
+    async def recall(self, key: Key) -> None:
+        """Have the ledger know all that a pipeline has published to a table.
+
+        Raises:
+            PublishedGone: this orchestrator must end; its next start makes `metadata.published` anew.
+            Unavailable: try again.
+        """
+        ledger = self.history.ledger
+        while not ledger.knows(key):
+            forgotten = ledger.forgotten_count
+            facts = await self.archive.published(key)
+            if ledger.forgotten_count == forgotten:
+                recall(ledger, key, facts)
 
     def seat(
         self, run: Run, place: int, *, avoid: frozenset[str]

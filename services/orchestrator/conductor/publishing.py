@@ -12,7 +12,7 @@ from services.orchestrator.conductor.ingesting import staging_expiry
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.conductor.planning import SourceChanged, source_changed
 from services.orchestrator.runs import records as r
-from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.runs.ledger import Ledger, key_of
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.warehouse.statements import money_columns
@@ -238,6 +238,7 @@ async def supersede_older(mesh: Mesh, run: Run) -> list[Run]:
     ]
     ended = []
     for other in older:
+        await mesh.recall(key_of(other))
         newer = mesh.history.ledger.superseded(other)
         if newer is None:
             continue

@@ -189,12 +189,12 @@ class _Work:
         if file is None:
             return None
         stated = file.options.model_dump()
-        contract = ContractSpec.model_validate(file.contract.model_dump())
+        contract = ContractSpec.model_validate(file.contract.model_dump(), extra="forbid")
         options: FileOptions | OpenAiOptions
         if isinstance(file, FileSourceFile):
-            options = FileOptions.model_validate(stated)
+            options = FileOptions.model_validate(stated, extra="forbid")
         else:
-            options = OpenAiOptions.model_validate(stated)
+            options = OpenAiOptions.model_validate(stated, extra="forbid")
         texts = TextsSpec(
             epochs=tuple(file.texts.epochs.items()),
             truncate_fractions=file.texts.truncate_fractions,
@@ -337,7 +337,7 @@ def _literal(value: str, type_: str) -> str:
 def _schedule(file: PipelineFile) -> ScheduleSpec | None:
     if file.schedule is None:
         return None
-    return ScheduleSpec.model_validate(_dump(file.schedule))
+    return ScheduleSpec.model_validate(_dump(file.schedule), extra="forbid")
 
 
 def _limits(file: PipelineFile) -> LimitsSpec:

@@ -1,6 +1,7 @@
 """Who leads, and since which epoch: the port."""
 
 import dataclasses
+from datetime import datetime
 from typing import Protocol
 
 from libs.common.errors import Unavailable
@@ -21,6 +22,8 @@ class Term:
     """Stream to seal before the journal is read; empty if there was none."""
     predecessor_epoch: int = 0
     """Epoch that wrote to that stream. Terms in between ended before they opened one."""
+    announced: datetime | None = dataclasses.field(default=None, compare=False)
+    """When the stream was announced, by the clock of who did; None where nobody said."""
 
 
 class Election(Protocol):
@@ -29,8 +32,13 @@ class Election(Protocol):
     async def win(self) -> Term:
         """Wait until this candidate is elected."""
 
-    async def announce(self, stream: str) -> None:
+    async def announce(self, stream: str, epoch: int = 0) -> None:
         """Say where this term's journal stream is, for the successor that must seal it.
+
+        Args:
+            stream: Its name.
+            epoch: The term's epoch, where the journal knows higher ones than the election did; 0
+                where it is the one that was won.
 
         Raises:
             LeaseTaken: another leads by now and will not learn of the stream: write nothing to it.

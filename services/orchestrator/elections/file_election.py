@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,14 @@ class FileElection:
         last = int(known.get("epoch", 0))
         self._epoch = last + 1
         stream, stream_epoch = str(known.get("stream", "")), int(known.get("stream_epoch", last))
-        self._write(stream, stream_epoch)
-        return Term(epoch=self._epoch, predecessor=stream, predecessor_epoch=stream_epoch)
+        said = known.get("announced")
+        self._write(stream, stream_epoch, said)
+        return Term(
+            epoch=self._epoch,
+            predecessor=stream,
+            predecessor_epoch=stream_epoch,
+            announced=datetime.fromisoformat(said) if said else None,
+        )
 
     def _taken(self) -> bool:
         """Whether the file that is there now, and no former one, is locked by this candidate."""
@@ -65,16 +72,22 @@ class FileElection:
             return False
         return True
 
-    async def announce(self, stream: str) -> None:
-        self._write(stream, self._epoch)
+    async def announce(self, stream: str, epoch: int = 0) -> None:
+        self._epoch = epoch or self._epoch
+        self._write(stream, self._epoch, datetime.now(UTC).isoformat())
         if not self._current():
             raise LeaseTaken(
                 "the lease was handed on before this orchestrator said where its journal is: it ends"
             )
 
-    def _write(self, stream: str, stream_epoch: int) -> None:
+    def _write(self, stream: str, stream_epoch: int, announced: str | None) -> None:
         assert self._file is not None, "win comes first"
-        record = {"epoch": self._epoch, "stream": stream, "stream_epoch": stream_epoch}
+        record: dict[str, object] = {
+            "epoch": self._epoch,
+            "stream": stream,
+            "stream_epoch": stream_epoch,
+        }
+        record |= {"announced": announced} if announced else {}
         text = json.dumps(record).encode()
         os.pwrite(self._file, text.ljust(RECORD_BYTES), 0)
         os.fsync(self._file)

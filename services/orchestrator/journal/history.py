@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,8 +14,16 @@ from libs.common.names import RunName
 from services.orchestrator.journal.journal import Journal
 from services.orchestrator.journal.rows import JournalUnreadable, row_of, why, writer
 from services.orchestrator.retries.pauses import JOURNAL, REAL, Pauses
+from services.orchestrator.runs.checkpoints import newest_mark, parts_in, parts_of, restore
 from services.orchestrator.runs.ledger import Ledger
-from services.orchestrator.runs.records import VERSION, Detail, EpochKept, EpochOpened, Record
+from services.orchestrator.runs.records import (
+    VERSION,
+    CheckpointCompleted,
+    Detail,
+    EpochKept,
+    EpochOpened,
+    Record,
+)
 from services.orchestrator.runs.run import Run
 
 GROUP: Final = 50
@@ -83,20 +91,39 @@ class History:
         """Call `see` with the run after each decision about one, at once, durable or not."""
         self._followers.append(see)
 
-    def load(self, records: list[Record]) -> None:
-        """Fold the journal as it was found.
+    def load(self, records: Sequence[Record]) -> None:
+        """Fold the journal as it was found: all of it, or what a checkpoint leaves to be read.
 
         Raises:
             JournalUnreadable: a record does not follow from those before it, as this version knows
                 it; a newer one may.
         """
+        part = bool(records) and records[-1].position != len(records)
+        mark = newest_mark(records) if part else 0
         for record in records:
             try:
+                if mark and record.position > mark:
+                    restore(self.ledger, parts_in(records, mark))
+                    mark = 0
                 self.ledger.add(record)
             except Exception as error:
                 row = row_of(record)
-                raise JournalUnreadable(row, why(error), version=writer(records, row)) from error
+                version = writer(self.ledger.versions, row)
+                raise JournalUnreadable(row, why(error), version=version) from error
         self.durable = self.ledger.position
+
+    def checkpoint(self) -> None:
+        """Decide a checkpoint of the present state: a start needs to read no more than it keeps.
+
+        Raises:
+            RecordTooLarge: a part is larger than the journal takes; nothing was changed.
+        """
+        mark = self.ledger.position
+        details: list[Detail] = [*parts_of(self.ledger), CheckpointCompleted(mark=mark)]
+        for detail in details:
+            self._journal.size_of(self._made(None, detail))
+        for detail in details:
+            self.decide(None, detail)
 
     def decide(self, run: RunName | None, detail: Detail, *, patient: bool = False) -> Run | None:
         """Apply a decision now; it becomes durable in the order of these calls.
@@ -107,14 +134,7 @@ class History:
             IllegalMove: the state does not allow it; nothing was changed.
             RecordTooLarge: the journal cannot hold it; nothing was changed.
         """
-        record = Record(
-            event_id=self.new_id(),
-            position=self.ledger.position + 1,
-            epoch=self.epoch,
-            run=str(run) if run else "",
-            time=self.clock(),
-            detail=detail,
-        )
+        record = self._made(run, detail)
         size = self._journal.size_of(record)
         after = self.ledger.add(record)
         self._decided = record.time
@@ -128,6 +148,16 @@ class History:
             loop = asyncio.get_running_loop()
             self._later = loop.call_later(GATHER_SECONDS, self._work.set)
         return after
+
+    def _made(self, run: RunName | None, detail: Detail) -> Record:
+        return Record(
+            event_id=self.new_id(),
+            position=self.ledger.position + 1,
+            epoch=self.epoch,
+            run=str(run) if run else "",
+            time=self.clock(),
+            detail=detail,
+        )
 
     async def record(self, run: RunName, detail: Detail, *, patient: bool = False) -> Run:
         """Decide, and return the run when the decision is durable."""
@@ -148,7 +178,7 @@ class History:
 
     async def write(self) -> None:
         """Append what was decided, for ever. Raises JournalSealed when a successor is active."""
-        self.decide(None, EpochOpened(version=VERSION))
+        self.decide(None, EpochOpened(version=VERSION, stream=self._journal.stream))
         while True:
             await self._work.wait()
             self._work.clear()

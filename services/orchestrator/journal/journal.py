@@ -8,7 +8,8 @@ from typing import Protocol
 from libs.common.errors import FailedPrecondition, Unavailable
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.rows import payload_of
-from services.orchestrator.runs.records import Record
+from services.orchestrator.runs.checkpoints import needed
+from services.orchestrator.runs.records import EpochOpened, Record
 
 
 class JournalSealed(FailedPrecondition):
@@ -40,11 +41,19 @@ class JournalUnavailable(Unavailable):
 class Journal(Protocol):
     """One epoch's way into the journal."""
 
+    @property
+    def stream(self) -> str:
+        """Name of the stream that `open` opened; empty before that."""
+
     async def open(self, term: Term) -> tuple[list[Record], str]:
-        """Seal the predecessor's stream, read everything, open a stream of this term.
+        """Seal the predecessor's stream, read the journal, open a stream of this term.
+
+        The predecessor is whom the term names, and whoever wrote to the journal last: that may be
+        another, where two orchestrators do not share what they are elected by.
 
         Returns:
-            All records in order of position, and the name of the new stream.
+            Records in order of position, and the name of the new stream: all of them, or where there
+            is a checkpoint those after its mark and, before them, those of the runs that it keeps.
 
         Raises:
             FailedPrecondition: NOT_INITIALIZED before `convergence admin init`.
@@ -77,6 +86,8 @@ class MemoryJournals:
     gate: asyncio.Event | None = None
     """A dial: appends wait for it."""
     largest_bytes: int = 1_000_000
+    short: bool = False
+    """A dial: a start reads from the last checkpoint on."""
     groups: list[int] = dataclasses.field(default_factory=list)
     """How many records each append had."""
 
@@ -94,10 +105,13 @@ class MemoryJournal:
     stream: str = ""
 
     async def open(self, term: Term) -> tuple[list[Record], str]:
-        if term.predecessor:
-            self.shared.sealed.add(term.predecessor)
+        opened = [x.detail.stream for x in self.shared.records if isinstance(x.detail, EpochOpened)]
+        self.shared.sealed.update(filter(None, (term.predecessor, *opened[-1:])))
         self.stream = f"epoch-{term.epoch}"
-        return list(self.shared.records), self.stream
+        while self.stream in self.shared.sealed:
+            self.stream += "'"
+        records = list(self.shared.records)
+        return needed(records) if self.shared.short else records, self.stream
 
     def size_of(self, record: Record) -> int:
         size = len(payload_of(record.detail))

@@ -1,14 +1,31 @@
 """Records as rows of `metadata.run_events`, and what is said of a journal that cannot be read."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 
 import pydantic
 
 from libs.common.errors import FailedPrecondition, ServiceError
 from libs.common.names import RunName
-from services.orchestrator.runs.records import DETAILS, VERSION, Detail, EpochOpened, Record
+from services.orchestrator.runs.checkpoints import FoldUnknown, Kept
+from services.orchestrator.runs.records import (
+    DETAILS,
+    VERSION,
+    CheckpointPart,
+    Detail,
+    EpochOpened,
+    Record,
+    RunCreated,
+)
+from services.orchestrator.specs import PipelineSpec
+
+COLUMNS: Final = (
+    "event_id, position, epoch, tenant_id, pipeline_id, run_id, event_type, event_time, payload"
+)
+"""What of a row makes its record."""
 
 NEWER: Final = "start the release that wrote it, or a newer one, and change no row of the journal"
 MISSING: Final = "restore metadata.run_events as it was: docs/journal.md says how"
@@ -80,27 +97,94 @@ def row_of(record: Record) -> dict[str, object]:
     }
 
 
-def records_of(rows: Iterable[Mapping[str, object]]) -> list[Record]:
-    """Return the records of a whole journal from its rows, which are in order of position.
+def records_of(
+    rows: Iterable[Mapping[str, object]],
+    *,
+    after: int = 0,
+    versions: Mapping[int, int] | None = None,
+) -> list[Record]:
+    """Return records from their rows, which are in order of position.
+
+    Args:
+        rows: All rows of the journal after a position.
+        after: That position; 0 for a whole journal.
+        versions: Version of the records before it, by the first epoch that wrote it.
 
     Raises:
         JournalUnreadable: of the first row that this version cannot read, or that rows before it
             are missing of.
     """
+    known = dict(versions or {})
     records: list[Record] = []
     for row in rows:
-        try:
-            record = _record_of(row)
-        except pydantic.ValidationError as error:
-            raise JournalUnreadable(row, why(error), version=writer(records, row)) from None
-        if record.position != len(records) + 1:
+        record = record_of(row, known)
+        if record.position != after + len(records) + 1:
             text = f"{len(records)} records stand before it"
-            raise JournalUnreadable(row, text, version=writer(records, row), advice=MISSING)
+            text += f" since position {after}" if after else ""
+            version = writer(known, row)
+            raise JournalUnreadable(row, text, version=version, advice=MISSING)
+        if isinstance(record.detail, EpochOpened):
+            known[record.epoch] = record.detail.version
         records.append(record)
     return records
 
 
-def _record_of(row: Mapping[str, object]) -> Record:
+def parts_of_rows(rows: Iterable[Mapping[str, object]], mark: int) -> list[Record]:
+    """Return the records that are parts of the checkpoint of a mark. Raises JournalUnreadable."""
+    parts = (row for row in rows if row["event_type"] == "checkpoint.part")
+    found = (record_of(row, {}) for row in parts)
+    return [x for x in found if isinstance(x.detail, CheckpointPart) and x.detail.mark == mark]
+
+
+def kept_of_rows(
+    rows: Iterable[Mapping[str, object]], kept: Mapping[str, Kept], versions: Mapping[int, int]
+) -> list[Record]:
+    """Return the records of kept runs from their rows.
+
+    Raises:
+        JournalUnreadable: of a row that this version cannot read, or the last row of a run of which
+            there are more or fewer than the checkpoint says.
+    """
+    records: list[Record] = []
+    counted: Counter[str] = Counter()
+    last: dict[str, Mapping[str, object]] = {}
+    for row in rows:
+        record = record_of(row, versions)
+        if record.run in kept:
+            records.append(record)
+            counted[record.run] += 1
+            last[record.run] = row
+    for name, row in last.items():
+        if counted[name] != kept[name].record_count:
+            text = f"its run has {counted[name]} records up to the checkpoint, not {kept[name].record_count}"
+            raise JournalUnreadable(row, text, version=writer(versions, row), advice=MISSING)
+    return records
+
+
+def record_of(row: Mapping[str, object], versions: Mapping[int, int]) -> Record:
+    """Return a row's record.
+
+    Fields that are not known are left out where the row's writer knew no newer version: whoever
+    added them within a version said that they may be. Those of a newer version are refused.
+
+    Raises:
+        JournalUnreadable: this version cannot read it.
+    """
+    version = writer(versions, row)
+    try:
+        record = _record_of(row, extra="ignore" if _known(version) else "forbid")
+        if isinstance(record.detail, RunCreated) and not _known(version):
+            PipelineSpec.model_validate_json(record.detail.spec, extra="forbid")
+    except pydantic.ValidationError as error:
+        raise JournalUnreadable(row, why(error), version=version) from None
+    return record
+
+
+def _known(version: int | None) -> bool:
+    return version is not None and version <= VERSION
+
+
+def _record_of(row: Mapping[str, object], *, extra: Literal["ignore", "forbid"]) -> Record:
     tenant, pipeline, run = row["tenant_id"], row["pipeline_id"], row["run_id"]
     time = row["event_time"]
     assert isinstance(time, dt.datetime)
@@ -110,21 +194,21 @@ def _record_of(row: Mapping[str, object]) -> Record:
         epoch=int(str(row["epoch"])),
         run=str(RunName(str(tenant), str(pipeline), str(run))) if run else "",
         time=time,
-        detail=DETAILS.validate_json(str(row["payload"])),
+        detail=DETAILS.validate_json(str(row["payload"]), extra=extra),
     )
 
 
-def writer(records: Sequence[Record], row: Mapping[str, object]) -> int | None:
-    """Return the version of who wrote a row, as the first record of its epoch says it."""
-    for record in reversed(records):
-        if str(record.epoch) == str(row["epoch"]) and isinstance(record.detail, EpochOpened):
-            return record.detail.version
-    return None
+def writer(versions: Mapping[int, int], row: Mapping[str, object]) -> int | None:
+    """Return the version of who wrote a row: that of its epoch, or of the one before that is known."""
+    if row["event_type"] == EpochOpened.model_fields["type"].default:
+        return int(json.loads(str(row["payload"])).get("version", 1))
+    epochs = [epoch for epoch in versions if epoch <= int(str(row["epoch"]))]
+    return versions[max(epochs)] if epochs else None
 
 
 def why(error: Exception) -> str:
     """Say what is wrong with a record, without anything that it holds."""
-    if isinstance(error, ServiceError):
+    if isinstance(error, ServiceError | FoldUnknown):
         return str(error)
     if not isinstance(error, pydantic.ValidationError):
         return f"applying it fails with {type(error).__name__}"

@@ -1,14 +1,11 @@
-"""`metadata.pipeline_runs` and `metadata.dq_results`: MERGEd in batches, newer positions only."""
+"""`metadata.pipeline_runs`, `dq_results` and `published`: MERGEd in batches, newer positions only."""
 
 import asyncio
-import dataclasses
 import datetime as dt
-import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-import pydantic
 import structlog
 
 from libs.bigquery import jobs
@@ -17,20 +14,17 @@ from libs.bigquery.failures import QueryRejected, WarehouseForbidden, WarehouseR
 from libs.bigquery.ids import TableId
 from libs.common.errors import ServiceError
 from libs.common.names import RunName
-from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, MetadataTable
+from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, RUN_EVENTS, MetadataTable
+from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.journal.history import History
+from services.orchestrator.projections.bigquery_published import BigQueryPublished
+from services.orchestrator.projections.rows import all_result_rows, last_said, result_rows, run_row
+from services.orchestrator.projections.statements import BATCH, Row, batches, behind, merge, select
 from services.orchestrator.retries.pauses import PROJECTION, Pauses
-from services.orchestrator.runs.receipts import Receipt, receipt_of
-from services.orchestrator.runs.records import Record, Result, RunAudited, RunRetried
-from services.orchestrator.runs.run import Run
+from services.orchestrator.runs.run import Run, folded
 from services.orchestrator.runs.states import RunState
-from services.orchestrator.warehouse.statements import text
 
 log = structlog.get_logger()
-
-BATCH: Final = 200
-BATCH_BYTES: Final = 900_000
-"""Most bytes of a statement's rows; BigQuery takes a statement of 1 MB."""
 
 PAUSE_SECONDS: Final = 2.0
 """How long changes are gathered before they are written: a short run is one MERGE, not one a state."""
@@ -39,10 +33,15 @@ PROGRESS: Final = dt.timedelta(seconds=30)
 """How far the row of a run may lie behind it while its state stays: a chunk more is no MERGE more."""
 
 SECONDS: Final = 60.0
+REBUILT: Final = 50
+"""Runs that left the ledger and are read and written at once."""
+
+RESULT_KEY: Final = ("tenant_id", "run_id", "attempt", "expectation")
+TABLES: Final = (RUN_EVENTS, PIPELINE_RUNS, DQ_RESULTS)
+NAMED: Final = ("tenant_id", "pipeline_id", "run_id")
 REFUSED: Final = (QueryRejected, WarehouseRejected)
 """What another try of the same statement ends with again."""
 
-Row = Mapping[str, object]
 _Said: TypeAlias = tuple[RunState, int, int]
 
 
@@ -61,6 +60,16 @@ class BigQueryProjections:
         """Audit of each open run whose results are written already."""
         self._followed: dict[RunName, tuple[_Said, dt.datetime]] = {}
         """What the row of each open run says, and when the run was so."""
+        self._published = BigQueryPublished(bigquery, history)
+        self._archive = BigQueryArchive(bigquery)
+        self._whole = False
+        """Whether `published` has what runs that leave the ledger have published."""
+        self._positions: dict[RunName, int] = {}
+        """Position of each run of the ledger as the tables have it."""
+
+    def written(self, run: Run) -> bool:
+        """Return whether a run as it is now, and what it published, can be read from the tables."""
+        return self._whole and self._positions.get(run.name, 0) >= run.position
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Write every run that changed, for ever; a BigQuery that is away is waited for.
@@ -69,13 +78,51 @@ class BigQueryProjections:
         by no more than PROGRESS of the run's own changes, and are whole with its next state.
         """
         pauses = Pauses(sleep=sleep)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rebuild(pauses))
+            await self._follow(pauses)
+
+    async def _rebuild(self, pauses: Pauses) -> None:
+        """Write what the tables lack of runs that have left the ledger: all, where one is new."""
+        if self._history.ledger.recalled is None:
+            return
+        failed = 0
+        waiting: list[RunName] | None = None
+        while waiting is None or waiting:
+            try:
+                if waiting is None:
+                    waiting = await self._forgotten_behind()
+                records = await self._archive.records(waiting[:REBUILT])
+                await self._merge(DQ_RESULTS, RESULT_KEY, all_result_rows(records))
+                rows = [run_row(run) for run in folded(records).values()]
+                await self._merge(PIPELINE_RUNS, ("run_name",), rows)
+                waiting, failed = waiting[REBUILT:], 0
+            except ServiceError as error:
+                log.warning("projection.delayed", cause=str(error))
+                failed += 1
+                await pauses.rest(PROJECTION, failed)
+
+    async def _forgotten_behind(self) -> list[RunName]:
+        """Return runs that have left the ledger and of which a table lacks rows, the newest first.
+
+        Results are written from the newest audit to the oldest, so those before the oldest that a
+        table has are the ones that it lacks, wherever an earlier start was cut off.
+        """
+        rows = await asyncio.to_thread(
+            jobs.query, self._bq, behind(*map(self._table, TABLES)), timeout=SECONDS
+        )
+        names = (RunName(*(str(row[c]) for c in NAMED)) for row in rows)
+        return [name for name in names if name not in self._history.ledger.runs]
+
+    async def _follow(self, pauses: Pauses) -> None:
         async with self._history.watching() as watch:
             waiting = {run.name: None for run in await self._behind()}
             failed = 0
             while True:
                 if not waiting:
+                    await self._declare_whole(pauses)
                     await watch.changed.wait()
-                    await sleep(PAUSE_SECONDS)
+                    await pauses.sleep(PAUSE_SECONDS)
                     waiting.update(dict.fromkeys(filter(self._due, watch.take())))
                 runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
                 try:
@@ -104,17 +151,35 @@ class BigQueryProjections:
         """Return the runs that a table does not have as they are now: of a new table, all of them."""
         ledger = self._history.ledger
         try:
+            self._whole = await self._published.whole()
             known = await self._written(PIPELINE_RUNS)
             judged = await self._written(DQ_RESULTS)
         except ServiceError as error:
             log.warning("projection.delayed", cause=str(error))
             return list(ledger.runs.values())
+        self._positions = {name: known.get((name.tenant, name.run), 0) for name in ledger.runs}
         return [
             run
             for name, run in ledger.runs.items()
-            if run.position > known.get((name.tenant, name.run), 0)
+            if run.position > self._positions[name]
+            or (name in ledger.published_at and not self._whole)
             or last_said(ledger.history[name]) > judged.get((name.tenant, name.run), 0)
         ]
+
+    async def _declare_whole(self, pauses: Pauses) -> None:
+        """Everything is written: runs may leave from here on, and starts may begin at checkpoints."""
+        for failed in itertools.count(1):
+            if self._whole:
+                return
+            try:
+                if self._history.ledger.recalled is None:
+                    await self._published.declare_whole()
+                self._whole = await self._published.whole()
+            except ServiceError as error:
+                log.warning("projection.delayed", cause=str(error))
+                await pauses.rest(PROJECTION, failed)
+            else:
+                return
 
     async def _written(self, table: MetadataTable) -> dict[tuple[str, str], int]:
         """Return the highest position that a table has by tenant and run id."""
@@ -135,9 +200,13 @@ class BigQueryProjections:
         audited = [run for run in runs if run.audit_position != self._judged.get(run.name, 0)]
         history = self._history.ledger.history
         results = [row for run in audited for row in result_rows(history[run.name])]
-        await self._merge(DQ_RESULTS, ("tenant_id", "run_id", "attempt", "expectation"), results)
+        await self._merge(DQ_RESULTS, RESULT_KEY, results)
+        await self._published.write(runs)
         await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
+        kept = self._history.ledger.runs
+        self._positions = {k: v for k, v in self._positions.items() if k in kept}
         for run in runs:
+            self._positions[run.name] = run.position
             self._judged[run.name] = run.audit_position
             if run.resting:
                 del self._judged[run.name]
@@ -169,135 +238,3 @@ class BigQueryProjections:
 
     def _table(self, table: MetadataTable) -> TableId:
         return TableId(self._bq.connection.project, DATASET, table.name)
-
-
-def select(row: Row, table: MetadataTable) -> str:
-    """Return a row as a SELECT of literals."""
-    columns = ", ".join(f"{literal(row.get(c.name), c.type)} AS {c.name}" for c in table.columns)
-    return f"SELECT {columns}"
-
-
-def batches(selects: Sequence[str]) -> list[list[str]]:
-    """Cut rows into parts of no more than BATCH rows and BATCH_BYTES; a longer row is one alone."""
-    parts: list[list[str]] = []
-    size = 0
-    for row in selects:
-        size += len(row.encode())
-        if not parts or len(parts[-1]) == BATCH or size > BATCH_BYTES:
-            parts.append([])
-            size = len(row.encode())
-        parts[-1].append(row)
-    return parts
-
-
-def merge(sql: str, table: MetadataTable, key: Sequence[str], selects: Iterable[str]) -> str:
-    """Return a MERGE of rows by `key`; only a higher `position` changes a row."""
-    names = [column.name for column in table.columns]
-    on = " AND ".join(f"t.{name} = s.{name}" for name in key)
-    sets = ", ".join(f"{name} = s.{name}" for name in names if name not in key)
-    return (
-        f"MERGE {sql} t USING ({' UNION ALL '.join(selects)}) s ON {on}"
-        f" WHEN MATCHED AND s.position > t.position THEN UPDATE SET {sets}"
-        f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)})"
-        f" VALUES ({', '.join(f's.{name}' for name in names)})"
-    )
-
-
-def literal(value: object, type_: str) -> str:
-    """Return a value as a literal of a column's type; None as a typed NULL."""
-    if value is None:
-        return f"CAST(NULL AS {type_})"
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, dt.datetime):
-        return f"TIMESTAMP {text(value.astimezone(dt.UTC).isoformat(sep=' '))}"
-    return text(str(value))
-
-
-def run_row(run: Run) -> dict[str, object]:
-    """Return a run as a row of `pipeline_runs`."""
-    done = run.landed.values()
-    receipt = receipt_of(run)
-    failure = run.failure
-    return {
-        "run_name": str(run.name),
-        "tenant_id": run.name.tenant,
-        "pipeline_id": run.name.pipeline,
-        "run_id": run.name.run,
-        "state": run.state.value,
-        "attempt": run.attempt,
-        "window_start": run.created.window_start,
-        "window_end": run.created.window_end,
-        "delivery": ", ".join(run.plan.deliveries) if run.plan and run.plan.deliveries else None,
-        "spec_hash": run.spec.spec_hash,
-        "create_time": run.create_time,
-        "update_time": run.update_time,
-        "rows_read": sum(d.read_row_count for d in done),
-        "rows_landed": sum(d.landed_row_count for d in done),
-        "rows_quarantined": sum(d.quarantined_row_count for d in done),
-        "failure_kind": failure.kind if failure else None,
-        "failure_reason": failure.reason if failure else None,
-        "failure_message": failure.message if failure else None,
-        "receipt": receipt_json(receipt) if receipt else None,
-        "position": run.position,
-    }
-
-
-def receipt_json(receipt: Receipt) -> str:
-    """Return a receipt as JSON: counts as numbers, decimals and spans as text."""
-    return json.dumps(dataclasses.asdict(receipt), default=_plain)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(mode="json")
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
-
-
-def last_said(records: Sequence[Record]) -> int:
-    """Return the position of a run's last record with results of expectations; 0 if it has none."""
-    said = (
-        x.position
-        for x in reversed(records)
-        if isinstance(x.detail, RunAudited) and x.detail.results
-    )
-    return next(said, 0)
-
-
-def result_rows(records: Sequence[Record]) -> list[dict[str, object]]:
-    """Return what each expectation said last in each attempt of a run as rows of `dq_results`."""
-    rows: dict[tuple[int, str], dict[str, object]] = {}
-    attempt = 1
-    for record in records:
-        detail = record.detail
-        if isinstance(detail, RunRetried):
-            attempt = detail.attempt
-        if isinstance(detail, RunAudited):
-            found = (result_row(record, attempt, result) for result in detail.results)
-            rows.update({(attempt, str(row["expectation"])): row for row in found})
-    return list(rows.values())
-
-
-def result_row(record: Record, attempt: int, result: Result) -> dict[str, object]:
-    """Return what one expectation said as a row."""
-    name = RunName.parse(record.run)
-    return {
-        "tenant_id": name.tenant,
-        "pipeline_id": name.pipeline,
-        "run_id": name.run,
-        "attempt": attempt,
-        "expectation": result.rule_id,
-        "expectation_type": result.expectation_type,
-        "column_name": result.column or None,
-        "kwargs": result.kwargs,
-        "success": result.success,
-        "severity": result.severity,
-        "element_count": result.element_count,
-        "unexpected_count": result.unexpected_count,
-        "missing_count": result.missing_count,
-        "observed_value": result.observed_value,
-        "evaluate_time": record.time,
-        "position": record.position,
-    }

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from libs.common.names import BackfillName, PipelineName, RunName
 from services.orchestrator.backfills.backfill import Backfills
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.folds import Fold
 from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import BEGUN, LIVE, RunState
 
@@ -25,12 +26,18 @@ Fixed = tuple[tuple[str, str], ...]
 """The columns of a scope that have one value in every run, with it."""
 
 
+Key = tuple[PipelineName, str]
+"""A pipeline and a table that it publishes to: what is published is known, or forgotten, by it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
     """Who published a delivery last, and the objects whose rows stand under it since."""
 
     look: Look
     objects: tuple[str, ...]
+    adds: bool = False
+    """Whether the objects stand beside those of looks that the ledger has forgotten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +62,16 @@ class Ledger:
     runs: dict[RunName, Run] = dataclasses.field(default_factory=dict)
     requests: dict[tuple[str, str], RunName] = dataclasses.field(default_factory=dict)
     """Runs by (tenant, request id)."""
-    looks: dict[tuple[PipelineName, str], dict[tuple[str, ...], dict[tuple[str, ...], Look]]] = (
-        dataclasses.field(default_factory=dict)
+    looks: dict[Key, dict[tuple[str, ...], dict[tuple[str, ...], Look]]] = dataclasses.field(
+        default_factory=dict
     )
     """Newest published look by (pipeline, table), columns of the scope and combination of their values."""
-    inputs: dict[tuple[PipelineName, str], dict[str, str]] = dataclasses.field(default_factory=dict)
+    inputs: dict[Key, dict[str, str]] = dataclasses.field(default_factory=dict)
     """Content hash of published inputs by (pipeline, table) and input id."""
-    delivered: dict[tuple[PipelineName, str], dict[str, dict[Fixed, Delivered]]] = (
-        dataclasses.field(default_factory=dict)
+    publishers: dict[Key, dict[str, str]] = dataclasses.field(default_factory=dict)
+    """Id of the run that published an input last, as above."""
+    delivered: dict[Key, dict[str, dict[Fixed, Delivered]]] = dataclasses.field(
+        default_factory=dict
     )
     """Published deliveries by (pipeline, table), delivery and the scope's fixed values."""
     untransformed: dict[tuple[PipelineName, str], dict[tuple[str, ...], int]] = dataclasses.field(
@@ -85,6 +94,22 @@ class Ledger:
         default_factory=lambda: defaultdict(set)
     )
     """PENDING runs by tenant."""
+    published_at: dict[RunName, int] = dataclasses.field(default_factory=dict)
+    """Position of the record that a run was published by."""
+    versions: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Version of the records by the first epoch that wrote it."""
+    since: datetime | None = None
+    """When the last checkpoint was complete; before there is one, time of the first record."""
+    mark: int = 0
+    """Position that the last checkpoint speaks of."""
+    folds: dict[str, Fold] = dataclasses.field(default_factory=dict)
+    """Other state that follows from the same records, by name; checkpoints have it too."""
+    recalled: set[Key] | None = None
+    """Where something was forgotten: of which keys all is known again. None: nothing was."""
+    forgotten: int = 0
+    """Runs that have left were created up to this position."""
+    forgotten_count: int = 0
+    """How many runs have left since the start."""
 
     def add(self, record: r.Record) -> Run | None:
         """Apply one record; return the run that it is about, None if it is about none."""
@@ -98,6 +123,9 @@ class Ledger:
             self._index(run, record)
         elif isinstance(record.detail, r.BackfillDetail):
             self._add_of_backfill(record, record.detail)
+        self._keep(record)
+        for fold in self.folds.values():
+            fold.add(record)
         self.position = record.position
         return run
 
@@ -105,6 +133,23 @@ class Ledger:
         self.backfills.add(record, detail)
         if isinstance(detail, r.BackfillCreated) and detail.share:
             self.shares[BackfillName.parse(detail.backfill).tenant] = detail.share
+
+    def _keep(self, record: r.Record) -> None:
+        detail = record.detail
+        self.since = self.since or record.time
+        if isinstance(detail, r.CheckpointCompleted):
+            self.since, self.mark = record.time, detail.mark
+        if isinstance(detail, r.EpochOpened) and self.version != detail.version:
+            self.versions[record.epoch] = detail.version
+
+    @property
+    def version(self) -> int:
+        """Version of the records that the newest epoch wrote; 0 before there is one."""
+        return next(reversed(self.versions.values()), 0)
+
+    def knows(self, key: Key) -> bool:
+        """Return whether all that a pipeline published to a table is in the ledger."""
+        return self.recalled is None or key in self.recalled
 
     def _index(self, run: Run, record: r.Record) -> None:
         detail = record.detail
@@ -145,12 +190,15 @@ class Ledger:
     def _publish(self, run: Run, position: int) -> None:
         assert run.publishing is not None
         assert run.snapshot is not None
-        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+        key = key_of(run)
         look = Look(snapshot=run.snapshot, run=run.name.run)
         if replaced := run.publishing.scope:
             looks = self.looks.setdefault(key, {}).setdefault(columns_of(replaced), {})
             looks.update(dict.fromkeys(values(replaced), look))
+        self.published_at[run.name] = position
         self.inputs.setdefault(key, {}).update(run.publishing.inputs)
+        names = (name for name, _ in run.publishing.inputs)
+        self.publishers.setdefault(key, {}).update(dict.fromkeys(names, run.name.run))
         self._deliver(run, look)
         for transform in run.spec.transforms:
             pending = self.untransformed.setdefault((run.name.parent, transform.transform_id), {})
@@ -164,16 +212,14 @@ class Ledger:
         """
         assert run.plan is not None
         assert run.publishing is not None
-        key, fixed = _key(run), run.spec.write.fixed
+        key, fixed = key_of(run), run.spec.write.fixed
         read = _read(run)
         whole = bool(run.deliveries)
-        for delivery in run.publishing.deliveries if whole else read:
+        for delivery in delivered_by(run):
             entries = self.delivered.setdefault(key, {}).setdefault(delivery, {})
-            objects, newest, before = read.get(delivery, ()), look, entries.get(fixed)
-            if before is not None and not whole:
-                objects = tuple(dict.fromkeys((*before.objects, *objects)))
-                newest = max(before.look, look, key=lambda one: one.snapshot)
-            entries[fixed] = Delivered(look=newest, objects=objects)
+            new = Delivered(look=look, objects=read.get(delivery, ()), adds=not whole)
+            before = entries.get(fixed)
+            entries[fixed] = new if whole or before is None else beside(before, new)
 
     def standing(self, parent: PipelineName, table: str, delivery: str) -> tuple[str, ...]:
         """Return the objects that a pipeline has published under a delivery, as far as they stand."""
@@ -197,7 +243,7 @@ class Ledger:
                     delivery,
                     (
                         *read.get(delivery, ()),
-                        *(x for x in self.standing(*_key(run), delivery) if x not in named),
+                        *(x for x in self.standing(*key_of(run), delivery) if x not in named),
                     ),
                 )
                 for delivery in run.deliveries
@@ -206,16 +252,12 @@ class Ledger:
 
     def inputs_of(self, run: Run) -> dict[str, str]:
         """Return the content hash of all inputs that a run's pipeline has published to its table."""
-        return self.inputs.get((run.name.parent, run.spec.target.table_id(run.name.tenant)), {})
+        return self.inputs.get(key_of(run), {})
 
     def publisher(self, run: Run, input_id: str) -> str:
         """Return the run of the same pipeline that published an input last; empty if none did."""
-        found = [
-            (other.position, str(other.name))
-            for other in self.of(run.name.parent)
-            if other.published and other.publishing and input_id in dict(other.publishing.inputs)
-        ]
-        return max(found, default=(0, ""))[1]
+        found = self.publishers.get(key_of(run), {}).get(input_id)
+        return str(run.name.parent.run(found)) if found else ""
 
     def begun(self, run: Run) -> int:
         """Return the journal position at which a run was created."""
@@ -297,7 +339,7 @@ class Ledger:
         been changed between two of its runs.
         """
         columns = run.spec.scope_columns
-        key = (run.name.parent, run.spec.target.table_id(run.name.tenant))
+        key = key_of(run)
         found: list[Look] = []
         for others, looks in self.looks.get(key, {}).items():
             if others == columns:
@@ -314,7 +356,7 @@ class Ledger:
     def _group_look(self, run: Run, delivery: str, objects: Iterable[str]) -> Look | None:
         """Return the newest published look at a delivery, or at rows of one of its objects."""
         found = [self._look(run, value) for value in values(run.spec.scope_over(tuple(objects)))]
-        entries = self.delivered.get(_key(run), {}).get(delivery, {})
+        entries = self.delivered.get(key_of(run), {}).get(delivery, {})
         if entry := entries.get(run.spec.write.fixed):
             found.append(entry.look)
         looks = [look for look in found if look is not None]
@@ -358,8 +400,22 @@ class Ledger:
         return Newest(mine=scope(columns, mine), older=scope(columns, older))
 
 
-def _key(run: Run) -> tuple[PipelineName, str]:
+def key_of(run: Run) -> Key:
+    """Return the pipeline and the table that a run publishes to."""
     return run.name.parent, run.spec.target.table_id(run.name.tenant)
+
+
+def delivered_by(run: Run) -> tuple[str, ...]:
+    """Return the deliveries that a published run replaced, or added to."""
+    assert run.publishing is not None
+    return run.publishing.deliveries if run.deliveries else tuple(_read(run))
+
+
+def beside(before: Delivered, new: Delivered) -> Delivered:
+    """Return what stands under a delivery when the objects of a later look stand beside others."""
+    newest = max(before.look, new.look, key=lambda look: look.snapshot)
+    objects = tuple(dict.fromkeys((*before.objects, *new.objects)))
+    return Delivered(look=newest, objects=objects, adds=before.adds)
 
 
 def _read(run: Run) -> dict[str, tuple[str, ...]]:

@@ -30,7 +30,7 @@ def scope_of_inputs(names: Sequence[str]) -> Scope:
 
 
 class Part(pydantic.BaseModel):
-    """Base of all that is journaled: frozen. An unknown field is a newer version's, and refused."""
+    """Base of all that is journaled: frozen. An unknown field of a newer version is refused."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -198,12 +198,32 @@ class EpochOpened(Part):
     type: Literal["epoch.opened"] = "epoch.opened"
     version: int = 1
     """VERSION of who writes the records of this epoch."""
+    stream: str = ""
+    """Where they are written: who leads next seals it, whatever its lease says."""
 
 
 class EpochKept(Part):
     """Nothing else was journaled for long, or a leader asks whether it leads: the stream is in use."""
 
     type: Literal["epoch.kept"] = "epoch.kept"
+
+
+class CheckpointPart(Part):
+    """A part of a checkpoint: what was so after the record at `mark`. All parts stand together."""
+
+    type: Literal["checkpoint.part"] = "checkpoint.part"
+    mark: int
+    fold: str
+    """Whose state: `runs` (which were kept), `untransformed`, `versions`, or another fold's name."""
+    items: tuple[str, ...]
+    """The state as JSON texts of the fold's own."""
+
+
+class CheckpointCompleted(Part):
+    """All parts of a checkpoint are before this record: a start may begin at its mark."""
+
+    type: Literal["checkpoint.completed"] = "checkpoint.completed"
+    mark: int
 
 
 class RunCreated(Part):
@@ -478,6 +498,8 @@ BackfillDetail = (
 Detail = Annotated[
     EpochOpened
     | EpochKept
+    | CheckpointPart
+    | CheckpointCompleted
     | RunCreated
     | RunPlanning
     | RunPlanned

@@ -1,7 +1,7 @@
 """One run as its records tell it, and the fold that makes it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, Self
 
@@ -195,7 +195,7 @@ def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
     if run.state is RunState.TRANSFORM_FAILED:
         if detail.spec:
             assert run.plan is not None
-            now = PipelineSpec.model_validate_json(detail.spec)
+            now = PipelineSpec.model_validate_json(detail.spec, extra="allow")
             changes["spec"] = now.with_columns(run.plan.evolved_columns)
         return _to(run, RunState.TRANSFORMING, record, **changes)
     changes |= {"audited": None, "held": None, "publishing": None}
@@ -243,7 +243,7 @@ def create(record: r.Record, detail: r.RunCreated) -> Run:
     """Return the run that a RunCreated record begins."""
     return Run(
         name=RunName.parse(record.run),
-        spec=PipelineSpec.model_validate_json(detail.spec),
+        spec=PipelineSpec.model_validate_json(detail.spec, extra="allow"),
         created=detail,
         lane=detail.lane,
         state=RunState.PENDING,
@@ -267,3 +267,11 @@ def apply(run: Run | None, record: r.Record) -> Run:
     assert run is not None, f"record {record.event_id} is about a run that was never created"
     moved = _FOLD[type(detail)](run, record, detail)
     return dataclasses.replace(moved, position=record.position, update_time=record.time)
+
+
+def folded(records: Iterable[r.Record]) -> dict[RunName, Run]:
+    """Return the runs that whole lists of records tell, by name; each run's are in order."""
+    runs: dict[str, Run] = {}
+    for record in records:
+        runs[record.run] = apply(runs.get(record.run), record)
+    return {run.name: run for run in runs.values()}

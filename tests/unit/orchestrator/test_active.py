@@ -72,8 +72,8 @@ class Chair:
         self._noted.append(f"won {self._epoch}")
         return Term(epoch=self._epoch)
 
-    async def announce(self, stream: str) -> None:
-        self._noted.append(f"announced {stream}")
+    async def announce(self, stream: str, epoch: int = 0) -> None:
+        self._noted.append(f"announced {stream} of {epoch}")
 
     async def close(self) -> None:
         self._noted.append("closed")
@@ -126,6 +126,6 @@ async def test_who_cannot_follow_the_journal_lets_others_lead_says_why_and_looks
             Pauses(sleep=sleep),
         )
     assert noted == [
-        "won 1", "announced epoch-1", "closed", f"slept {STEP_DOWN_SECONDS:g}",
-        "won 2", "announced epoch-2",
+        "won 1", "announced epoch-1 of 10", "closed", f"slept {STEP_DOWN_SECONDS:g}",
+        "won 2", "announced epoch-2 of 2",
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Self
 from uuid import UUID
 
 from libs.common.names import PipelineName
+from services.orchestrator.archive.archive import MemoryArchive
 from services.orchestrator.conductor.commands import Commands, Start
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
@@ -179,6 +180,7 @@ class World:
                 streams_per_hour=self.streams_per_hour,
             ),
             judge=self.judge,
+            archive=MemoryArchive(lambda: self.journals.records),
             clock=self.clock,
             sleep=self.clock.sleep,
             retries=Retries(pauses),

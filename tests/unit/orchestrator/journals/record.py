@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from libs.common.errors import FailedPrecondition
+from services.orchestrator.journal.checkpoints import Checkpoints
 from services.orchestrator.journal.history import KEPT_FOR
 from services.orchestrator.journal.rows import JournalUnreadable, payload_of, records_of, row_of
 from services.orchestrator.runs.ledger import Ledger
@@ -164,6 +165,20 @@ async def backfilled(made: World, o: Orchestrator) -> None:
     await history.settled(history.ledger.position)
 
 
+async def checkpointed(made: World, o: Orchestrator) -> None:
+    made.source.inputs |= {"a.csv": A, "b.csv": B}
+    history = o.conductor.mesh.history
+    checkpoints = Checkpoints(history, written=lambda _: True, kept_for=timedelta(seconds=-1))
+    await o.finish(DIRECT)
+    checkpoints.write()
+    made.warehouse.broken_transforms.add("t0")
+    made.source.inputs = {"c.csv": [Item(scope="c.csv", money=("3",)), LOST]}
+    await o.finish(spec(transforms=1, on_failure="warn"))
+    await o.finish()
+    checkpoints.write()
+    await history.settled(history.ledger.position)
+
+
 async def kept(made: World, o: Orchestrator) -> None:
     history = o.conductor.mesh.history
     keeping = asyncio.create_task(history.keep(made.clock.sleep))
@@ -186,6 +201,7 @@ WAYS: dict[str, Callable[[World, Orchestrator], Awaitable[None]]] = {
     "transformed": transformed,
     "superseded": superseded,
     "backfilled": backfilled,
+    "checkpointed": checkpointed,
     "kept": kept,
 }
 

@@ -155,7 +155,24 @@ def test_a_journal_with_missing_rows_is_refused_at_the_row_after_them(missing: i
     assert "restore metadata.run_events" in str(error)
 
 
-def test_who_wrote_a_record_is_unknown_where_its_epoch_does_not_begin() -> None:
+@pytest.mark.parametrize(("epoch", "version"), [(7, str(r.VERSION + 5)), (0, "unknown")])
+def test_an_epoch_is_of_the_version_of_the_one_before_it_where_nobody_said_another(
+    epoch: int, version: str
+) -> None:
     rows = newer(type="run.paused")
-    rows[5] |= {"epoch": 7}
-    assert refused(rows).metadata["version"] == "unknown"
+    rows[5] |= {"epoch": epoch}
+    assert refused(rows).metadata["version"] == version
+
+
+def test_a_field_that_a_later_release_of_the_same_version_added_is_left_out_and_kept_in_specs() -> (
+    None
+):
+    rows = newer(urgency=SECRET)
+    rows[0] |= {"payload": json.dumps({"type": "epoch.opened", "version": r.VERSION})}
+    created = json.loads(rows[1]["payload"])
+    spec = json.loads(created["spec"])
+    spec["currency"], spec["limits"]["memory"] = "EUR", 7
+    rows[1] |= {"payload": json.dumps(created | {"spec": json.dumps(spec)})}
+    (run,) = loaded(rows).runs.values()
+    again = json.loads(run.spec.with_columns([("added", "STRING")]).canonical())
+    assert (again["currency"], again["limits"]["memory"]) == ("EUR", 7)

@@ -1,0 +1,85 @@
+"""`metadata.published`: what pipelines have published, for a ledger that has forgotten it."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from libs.bigquery import jobs
+from libs.bigquery.client import BigQuery
+from libs.bigquery.ids import TableId
+from libs.common.names import RunName
+from libs.metadata.tables import DATASET, PUBLISHED
+from services.orchestrator.archive.bigquery_archive import PLATFORM, WHOLE
+from services.orchestrator.journal.history import History
+from services.orchestrator.projections.statements import Row, batches, merge, select
+from services.orchestrator.runs.facts import facts_of
+from services.orchestrator.runs.ledger import key_of
+from services.orchestrator.runs.run import Run
+
+KEY: Final = ("tenant_id", "pipeline_id", "table_id", "kind", "scope_key")
+
+SECONDS: Final = 60.0
+
+
+class BigQueryPublished:
+    """Writes facts; a row changes only to a higher position. Failures are raised: none may be lost."""
+
+    def __init__(self, bigquery: BigQuery, history: History) -> None:
+        self._bq = bigquery
+        self._history = history
+        self._table = TableId(bigquery.connection.project, DATASET, PUBLISHED.name).sql
+        self._written: set[RunName] = set()
+
+    async def whole(self) -> bool:
+        """Return whether the table has all that runs which left a ledger have published."""
+        statement = (
+            f"SELECT kind FROM {self._table} WHERE tenant_id = '{PLATFORM}' AND kind = '{WHOLE}'"
+        )
+        return bool(await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS))
+
+    async def declare_whole(self) -> None:
+        """Say that the table has what every run that is published in the journal has published."""
+        position = self._history.durable
+        row = dict.fromkeys(("pipeline_id", "table_id", "scope_key"), PLATFORM)
+        await self._merge([row | {"tenant_id": PLATFORM, "kind": WHOLE, "position": position}])
+
+    async def write(self, runs: Iterable[Run]) -> None:
+        """Write what runs have published; may be repeated."""
+        ledger = self._history.ledger
+        self._written &= ledger.published_at.keys()
+        known = self._written
+        published = [x for x in runs if x.name in ledger.published_at and x.name not in known]
+        rows: dict[tuple[object, ...], Row] = {}
+        for run in sorted(published, key=lambda run: ledger.published_at[run.name]):
+            for row in fact_rows(self._history, run):
+                rows[tuple(row[name] for name in KEY)] = row
+        await self._merge(list(rows.values()))
+        self._written.update(run.name for run in published)
+
+    async def _merge(self, rows: Sequence[Row]) -> None:
+        for part in batches([select(row, PUBLISHED) for row in rows]):
+            statement = merge(self._table, PUBLISHED, KEY, part)
+            await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+
+
+def fact_rows(history: History, run: Run) -> list[dict[str, object]]:
+    """Return what a run has published as rows of `published`."""
+    pipeline, table = key_of(run)
+    position = history.ledger.published_at[run.name]
+    (time,) = (x.time for x in history.ledger.history[run.name] if x.position == position)
+    return [
+        {
+            "tenant_id": pipeline.tenant,
+            "pipeline_id": pipeline.pipeline,
+            "table_id": table,
+            "scope_key": fact.name,
+            "kind": fact.kind,
+            "content_hash": fact.content,
+            "snapshot": fact.snapshot,
+            "run_id": fact.run,
+            "position": fact.position,
+            "publish_time": time.astimezone(dt.UTC),
+        }
+        for fact in facts_of(history.ledger, run)
+    ]

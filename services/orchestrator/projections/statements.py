@@ -1,0 +1,81 @@
+"""Statements that write projections, as text: a MERGE of literal rows, newer positions only."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from libs.bigquery.ids import TableId
+from libs.metadata.tables import MetadataTable
+from services.orchestrator.warehouse.statements import text
+
+BATCH: Final = 200
+BATCH_BYTES: Final = 900_000
+"""Most bytes of a statement's rows; BigQuery takes a statement of 1 MB."""
+
+Row = Mapping[str, object]
+
+
+def select(row: Row, table: MetadataTable) -> str:
+    """Return a row as a SELECT of literals."""
+    columns = ", ".join(f"{literal(row.get(c.name), c.type)} AS {c.name}" for c in table.columns)
+    return f"SELECT {columns}"
+
+
+def batches(selects: Sequence[str]) -> list[list[str]]:
+    """Cut rows into parts of no more than BATCH rows and BATCH_BYTES; a longer row is one alone."""
+    parts: list[list[str]] = []
+    size = 0
+    for row in selects:
+        size += len(row.encode())
+        if not parts or len(parts[-1]) == BATCH or size > BATCH_BYTES:
+            parts.append([])
+            size = len(row.encode())
+        parts[-1].append(row)
+    return parts
+
+
+def merge(sql: str, table: MetadataTable, key: Sequence[str], selects: Iterable[str]) -> str:
+    """Return a MERGE of rows by `key`; only a higher `position` changes a row."""
+    names = [column.name for column in table.columns]
+    on = " AND ".join(f"t.{name} = s.{name}" for name in key)
+    sets = ", ".join(f"{name} = s.{name}" for name in names if name not in key)
+    return (
+        f"MERGE {sql} t USING ({' UNION ALL '.join(selects)}) s ON {on}"
+        f" WHEN MATCHED AND s.position > t.position THEN UPDATE SET {sets}"
+        f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)})"
+        f" VALUES ({', '.join(f's.{name}' for name in names)})"
+    )
+
+
+def literal(value: object, type_: str) -> str:
+    """Return a value as a literal of a column's type; None as a typed NULL."""
+    if value is None:
+        return f"CAST(NULL AS {type_})"
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dt.datetime):
+        return f"TIMESTAMP {text(value.astimezone(dt.UTC).isoformat(sep=' '))}"
+    return text(str(value))
+
+
+def behind(events: TableId, runs: TableId, results: TableId) -> str:
+    """Return a query of (tenant_id, pipeline_id, run_id) of runs of which a projection lacks rows.
+
+    Those without results in order of their first audit, the newest first.
+    """
+    return (
+        "WITH last AS (SELECT tenant_id, pipeline_id, run_id, MAX(position) AS position,"
+        " MIN(IF(event_type = 'run.audited', position, NULL)) AS audited"
+        f" FROM {events.sql} WHERE run_id IS NOT NULL GROUP BY tenant_id, pipeline_id, run_id),"
+        f" judged AS (SELECT DISTINCT tenant_id, run_id FROM {events.sql}"
+        " WHERE event_type = 'run.audited' AND position <"
+        f" (SELECT IFNULL(MIN(position), {2**62}) FROM {results.sql})"
+        " AND payload LIKE '%\"results\":[{%')"
+        " SELECT e.tenant_id, e.pipeline_id, e.run_id FROM last e"
+        f" LEFT JOIN {runs.sql} r ON r.tenant_id = e.tenant_id AND r.run_id = e.run_id"
+        " LEFT JOIN judged j ON j.tenant_id = e.tenant_id AND j.run_id = e.run_id"
+        " WHERE r.position IS NULL OR r.position < e.position OR j.run_id IS NOT NULL"
+        " ORDER BY IFNULL(e.audited, 0) DESC"
+    )

@@ -1,0 +1,210 @@
+"""What has left the ledger is read again, from memory and from BigQuery; and a start reads no more."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Iterator
+from datetime import timedelta
+
+import pytest
+
+from libs.bigquery import jobs
+from libs.bigquery.client import BigQuery, Connection, connect
+from libs.bigquery.columns import Column
+from libs.bigquery.datasets import ensure_dataset
+from libs.bigquery.ids import DatasetId
+from libs.bigquery.tables import ensure_table
+from libs.common.names import TenantName
+from libs.metadata.tables import DATASET, TABLES
+from services.orchestrator.archive.archive import Archive, MemoryArchive, PublishedGone
+from services.orchestrator.archive.bigquery_archive import BigQueryArchive
+from services.orchestrator.elections.elections import Term
+from services.orchestrator.journal.bigquery_journal import BigQueryJournal
+from services.orchestrator.journal.history import History
+from services.orchestrator.journal.journal import MemoryJournal
+from services.orchestrator.journal.rows import JournalUnreadable
+from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.runs import records as r
+from services.orchestrator.runs.checkpoints import needed
+from services.orchestrator.runs.ledger import key_of
+from services.orchestrator.workers.memory_workers import Item
+from tests.contracts.test_projections import both, result
+from tests.support.engine import Engine, start_engine
+from tests.unit.orchestrator.conductor.world import PIPELINE, World, spec
+from tests.unit.orchestrator.journals.test_checkpoints import checkpointed
+
+A = [Item(scope="a.csv", money=("1.5",))]
+LOST = Item(scope="a.csv", money=("9.99",), bad=True)
+FORGET = timedelta(seconds=-1)
+
+
+@dataclasses.dataclass(slots=True)
+class Told:
+    """A journal with a checkpoint, stored and projected."""
+
+    bq: BigQuery
+    records: list[r.Record]
+
+    async def read(self) -> list[r.Record]:
+        """Read it as the next orchestrator does."""
+        journal = BigQueryJournal(self.bq, streams_end_with_server=True)
+        try:
+            found, _ = await journal.open(Term(epoch=9))
+        finally:
+            await journal.close()
+        return found
+
+    async def query(self, statement: str) -> None:
+        await asyncio.to_thread(jobs.query, self.bq, statement)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with start_engine() as running:
+        yield running
+
+
+def history_of(records: list[r.Record]) -> History:
+    made = World()
+    history = History(MemoryJournal(), epoch=9, clock=made.clock, new_id=lambda: "x")
+    history.load(records)
+    return history
+
+
+async def projected(bq: BigQuery, records: list[r.Record]) -> BigQueryProjections:
+    """Write all projections of a journal, as an orchestrator does until nothing waits."""
+    history = history_of(records)
+    projections = BigQueryProjections(bq, history)
+    follower = asyncio.create_task(projections.follow(asyncio.sleep))
+    try:
+        async with asyncio.timeout(60):
+            while not all(map(projections.written, history.ledger.runs.values())):
+                await asyncio.sleep(0.02)
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+    return projections
+
+
+@pytest.fixture
+async def told(engine: Engine) -> AsyncGenerator[Told]:
+    made = World.of(a_csv=[*A, LOST])
+    made.source.deliveries = {"2026-11": ("a.csv",)}
+    made.judge.results = (result(0), result(1))
+    async with made.orchestrator() as o:
+        held = await o.finish()
+        await o.approve(held)
+        await o.rest(held)
+        made.source.deliveries = {}
+        made.source.inputs = {"b.csv": [Item(scope="b.csv", money=("2",))]}
+        await o.finish(spec(mode="append", on_failure="warn"))
+        made.source.inputs = {"c.csv": [Item(scope="c.csv", money=("3",)), LOST]}
+        await o.finish()
+        await checkpointed(o, kept_for=FORGET)
+        made.source.inputs = {"d.csv": [Item(scope="d.csv", money=("4",))]}
+        await o.finish(spec(mode="append", on_failure="warn"))
+    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq:
+        bq.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
+        metadata = DatasetId("local", DATASET)
+        ensure_dataset(bq, metadata)
+        for table in TABLES:
+            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
+            ensure_table(bq, metadata.table(table.name), columns)
+        journal = BigQueryJournal(bq, streams_end_with_server=True)
+        await journal.open(Term(epoch=1))
+        await journal.append(made.journals.records)
+        await journal.close()
+        await projected(bq, made.journals.records)
+        yield Told(bq, list(made.journals.records))
+
+
+@pytest.fixture(params=["memory", "bigquery"])
+def archive(request: pytest.FixtureRequest, told: Told) -> Archive:
+    if request.param == "memory":
+        return MemoryArchive(lambda: told.records)
+    return BigQueryArchive(told.bq)
+
+
+async def test_what_is_published_is_known_as_the_journal_says_it(
+    told: Told, archive: Archive
+) -> None:
+    runs = history_of(told.records).ledger.runs.values()
+    (key,) = {key_of(run) for run in runs}
+    facts = {(fact.kind, fact.name): fact for fact in await archive.published(key)}
+    known = await MemoryArchive(lambda: told.records).published(key)
+    assert facts == {(fact.kind, fact.name): fact for fact in known}
+    assert {kind for kind, _ in facts} == {"scope", "input", "delivery"}
+    assert await archive.published((PIPELINE, "another.table")) == []
+
+
+async def test_a_run_of_the_past_is_its_records(told: Told, archive: Archive) -> None:
+    names = list(history_of(told.records).ledger.runs)
+    wanted = [x for x in told.records if x.run in {str(names[0]), str(names[2])}]
+    assert await archive.records([names[0], names[2]]) == wanted
+    assert await archive.records([PIPELINE.run("nobody")]) == []
+
+
+async def test_runs_are_found_the_newest_first(told: Told, archive: Archive) -> None:
+    names = list(history_of(told.records).ledger.runs)[::-1]
+    for parent in (PIPELINE, TenantName("acme_corp")):
+        found = await archive.begun(parent, states=frozenset(), below=0, limit=9)
+        assert [one.name for one in found] == names
+        some = await archive.begun(parent, states=frozenset(), below=found[0].position, limit=2)
+        assert some == found[1:3]
+    held = await archive.begun(PIPELINE, states=frozenset({"HELD"}), below=0, limit=9)
+    assert [one.name for one in held] == [names[1]]
+    assert await archive.begun(TenantName("other"), states=frozenset(), below=0, limit=9) == []
+
+
+async def test_a_start_reads_from_the_last_checkpoint_on(told: Told) -> None:
+    short = needed(told.records)
+    assert len(short) < len(told.records)
+    assert await told.read() == short
+
+
+async def test_a_start_reads_everything_where_published_is_not_whole(told: Told) -> None:
+    await told.query("DELETE FROM metadata.published WHERE tenant_id = '-'")
+    with pytest.raises(PublishedGone):
+        await BigQueryArchive(told.bq).published((PIPELINE, "raw.table"))
+    assert await told.read() == told.records
+    told.bq.rest.delete_table("local.metadata.published")
+    assert await told.read() == told.records
+
+
+async def test_published_that_was_dropped_is_rebuilt_from_the_journal(told: Told) -> None:
+    select = "SELECT * FROM metadata.published ORDER BY kind, scope_key"
+    before = await asyncio.to_thread(jobs.query, told.bq, select)
+    await told.query("DELETE FROM metadata.published WHERE TRUE")
+    await projected(told.bq, await told.read())
+    assert await asyncio.to_thread(jobs.query, told.bq, select) == before
+    assert await told.read() == needed(told.records)
+
+
+@pytest.mark.parametrize(
+    "kept", [True, False], ids=["of a run that is kept", "of one that has left"]
+)
+async def test_a_missing_record_before_the_checkpoint_is_noticed(told: Told, kept: bool) -> None:
+    names = {x.run for x in needed(told.records)}
+    mark = needed(told.records)[-1].position
+    gone = next(
+        x.position for x in told.records if x.position < mark and x.run and (x.run in names) == kept
+    )
+    await told.query(f"DELETE FROM metadata.run_events WHERE position = {gone}")
+    with pytest.raises(JournalUnreadable, match=f"{gone - 1} records stand before it"):
+        await told.read()
+
+
+@pytest.mark.parametrize("table", ["pipeline_runs", "dq_results"])
+async def test_rows_of_runs_that_have_left_are_rebuilt(told: Told, table: str) -> None:
+    before = await both(told.bq)
+    assert all(before)
+    await told.query(f"DELETE FROM metadata.{table} WHERE TRUE")
+    history = history_of(await told.read())
+    assert history.ledger.recalled == set()
+    follower = asyncio.create_task(BigQueryProjections(told.bq, history).follow(asyncio.sleep))
+    try:
+        async with asyncio.timeout(60):
+            while await both(told.bq) != before:
+                await asyncio.sleep(0.05)
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
