@@ -274,3 +274,30 @@ async def test_streams_that_no_seat_was_given_for_delay_chunks_too() -> None:
         at.do(at.chunk("acme"))
         await at.time.until(1000.0)
     assert at.begun["acme"] == [pytest.approx(3 * 90.0)]
+
+
+async def test_a_slot_is_spare_only_where_nobody_waits_who_may_have_it() -> None:
+    at = Floor("w1", "w2")
+    async with at.seat("a", 0, EVEN) as seat:
+        other = frozenset({"w1", "w2"} - {seat.worker.address})
+        assert at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+        assert not at.dispatcher.spare(avoid=other)
+        coming = asyncio.create_task(at.chunk("b"))
+        await asyncio.sleep(0)
+        assert at.begun["b"] == []
+        assert not at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        assert at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+
+
+async def test_whoever_is_at_its_cap_keeps_no_slot_from_being_spare() -> None:
+    at = Floor("w1", "w2")
+    one = Share(chunk_count=1)
+    async with at.seat("a", 0, one) as seat:
+        waiting = asyncio.create_task(at.chunk("a", 1, share=one))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
