@@ -159,12 +159,23 @@ class LimitsSpec(_Part):
     timeout_seconds: int = 2 * 3600
 
 
+Overlap = Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"]
+"""What becomes of a fire while a run of the pipeline is live, named as Temporal names it."""
+
+
 class ScheduleSpec(_Part):
     """When runs start by themselves."""
 
     cron: str
     timezone: str = "UTC"
-    overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"] = "skip"
+    overlap: Overlap = "skip"
+    jitter_seconds: int = 0
+    """Fires are late on purpose by less than this, always by the same time."""
+    catch_up_seconds: int = 7 * 86400
+    """How old a fire may be that is made up."""
+    after: tuple[str, ...] = ()
+    """Pipelines of the tenant that must have succeeded for the same day or month."""
+    after_timeout_seconds: int = 12 * 3600
 
 
 class PipelineSpec(_Part):

@@ -107,6 +107,31 @@ class SchedulePart(_Part):
     cron: Annotated[str, pydantic.AfterValidator(quantities.cron)]
     timezone: Timezone = "UTC"
     overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"] = "skip"
+    jitter: Seconds = 0
+    catch_up: Seconds = 7 * 86400
+    after: list[Id] = pydantic.Field(default=[], max_length=20)
+    after_timeout: Seconds = 12 * 3600
+
+    @pydantic.field_validator("jitter")
+    @classmethod
+    def _within_a_day(cls, value: int) -> int:
+        if value > 86400:
+            raise Misread("0s to 24h")
+        return value
+
+    @pydantic.field_validator("catch_up")
+    @classmethod
+    def _while_it_is_worth_it(cls, value: int) -> int:
+        if not 60 <= value <= 31 * 86400:
+            raise Misread("1m to 31d")
+        return value
+
+    @pydantic.field_validator("after_timeout")
+    @classmethod
+    def _some_days(cls, value: int) -> int:
+        if not 60 <= value <= 7 * 86400:
+            raise Misread("1m to 7d")
+        return value
 
 
 class LimitsPart(_Part):

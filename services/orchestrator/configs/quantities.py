@@ -4,6 +4,8 @@ import re
 import zoneinfo
 from typing import Final
 
+from services.orchestrator.schedules.fires import possible
+
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _CRON_FIELDS: Final = (
@@ -66,13 +68,15 @@ def timezone(value: str) -> str:
 
 
 def cron(value: str) -> str:
-    """Return a cron line of five fields of numbers; raise Misread."""
+    """Return a cron line of five fields of numbers that fires some day; raise Misread."""
     fields = value.split()
     if len(fields) != len(_CRON_FIELDS):
         raise Misread('five fields: minute hour day month weekday, as in "0 6 * * *"')
     for text, (name, least, most) in zip(fields, _CRON_FIELDS, strict=True):
         if not all(_cron_part(part, least, most) for part in text.split(",")):
             raise Misread(f"{name} of *, numbers {least} to {most}, ranges a-b, steps /n, lists")
+    if not possible(value):
+        raise Misread("a day that some month has", "correct day of month and month")
     return value
 
 

@@ -4,11 +4,9 @@ import functools
 from collections.abc import Callable
 from typing import TypeVar
 
-import pydantic
-
 from libs.common.names import ID
 from libs.focus import columns as focus
-from services.orchestrator.configs import checks, source_checks, transform_checks
+from services.orchestrator.configs import after_checks, checks, source_checks, transform_checks
 from services.orchestrator.configs.documents import Document, Path, Unreadable, read_json, read_yaml
 from services.orchestrator.configs.file_errors import FileError, listed, nearest
 from services.orchestrator.configs.files import (
@@ -95,6 +93,7 @@ class _Work:
         )
         self.errors.extend(checks.check(spec, document))
         self.errors.extend(transform_checks.check_transforms(spec, document))
+        self.errors.extend(after_checks.check_after(spec, document, self.folder))
         return self._judged(spec)
 
     def _window(self, document: Document, file: PipelineFile) -> WindowSpec | None:
@@ -337,7 +336,16 @@ def _literal(value: str, type_: str) -> str:
 def _schedule(file: PipelineFile) -> ScheduleSpec | None:
     if file.schedule is None:
         return None
-    return ScheduleSpec.model_validate(_dump(file.schedule), extra="forbid")
+    schedule = file.schedule
+    return ScheduleSpec(
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        overlap=schedule.overlap,
+        jitter_seconds=schedule.jitter,
+        catch_up_seconds=schedule.catch_up,
+        after=tuple(dict.fromkeys(schedule.after)),
+        after_timeout_seconds=schedule.after_timeout,
+    )
 
 
 def _limits(file: PipelineFile) -> LimitsSpec:
@@ -348,7 +356,3 @@ def _limits(file: PipelineFile) -> LimitsSpec:
         chunk_attempts=limits.chunk_attempts,
         timeout_seconds=limits.timeout,
     )
-
-
-def _dump(part: pydantic.BaseModel) -> dict[str, object]:
-    return part.model_dump()
