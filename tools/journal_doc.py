@@ -11,6 +11,7 @@ from pathlib import Path
 import pydantic
 
 from services.orchestrator.runs import records
+from services.orchestrator.schedules import records as schedule_records
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/journal.md"
 MARKS = re.compile(
@@ -22,7 +23,7 @@ def kinds() -> dict[str, type[pydantic.BaseModel]]:
     """Return the records by type, in the order of the union, then the parts by the name of their class."""
     details = typing.get_args(typing.get_args(records.Detail)[0])
     found = {kind.model_fields["type"].default: kind for kind in details}
-    parts = vars(records).values()
+    parts = (*vars(records).values(), *vars(schedule_records).values())
     apart = (records.Part, records.Record, *details)
     return found | {
         kind.__name__: kind
@@ -44,7 +45,7 @@ def fields(kind: type[pydantic.BaseModel]) -> Iterator[str]:
 def _type(annotation: object) -> str:
     plain = inspect.isclass(annotation) and not typing.get_args(annotation)
     text = annotation.__name__ if plain else str(annotation)  # type: ignore[attr-defined]
-    return re.sub(r"\b(typing|datetime|decimal|services\.orchestrator\.runs\.\w+)\.", "", text)
+    return re.sub(r"\b(typing|datetime|decimal|services\.orchestrator\.\w+\.\w+)\.", "", text)
 
 
 def table() -> str:

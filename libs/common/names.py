@@ -63,6 +63,30 @@ class PipelineName:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
+class ScheduleName:
+    """`tenants/{tenant}/pipelines/{pipeline}/schedule`: a pipeline has one, or none."""
+
+    tenant: str
+    pipeline: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        pipeline, _, last = text.rpartition("/")
+        if last != "schedule":
+            form = "tenants/{tenant}/pipelines/{pipeline}/schedule"
+            raise ValueError(f"found {text!r}; allowed is {form}")
+        parent = PipelineName.parse(pipeline)
+        return cls(parent.tenant, parent.pipeline)
+
+    @property
+    def parent(self) -> PipelineName:
+        return PipelineName(self.tenant, self.pipeline)
+
+    def __str__(self) -> str:
+        return f"{self.parent}/schedule"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
 class RunName:
     """`tenants/{tenant}/pipelines/{pipeline}/runs/{run}`."""
 

@@ -21,6 +21,7 @@ from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.retries.pauses import LEADERSHIP, REAL, Pauses
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import Record
+from services.orchestrator.schedules.scheduler import Scheduler
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Active:
     watches: Watches
     backfills: BackfillCommands
     backfilling: BackfillRunner
+    scheduler: Scheduler
 
     @property
     def mesh(self) -> Mesh:
@@ -126,9 +128,11 @@ async def lead(
         asyncio.create_task(history.keep(pauses.sleep), name="journal.kept"),
         asyncio.create_task(active.conductor.watch(), name="conductor"),
         asyncio.create_task(active.backfilling.follow(), name="backfills"),
+        asyncio.create_task(active.scheduler.follow(), name="scheduler"),
         *also(active),
     ]
     active.conductor.resume()
+    active.scheduler.recover()
     log.info("leadership.begun", epoch=history.epoch, records=history.durable)
     await seat.take(active)
     try:

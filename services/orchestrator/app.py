@@ -18,6 +18,7 @@ from convergence.orchestrator.v1 import (
     backfill_service_pb2_grpc,
     pipeline_service_pb2_grpc,
     run_service_pb2_grpc,
+    schedule_service_pb2_grpc,
 )
 from convergence.quality.v1 import quality_service_pb2
 from pydantic_settings import SettingsConfigDict
@@ -36,6 +37,8 @@ from services.orchestrator.api.backfill_servicer import BackfillServicer
 from services.orchestrator.api.metrics import RunMetrics
 from services.orchestrator.api.pipeline_servicer import PipelineServicer
 from services.orchestrator.api.run_servicer import RunServicer
+from services.orchestrator.api.schedule_metrics import ScheduleMetrics
+from services.orchestrator.api.schedule_servicer import ScheduleServicer
 from services.orchestrator.api.watches import Watches
 from services.orchestrator.archive.archive import Archive, MemoryArchive
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
@@ -58,6 +61,8 @@ from services.orchestrator.projections.bigquery_projections import BigQueryProje
 from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.retries.retries import Retries
 from services.orchestrator.runs.records import Share
+from services.orchestrator.schedules.scheduler import Scheduler
+from services.orchestrator.schedules.tenants import MemoryTenants, Tenants
 from services.orchestrator.tokens.grpc_tokens import EdgeAuthenticator, RunTokens
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.warehouse.warehouse import Warehouse
@@ -124,6 +129,10 @@ class Parts:
     dispatcher: Dispatcher
     judge: Judge
     archive: Archive = dataclasses.field(default_factory=MemoryArchive)
+    tenants: Tenants = dataclasses.field(default_factory=MemoryTenants)
+    """Tells schedules who may start anything."""
+    rest: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep
+    """Passes time between two looks at schedules."""
     beside: Callable[[Active], list[asyncio.Task[None]]] = lambda _: []
     """Starts the loops that run while this orchestrator is active."""
     clock: Callable[[], datetime] = now
@@ -171,6 +180,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
                 streams_per_hour=settings.streams_per_hour,
             ),
             judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
+            tenants=tokens,
             beside=_projections(bigquery),
             shares=tokens.share,
             archive=BigQueryArchive(bigquery),
@@ -198,7 +208,11 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
     backfill_service_pb2_grpc.add_BackfillServiceServicer_to_server(
         BackfillServicer(seat, parts.catalogue), host.server
     )
+    schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(
+        ScheduleServicer(seat), host.server
+    )
     RunMetrics(host.registry, seat)
+    lags = ScheduleMetrics(host.registry, seat).lags
 
     def open_history(epoch: int) -> History:
         return History(
@@ -230,12 +244,21 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             new_id=parts.new_backfill_id,
             patience_seconds=parts.patience_seconds,
         )
+        scheduler = Scheduler(
+            conductor,
+            commands,
+            parts.catalogue,
+            parts.tenants,
+            sleep=parts.rest,
+            observe_lag=lags.observe,
+        )
         return Active(
             conductor=conductor,
             commands=commands,
             watches=Watches(conductor),
             backfills=backfills,
             backfilling=BackfillRunner(history, commands),
+            scheduler=scheduler,
         )
 
     leading = lead(

@@ -3,7 +3,7 @@
 from libs.common.errors import NotFound
 from libs.common.names import PipelineName
 from services.orchestrator.configs.catalogue import Catalogue, Entry
-from services.orchestrator.configs.file_errors import ConfigInvalid, FileError
+from services.orchestrator.configs.file_errors import ConfigInvalid
 from services.orchestrator.specs import PipelineSpec
 
 
@@ -38,22 +38,6 @@ def pipeline_spec(catalogue: Catalogue, name: PipelineName) -> PipelineSpec:
     if entry.spec is None:
         raise ConfigInvalid(str(name), entry.errors)
     return entry.spec
-
-
-def not_acted_on(spec: PipelineSpec) -> list[FileError]:
-    """Return what a right pipeline asks for and this version does not do: it runs all the same."""
-    found = []
-    if spec.schedule is not None:
-        found.append(
-            FileError(
-                file=pipeline_file(spec),
-                field="schedule",
-                found=f"cron {spec.schedule.cron}",
-                allowed="any, but nothing is started by it in this version",
-                advice="start runs with `convergence runs start` or RunService.CreateRun",
-            )
-        )
-    return found
 
 
 def pipeline_file(spec: PipelineSpec) -> str:

@@ -17,12 +17,15 @@ from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.configs.catalogue import MemoryCatalogue
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalSealed, JournalUnavailable
 from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.retries.retries import Retries
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import Record
+from services.orchestrator.schedules.scheduler import Scheduler
+from services.orchestrator.schedules.tenants import MemoryTenants
 from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
 from services.orchestrator.warehouse.memory_warehouse import Lost
 from services.orchestrator.workers.dispatcher import Dispatcher
@@ -312,12 +315,20 @@ class Pod:
                 watches=Watches(conductor),
                 backfills=backfills,
                 backfilling=BackfillRunner(history, commands),
+                scheduler=Scheduler(
+                    conductor, commands, MemoryCatalogue(), MemoryTenants(), sleep=_for_ever
+                ),
             )
 
         election = LeaseElection(world.lease, world.network, process)
         await lead(
             seat, election, cast("Any", journal), open_history, open_active, lambda _: [], pauses
         )
+
+
+async def _for_ever(_: float) -> None:
+    """There are no schedules, and stories may last months: nobody looks at the files again."""
+    await asyncio.get_running_loop().create_future()
 
 
 def _judge_away(text: str) -> Exception:

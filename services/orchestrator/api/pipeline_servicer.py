@@ -15,7 +15,7 @@ from services.orchestrator.active import Seat
 from services.orchestrator.api.run_messages import scope_message, stamp
 from services.orchestrator.configs.catalogue import Catalogue, Entry
 from services.orchestrator.configs.file_errors import FileError
-from services.orchestrator.pipelines import not_acted_on, pipeline_entry, pipeline_spec
+from services.orchestrator.pipelines import pipeline_entry, pipeline_spec
 from services.orchestrator.preview import Preview
 from services.orchestrator.specs import FileOptions
 from services.orchestrator.validation import validate
@@ -59,7 +59,6 @@ class PipelineServicer(pipeline_service_pb2_grpc.PipelineServiceServicer):
         return pipeline_service_pb2.ValidatePipelineResponse(
             errors=[_error(error) for error in errors],
             spec_hash=spec_hash,
-            warnings=[_error(w) for w in (not_acted_on(entry.spec) if entry.spec else ())],
         )
 
     async def PlanRun(

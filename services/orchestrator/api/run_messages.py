@@ -13,6 +13,7 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import MoneyLine, Receipt, receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.sentences import sentence
+from services.orchestrator.runs.states import RunState
 from services.orchestrator.runs.telling import Told
 
 NO_LIVE: Final = Live()
@@ -31,6 +32,7 @@ def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
     """Return a run, with what workers said last about chunks that they have now."""
     receipt = receipt_of(run)
     created = run.created
+    waits = run.state is RunState.PENDING and bool(created.after)
     return run_pb2.Run(
         name=str(run.name),
         state=f"RUN_STATE_{run.state}",
@@ -54,6 +56,9 @@ def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
         position=run.position,
         created_by=created.created_by,
         cancel_reason=run.cancel.reason if run.cancel else "",
+        fire_time=stamp(created.fire_time),
+        waits_for=created.after if waits else (),
+        wait_expire_time=stamp(created.after_expire_time if waits else None),
         lane=f"RUN_LANE_{run.lane}",
         backfill=created.of_backfill.backfill if created.of_backfill else "",
     )

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -23,11 +23,16 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import IllegalMove, Run
 from services.orchestrator.runs.states import CANCELLABLE, RunState
-from services.orchestrator.runs.windows import scope_of, window_of
+from services.orchestrator.runs.windows import Window, scope_of, window_of
+from services.orchestrator.schedules.schedule import request_id
 from services.orchestrator.specs import PipelineSpec
 
 PATIENCE_SECONDS: Final = 8.0
 """How long a call waits for the journal: less than clients wait for an answer."""
+
+NOT_DURABLE: Final = (
+    "BigQuery does not answer, so nothing is known to be durable yet; repeat the call"
+)
 
 MOST_PENDING: Final = 1000
 """Runs of a tenant that may wait to begin: each is kept in memory and started anew with us."""
@@ -93,6 +98,20 @@ class Start:
         }
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fire:
+    """A fire of a schedule that was decided to start, and the id of its run."""
+
+    pipeline: PipelineName
+    run: str
+    fire_time: datetime
+    """Nominal: it says which window the run is about."""
+    after: tuple[str, ...] = ()
+    """Pipelines of the tenant that the run waits for, and how long it does."""
+    patience: timedelta = timedelta()
+    share: r.Share | None = None
+
+
 class Commands:
     """Carries out what callers ask; an answer is given when the decision is durable."""
 
@@ -125,6 +144,14 @@ class Commands:
             raise RunNotFound(str(name))
         return run
 
+    async def durable(self, position: int) -> None:
+        """Return when all records up to `position` are durable. Raises JournalUnavailable."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._mesh.history.settled(position)
+        except TimeoutError:
+            raise JournalUnavailable(NOT_DURABLE) from None
+
     async def settled(self, run: Run) -> Run:
         """Return a run when everything that it says is durable. Raises JournalUnavailable."""
         if self._mesh.history.durable >= run.position:
@@ -145,9 +172,7 @@ class Commands:
             async with asyncio.timeout(self._patience):
                 return await self._conductor.whole(work)
         except TimeoutError:
-            raise JournalUnavailable(
-                "BigQuery does not answer, so nothing is known to be durable yet; repeat the call"
-            ) from None
+            raise JournalUnavailable(NOT_DURABLE) from None
 
     async def repeated(self, start: Start) -> Run | None:
         """Return the run that a request id stands for, None if it is new. Raises RequestIdReused."""
@@ -177,7 +202,7 @@ class Commands:
             RunAlreadyActive, TooManyRuns: see there.
         """
         window = window_of(spec, start.moment, now=self._mesh.clock())
-        self._refuse_second(start, window.start if window else None)
+        self._refuse_second(start, spec, window)
         self._refuse_to_wait(start.pipeline.tenant)
         facts = start.facts()
         digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
@@ -212,6 +237,40 @@ class Commands:
         """
         return await self._answer(self._drive(run))
 
+    def fire(self, fire: Fire, spec: PipelineSpec) -> Run:
+        """Decide the run of a fire, which is driven once that is durable; a repeat changes nothing.
+
+        It is decided before this returns, so nothing comes between the fire's decision and its run.
+
+        Raises:
+            ServiceError: no run can be made of the spec; nothing was changed.
+        """
+        name = fire.pipeline.run(fire.run)
+        if run := self._mesh.history.ledger.runs.get(name):
+            return run
+        self._refuse_to_wait(name.tenant)
+        window = window_of(spec, None, now=fire.fire_time)
+        after = tuple(str(PipelineName(name.tenant, one)) for one in fire.after) if window else ()
+        detail = r.RunCreated(
+            spec=spec.canonical(),
+            spec_hash=spec.spec_hash,
+            request_id=str(request_id(str(fire.pipeline), fire.fire_time)),
+            request_digest="",
+            window_start=window.start if window else None,
+            window_end=window.end if window else None,
+            scope=scope_of(spec, window),
+            created_by="schedule",
+            share=fire.share,
+            lane=Lane.SCHEDULED,
+            fire_time=fire.fire_time,
+            after=after,
+            after_expire_time=self._mesh.clock() + fire.patience if after else None,
+        )
+        run = self._mesh.history.decide(name, detail)
+        assert run is not None
+        self._conductor.soon(self._drive(run))
+        return run
+
     def _free_name(self, pipeline: PipelineName) -> RunName:
         while (name := pipeline.run(self._new_run_id())) in self._mesh.history.ledger.runs:
             continue
@@ -222,9 +281,12 @@ class Commands:
         await self._conductor.restart(run)
         return run
 
-    def _refuse_second(self, start: Start, window_start: datetime | None) -> None:
+    def _refuse_second(self, start: Start, spec: PipelineSpec, window: Window | None) -> None:
+        if spec.schedule and spec.schedule.overlap == "allow_all":
+            return
         for other in self._mesh.history.ledger.live_beside(start.pipeline):
-            if other.created.window_start == window_start:
+            about = (other.created.window_start, other.created.window_end)
+            if about == (window and window.start, window and window.end):
                 raise RunAlreadyActive(
                     f"{other.name} is live ({other.state}) and about the same window; watch it, "
                     "or cancel it first",

@@ -15,7 +15,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from libs.common.errors import ServiceError, Unavailable
 from libs.common.names import RunName
 from services.orchestrator.archive.archive import PublishedGone
-from services.orchestrator.conductor import auditing, ingesting, planning, publishing, transforming
+from services.orchestrator.conductor import (
+    auditing,
+    awaiting,
+    ingesting,
+    planning,
+    publishing,
+    transforming,
+)
 from services.orchestrator.conductor.admission import Admission
 from services.orchestrator.conductor.assignments import RunTimedOut, deadline_of
 from services.orchestrator.conductor.attempts import SourceFailed
@@ -103,6 +110,18 @@ class Conductor:
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)
         return await asyncio.shield(task)
+
+    def soon(self, work: Coroutine[Any, Any, object]) -> None:
+        """Carry out what nobody waits for, beside everything else; its failure is logged."""
+        task = asyncio.create_task(work)
+        self._asked.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._asked.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            unexpected = None if isinstance(error, ServiceError) else error
+            log.warning("work.failed", cause=str(error), exc_info=unexpected)
 
     def _ended(self, name: RunName, task: asyncio.Task[None]) -> None:
         if self._tasks.get(name) is task:
@@ -235,7 +254,9 @@ class Conductor:
         return r.RunFailed(failure=failure)
 
     async def begin(self, run: Run) -> None:
-        """PENDING → PLANNING, when it is the run's turn among those of its tenant."""
+        """PENDING → PLANNING, when others have succeeded that it waits for, and it is the run's turn."""
+        if run.created.after:
+            await awaiting.others(self.mesh, run)
         async with self.admission.turn(run):
             await self.mesh.record(run, r.RunPlanning())
 
@@ -290,9 +311,7 @@ class Conductor:
 
     def tidy(self, run: Run) -> None:
         """Remove what a run has left that ended without publishing, beside everything else."""
-        task = asyncio.create_task(self._tidy(run))
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        self.soon(self._tidy(run))
 
     async def _tidy(self, run: Run) -> None:
         tidied = self.mesh.warehouse.tidy_unpublished

@@ -25,6 +25,12 @@ def _pending(present: Present) -> str:
 
 def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
     match run.state:
+        case RunState.PENDING if run.created.after and (end := run.created.after_expire_time):
+            others = ", ".join(run.created.after)
+            return (
+                f"It waits until {others} succeeded for the same {_grain(run)}, at most until "
+                f"{end:%Y-%m-%d %H:%M} UTC."
+            )
         case RunState.PENDING:
             return "It is acknowledged, and begins as soon as its first record is stored."
         case RunState.PLANNING:
@@ -50,6 +56,10 @@ def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
             return "Its work is stopped, and what it has staged is being removed."
         case _:
             raise AssertionError(f"a run in {run.state} moves no further by itself")
+
+
+def _grain(run: Run) -> str:
+    return run.spec.window.grain if run.spec.window else "window"
 
 
 def _chunks(run: Run, present: Present) -> Iterator[str]:

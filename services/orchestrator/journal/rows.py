@@ -9,7 +9,7 @@ from typing import Final, Literal
 import pydantic
 
 from libs.common.errors import FailedPrecondition, ServiceError
-from libs.common.names import RunName
+from libs.common.names import PipelineName, RunName
 from services.orchestrator.runs.checkpoints import FoldUnknown, Kept
 from services.orchestrator.runs.records import (
     DETAILS,
@@ -20,6 +20,7 @@ from services.orchestrator.runs.records import (
     Record,
     RunCreated,
 )
+from services.orchestrator.schedules.records import ScheduleDetail
 from services.orchestrator.specs import PipelineSpec
 
 COLUMNS: Final = (
@@ -83,18 +84,24 @@ def payload_of(detail: Detail) -> str:
 def row_of(record: Record) -> dict[str, object]:
     """Return a record as a row, by the columns of `libs.metadata.tables.RUN_EVENTS`."""
     name = RunName.parse(record.run) if record.run else None
+    about = name or _pipeline_of(record.detail)
     return {
         "event_id": record.event_id,
         "position": record.position,
         "epoch": record.epoch,
-        "tenant_id": name.tenant if name else None,
-        "pipeline_id": name.pipeline if name else None,
+        "tenant_id": about.tenant if about else None,
+        "pipeline_id": about.pipeline if about else None,
         "run_id": name.run if name else None,
         "event_type": record.detail.type,
         "event_time": record.time,
         "event_date": record.time.date(),
         "payload": payload_of(record.detail),
     }
+
+
+def _pipeline_of(detail: Detail) -> PipelineName | None:
+    """Return the pipeline that a record about a schedule is about; None of others."""
+    return PipelineName.parse(detail.pipeline) if isinstance(detail, ScheduleDetail) else None
 
 
 def records_of(

@@ -12,6 +12,8 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.folds import Fold
 from services.orchestrator.runs.run import Run, apply
 from services.orchestrator.runs.states import BEGUN, LIVE, RunState
+from services.orchestrator.runs.successes import Successes
+from services.orchestrator.schedules.schedules import Schedules
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +81,13 @@ class Ledger:
     )
     """Values that were published but not transformed, by (pipeline, transform), and since when."""
     history: dict[RunName, list[r.Record]] = dataclasses.field(default_factory=dict)
+    successes: Successes = dataclasses.field(default_factory=Successes)
+    schedules: Schedules = dataclasses.field(default_factory=Schedules)
     shares: dict[str, r.Share] = dataclasses.field(default_factory=dict)
     """What tenants may have of what all share, as the newest record that says it."""
     backfills: Backfills = dataclasses.field(default_factory=Backfills)
-    live_runs: dict[RunName, None] = dataclasses.field(default_factory=dict)
-    """Runs that move by themselves, in the order in which they began to."""
+    live_runs: dict[str, dict[RunName, None]] = dataclasses.field(default_factory=dict)
+    """Runs that move by themselves, by tenant, in the order in which they began to."""
     read_bytes: dict[str, tuple[date, int]] = dataclasses.field(default_factory=dict)
     """By tenant the last day (UTC) on which a chunk of it was completed, and the bytes read on it."""
     _begun: defaultdict[str, set[RunName]] = dataclasses.field(
@@ -110,6 +114,10 @@ class Ledger:
     """Runs that have left were created up to this position."""
     forgotten_count: int = 0
     """How many runs have left since the start."""
+
+    def __post_init__(self) -> None:
+        own: dict[str, Fold] = {"schedules": self.schedules, "successes": self.successes}
+        self.folds = {**own, **self.folds}
 
     def add(self, record: r.Record) -> Run | None:
         """Apply one record; return the run that it is about, None if it is about none."""
@@ -151,15 +159,20 @@ class Ledger:
         """Return whether all that a pipeline published to a table is in the ledger."""
         return self.recalled is None or key in self.recalled
 
-    def _index(self, run: Run, record: r.Record) -> None:
-        detail = record.detail
+    def _place(self, run: Run) -> None:
+        """Keep a run among those of its tenant that are as it is now."""
+        live = self.live_runs.setdefault(run.name.tenant, {})
         if run.state not in LIVE:
-            self.live_runs.pop(run.name, None)
+            live.pop(run.name, None)
         else:
-            self.live_runs.setdefault(run.name)
+            live.setdefault(run.name)
         for states, runs in ((BEGUN, self._begun), ({RunState.PENDING}, self._pending)):
             change = set.add if run.state in states else set.discard
             change(runs[run.name.tenant], run.name)
+
+    def _index(self, run: Run, record: r.Record) -> None:
+        detail = record.detail
+        self._place(run)
         if isinstance(detail, r.RunCreated | r.RunRetried | r.RunPlanned) and detail.share:
             self.shares[run.name.tenant] = detail.share
         if isinstance(detail, r.RunCreated):
@@ -273,17 +286,13 @@ class Ledger:
         A run of a backfill that somebody has retried is one of the others.
         """
         return sum(
-            name.tenant == tenant and self.runs[name].of_backfill == of_backfills
-            for name in self.live_runs
+            self.runs[name].of_backfill == of_backfills for name in self.live_runs.get(tenant, {})
         )
 
     def live_beside(self, parent: PipelineName) -> list[Run]:
         """Return the live runs of a pipeline that are of no backfill."""
-        named = [
-            self.runs[name]
-            for name in self.live_runs
-            if name.tenant == parent.tenant and name.parent == parent
-        ]
+        live = self.live_runs.get(parent.tenant, {})
+        named = [self.runs[name] for name in live if name.parent == parent]
         return [run for run in named if run.created.of_backfill is None]
 
     def begun_runs(self, tenant: str, *, of_backfills: bool) -> set[RunName]:

@@ -114,6 +114,12 @@ REASONS: Final[dict[str, Reason]] = {
         "Correct the source's path, or have a platform admin allow the prefix"
     ),
     "MANIFEST_INVALID": _source("Have the export written again"),
+    "UPSTREAM_TIMED_OUT": Reason(
+        "source",
+        "retry",
+        "Look at the runs of the pipelines that it waited for; `convergence runs retry` goes on "
+        "without waiting.",
+    ),
     "COLUMN_MISSING": _config("Correct the schema, or have the source deliver the column"),
     "SCHEMA_CHANGED": _config("Make schema and table agree"),
     "CONTRACT_BROKEN": Reason(

@@ -12,7 +12,17 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 import pydantic
 
+from services.orchestrator.runs import part
 from services.orchestrator.runs.lanes import Lane
+from services.orchestrator.schedules.records import (
+    FiresDecided,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+)
+
+Part = part.Part
 
 VERSION: Final = 2
 """Which records this code knows: docs/journal.md says what came with each version."""
@@ -29,12 +39,6 @@ def scope_of_inputs(names: Sequence[str]) -> Scope:
     return (("_source", tuple(names)),) if names else ()
 
 
-class Part(pydantic.BaseModel):
-    """Base of all that is journaled: frozen. An unknown field of a newer version is refused."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
 class Failure(Part):
     """Why a run failed; `kind` is config, source, data, quota or platform."""
 
@@ -43,7 +47,7 @@ class Failure(Part):
     message: str
     advice: str
     data_safe: bool = True
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = pydantic.Field(default={})
 
 
 class Money(Part):
@@ -234,7 +238,7 @@ class RunCreated(Part):
     spec_hash: str
     request_id: str
     request_digest: str
-    request_facts: dict[str, str] = {}
+    request_facts: dict[str, str] = pydantic.Field(default={})
     window_start: datetime | None = None
     window_end: datetime | None = None
     scope: Scope = ()
@@ -246,6 +250,12 @@ class RunCreated(Part):
     lane: Lane = Lane.INTERACTIVE
     of_backfill: OfBackfill | None = None
     """None of a run that was started by itself."""
+    fire_time: datetime | None = None
+    """Nominal time of the fire of the pipeline's schedule that it carries out; None of others."""
+    after: tuple[str, ...] = ()
+    """Pipelines of the tenant that must have succeeded for its day or month before it begins."""
+    after_expire_time: datetime | None = None
+    """How long it waits for them."""
 
 
 class RunPlanning(Part):
@@ -441,7 +451,7 @@ class BackfillCreated(Part):
     spec: str
     spec_hash: str
     request_id: str
-    request_facts: dict[str, str] = {}
+    request_facts: dict[str, str] = pydantic.Field(default={})
     start: date
     end: date
     """First day after the range."""
@@ -523,7 +533,12 @@ Detail = Annotated[
     | BackfillPaused
     | BackfillResumed
     | BackfillCancelled
-    | BackfillFinished,
+    | BackfillFinished
+    | ScheduleSet
+    | ScheduleRemoved
+    | SchedulePaused
+    | ScheduleResumed
+    | FiresDecided,
     pydantic.Field(discriminator="type"),
 ]
 
@@ -531,7 +546,7 @@ DETAILS: pydantic.TypeAdapter[Detail] = pydantic.TypeAdapter(Detail)
 
 
 class Record(Part):
-    """One row of the journal. `run` is a run's resource name, empty for records about epochs and backfills."""
+    """One row of the journal. `run` is a run's resource name, empty for records about anything else."""
 
     event_id: str
     position: int

@@ -7,7 +7,10 @@ def sentence(detail: r.Part) -> str:  # noqa: PLR0911, PLR0912, C901 one case a 
     """Say in one sentence what a record means."""
     match detail:
         case r.RunCreated():
-            return f"created by {detail.created_by or 'unknown'} with spec {detail.spec_hash[:12]}"
+            waits = f", waiting for {', '.join(detail.after)}" * bool(detail.after)
+            fire = f" of {detail.fire_time:%Y-%m-%d %H:%M} UTC" if detail.fire_time else ""
+            by = f"{detail.created_by or 'unknown'}{fire}"
+            return f"created by {by} with spec {detail.spec_hash[:12]}{waits}"
         case r.RunPlanning():
             return "planning: nothing is looked at before this moment"
         case r.RunPlanned():

@@ -83,6 +83,15 @@ def whole_days(window: WindowSpec, first: date, after: date) -> Window:
     )
 
 
+def own_part(spec: PipelineSpec, window: Window) -> Window:
+    """Return the day (or month) that a run is for: its window without the lookback."""
+    assert spec.window is not None
+    zone = ZoneInfo(spec.window.timezone)
+    last = (window.end - timedelta(microseconds=1)).astimezone(zone).date()
+    first = last.replace(day=1) if spec.window.grain == "month" else last
+    return Window(start=datetime.combine(first, time.min, zone).astimezone(UTC), end=window.end)
+
+
 def _shown(window: WindowSpec, day: date) -> str:
     return f"{day:%Y-%m}" if window.grain == "month" else day.isoformat()
 

@@ -10,17 +10,27 @@ import grpc
 from convergence.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 
 from libs.common.channel import translated
-from libs.common.errors import ServiceError, Unauthenticated, Unavailable
+from libs.common.errors import (
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+)
 from libs.common.identity import CredentialMissing, Principal
 from libs.common.names import PipelineName, RunName
 from libs.common.peers import FORWARDED, Network, address_of
 from services.orchestrator.runs.records import Share
+from services.orchestrator.schedules.tenants import Standing
 
 CALL_SECONDS: Final = 5.0
 LONGEST_CACHE_SECONDS: Final = 20.0
 FAILURE_CACHE_SECONDS: Final = 2.0
 LARGEST_CACHE: Final = 10_000
 LONGEST_KEY: Final = 256
+
+MAY_START_NOTHING: Final = frozenset({"TENANT_SUSPENDED", "TENANT_DELETED", "TENANT_NOT_FOUND"})
 
 
 class AuthUnavailable(Unavailable):
@@ -149,7 +159,23 @@ class RunTokens:
                 self._tokens.popitem(last=False)
         return (("authorization", f"Bearer {token}"),)
 
+    async def standing(self, tenant: str) -> Standing:
+        """Return what a tenant may start, asked anew each time. Raises a ServiceError as auth does."""
+        try:
+            response = await self._ask(f"tenants/{tenant}/pipelines/schedules/runs/standing")
+        except (PermissionDenied, FailedPrecondition, NotFound) as error:
+            if error.reason in MAY_START_NOTHING:
+                return Standing(refusal=str(error))
+            raise
+        return Standing(share=Share.of(response.limits) if response.HasField("limits") else None)
+
     async def _issue(self, run: str) -> tuple[str, float]:
+        response = await self._ask(run)
+        now = self._clock()
+        expire = response.expire_time.ToNanoseconds() / 1e9
+        return response.identity_token, now + (expire - now) / 2
+
+    async def _ask(self, run: str) -> auth_service_pb2.IssueRunTokenResponse:
         request = auth_service_pb2.IssueRunTokenRequest(run=run, audiences=["ingest", "quality"])
         metadata = (("authorization", f"Bearer {self._credential()}"),)
         try:
@@ -162,6 +188,4 @@ class RunTokens:
             raise AuthUnavailable(text, retry_after=error.retry_after) from error
         if response.HasField("limits"):
             self._shares[RunName.parse(run).tenant] = Share.of(response.limits)
-        now = self._clock()
-        expire = response.expire_time.ToNanoseconds() / 1e9
-        return response.identity_token, now + (expire - now) / 2
+        return response

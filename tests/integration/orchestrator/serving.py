@@ -35,6 +35,12 @@ from convergence.orchestrator.v1 import (
 from convergence.orchestrator.v1 import (
     run_service_pb2_grpc as runs_grpc,
 )
+from convergence.orchestrator.v1 import (
+    schedule_service_pb2 as schedules_pb,
+)
+from convergence.orchestrator.v1 import (
+    schedule_service_pb2_grpc as schedules_grpc,
+)
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -50,8 +56,9 @@ from services.orchestrator.configs.catalogue import Catalogue, MemoryCatalogue
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.journal.journal import Journal
 from services.orchestrator.specs import PipelineSpec
+from services.orchestrator.tokens.grpc_tokens import RunTokens
 from services.orchestrator.workers.dispatcher import Dispatcher
-from tests.integration.auth.serving import Served, key, record, served
+from tests.integration.auth.serving import CREDENTIAL, Served, key, record, served
 from tests.unit.orchestrator.conductor.world import NOON, World, spec
 
 NOW: Final = datetime.now(UTC)
@@ -125,6 +132,10 @@ class Edge:
         return runs_grpc.RunServiceStub(self.channel)
 
     @property
+    def schedules(self) -> schedules_grpc.ScheduleServiceAsyncStub:
+        return schedules_grpc.ScheduleServiceStub(self.channel)
+
+    @property
     def pipelines(self) -> pipelines_grpc.PipelineServiceAsyncStub:
         return pipelines_grpc.PipelineServiceStub(self.channel)
 
@@ -139,6 +150,8 @@ class Edge:
         stub: Any = self.pipelines if method in PIPELINE_METHODS else self.runs
         if method in BACKFILL_METHODS:
             stub = self.backfills
+        if "Schedule" in method:
+            stub = self.schedules
         shown = key(secret) if secret else ()
         call = getattr(stub, method)(request, metadata=shown, timeout=seconds)
         if not method.startswith("Watch"):
@@ -224,12 +237,20 @@ REQUESTS: Final[dict[str, Callable[[str], Message]]] = {
     "PauseBackfill": lambda t: backfills_pb.PauseBackfillRequest(name=_backfill(t)),
     "ResumeBackfill": lambda t: backfills_pb.ResumeBackfillRequest(name=_backfill(t)),
     "CancelBackfill": lambda t: backfills_pb.CancelBackfillRequest(name=_backfill(t)),
+    "GetSchedule": lambda t: schedules_pb.GetScheduleRequest(name=_schedule(t)),
+    "ListSchedules": lambda t: schedules_pb.ListSchedulesRequest(parent=f"tenants/{t}"),
+    "PauseSchedule": lambda t: schedules_pb.PauseScheduleRequest(name=_schedule(t), reason="why"),
+    "ResumeSchedule": lambda t: schedules_pb.ResumeScheduleRequest(name=_schedule(t)),
 }
 """A request of each RPC about a run, pipeline or backfill that is not there, by tenant."""
 
 
 def _pipeline(tenant: str) -> str:
     return f"tenants/{tenant}/pipelines/p_gone"
+
+
+def _schedule(tenant: str) -> str:
+    return f"{_pipeline(tenant)}/schedule"
 
 
 def _run(tenant: str) -> str:
@@ -277,6 +298,7 @@ async def orchestrating(
             warehouse=world.warehouse,
             dispatcher=Dispatcher(world.workers, monotonic=time.monotonic, sleep=asyncio.sleep),
             judge=world.judge,
+            tenants=RunTokens(channel, credential=lambda: CREDENTIAL, clock=time.time),
             clock=clock,
             sleep=clock.sleep,
             new_run_id=lambda: f"r{next(ids)}",

@@ -15,7 +15,7 @@ from libs.common.channel import from_status
 from libs.common.errors import ServiceError, Unavailable
 from libs.common.rpc import DETAILS
 from services.auth.signing_keys import NotInitialized as AuthNotInitialized
-from services.orchestrator.api.access import BACKFILLS, PIPELINES, RUNS
+from services.orchestrator.api.access import BACKFILLS, PIPELINES, RUNS, SCHEDULES
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.journal.bigquery_journal import NotInitialized
@@ -64,7 +64,7 @@ def request(method: str, tenant: str = "acme_corp") -> Message:
 
 
 async def test_every_rpc_of_all_services_is_asked() -> None:
-    services = (RUNS, PIPELINES, BACKFILLS)
+    services = (RUNS, PIPELINES, BACKFILLS, SCHEDULES)
     methods = [method.name for service in services for method in service.methods]
     assert sorted(methods) == sorted(REQUESTS)
 
@@ -116,10 +116,12 @@ async def test_a_suspended_tenant_may_call_nothing(edge: Edge, method: str) -> N
 MISSING = {"GetPipeline": "PIPELINE", "ValidatePipeline": "PIPELINE", "PlanRun": "PIPELINE",
            "CreateRun": "PIPELINE", "ListRuns": "PIPELINE", "WatchRuns": "PIPELINE",
            "CreateBackfill": "PIPELINE", "ListBackfills": "PIPELINE", "GetBackfill": "BACKFILL",
-           "PauseBackfill": "BACKFILL", "ResumeBackfill": "BACKFILL", "CancelBackfill": "BACKFILL"}  # fmt: skip
+           "PauseBackfill": "BACKFILL", "ResumeBackfill": "BACKFILL", "CancelBackfill": "BACKFILL",
+           "GetSchedule": "SCHEDULE", "PauseSchedule": "SCHEDULE",
+           "ResumeSchedule": "SCHEDULE"}  # fmt: skip
 
 
-OF_TENANTS = {"ListPipelines", "GetQueue"}
+OF_TENANTS = {"ListPipelines", "ListSchedules", "GetQueue"}
 """RPCs that are about a tenant, and answer its own keys whatever it has."""
 
 
@@ -166,9 +168,15 @@ def named(method: str, name: str) -> Message:
     return asked
 
 
-async def test_a_list_of_another_tenants_pipelines_is_refused(edge: Edge) -> None:
-    with refused("NOT_FOUND", "PIPELINE_NOT_FOUND"):
-        await edge.ask("ListPipelines", request("ListPipelines"), secret=NEIGHBOUR)
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [("ListPipelines", "PIPELINE_NOT_FOUND"), ("ListSchedules", "SCHEDULE_NOT_FOUND")],
+)
+async def test_a_list_of_what_another_tenant_has_is_refused(
+    edge: Edge, method: str, reason: str
+) -> None:
+    with refused("NOT_FOUND", reason):
+        await edge.ask(method, request(method), secret=NEIGHBOUR)
 
 
 async def test_a_platform_key_may_ask_about_every_tenant(edge: Edge) -> None:
@@ -278,7 +286,7 @@ class Waiting(MemoryJournal):
 
     async def open(self, term: Term) -> tuple[list[Record], str]:
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)
         return await super().open(term)
 
 

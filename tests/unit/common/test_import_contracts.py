@@ -12,8 +12,8 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 ]
 (DOMAIN,) = (c["source_modules"] for c in CONTRACTS if c["name"].startswith("Domain modules"))
 ADAPTER = re.compile(
-    r"(bigquery|grpc|kubernetes|file|prometheus|secret_manager)_\w+|(\w+_)?(servicer|messages)"
-    r"|app|__main__|access|metrics|requests"
+    r"(bigquery|grpc|kubernetes|file|prometheus|secret_manager)_\w+|(\w+_)?(servicer|messages|metrics)"
+    r"|app|__main__|access|requests"
 )
 """Names that tell a technology, the wire, or that something is put together."""
 APART = {

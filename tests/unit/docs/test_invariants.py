@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROMISES = (
     "exactly-once", "all-or-nothing", "newest-wins", "old-data-stays", "nothing-silent",
     "acknowledged-is-durable", "one-writer", "isolation", "exact-money", "secrets-stay", "bounded",
-    "fair", "filled", "clear-errors",
+    "fair", "filled", "fires-once", "clear-errors",
 )  # fmt: skip
 ROW = re.compile(r"^\| ([a-z-]+) \| (.+?) \| (.+) \|$", re.MULTILINE)
 QUOTED = re.compile(r"`([^`]+)`")

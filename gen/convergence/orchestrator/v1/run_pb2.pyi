@@ -64,7 +64,7 @@ RUN_LIMIT_LIVE_RUNS: RunLimit
 RUN_LIMIT_READ_BYTES: RunLimit
 
 class Run(_message.Message):
-    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane", "backfill", "wait")
+    __slots__ = ("name", "state", "attempt", "spec_hash", "window", "scope", "create_time", "update_time", "end_time", "progress", "failure", "hold_reasons", "hold_expire_time", "receipt", "trace_id", "position", "created_by", "cancel_reason", "lane", "backfill", "wait", "fire_time", "waits_for", "wait_expire_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,9 @@ class Run(_message.Message):
     LANE_FIELD_NUMBER: _ClassVar[int]
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    FIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    WAIT_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: RunState
     attempt: int
@@ -107,7 +110,10 @@ class Run(_message.Message):
     lane: RunLane
     backfill: str
     wait: RunWait
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ..., backfill: _Optional[str] = ..., wait: _Optional[_Union[RunWait, _Mapping]] = ...) -> None: ...
+    fire_time: _timestamp_pb2.Timestamp
+    waits_for: _containers.RepeatedScalarFieldContainer[str]
+    wait_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., attempt: _Optional[int] = ..., spec_hash: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., scope: _Optional[_Iterable[_Union[ScopeValues, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[RunProgress, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., hold_reasons: _Optional[_Iterable[str]] = ..., hold_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., trace_id: _Optional[str] = ..., position: _Optional[int] = ..., created_by: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., lane: _Optional[_Union[RunLane, str]] = ..., backfill: _Optional[str] = ..., wait: _Optional[_Union[RunWait, _Mapping]] = ..., fire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for: _Optional[_Iterable[str]] = ..., wait_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RunWait(_message.Message):
     __slots__ = ("limit", "message", "ahead_run_count", "until_time")

@@ -90,6 +90,8 @@ def meaning(ledger: Ledger) -> dict[str, Any]:
     }
     if ledger.backfills.by_name:
         found["backfills"] = ledger.backfills.snapshot()
+    if ledger.schedules.by_pipeline:
+        found["schedules"] = [json.loads(one) for one in ledger.schedules.snapshot()]
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from libs.common.errors import FailedPrecondition
+from services.orchestrator.conductor.commands import Fire
 from services.orchestrator.journal.checkpoints import Checkpoints
 from services.orchestrator.journal.history import KEPT_FOR
 from services.orchestrator.journal.rows import JournalUnreadable, payload_of, records_of, row_of
@@ -27,9 +28,18 @@ from services.orchestrator.runs.records import (
 )
 from services.orchestrator.runs.run import IllegalMove
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.schedules.records import (
+    Decision,
+    FiresDecided,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+)
+from services.orchestrator.specs import ScheduleSpec, WindowSpec
 from services.orchestrator.workers.memory_workers import Item
 from services.orchestrator.workers.workers import ChunkFailed
-from tests.unit.orchestrator.conductor.world import PIPELINE, Orchestrator, World, spec
+from tests.unit.orchestrator.conductor.world import NOON, PIPELINE, Orchestrator, World, spec
 from tests.unit.orchestrator.journals.kept import (
     FOLDER,
     SUMS,
@@ -179,6 +189,40 @@ async def checkpointed(made: World, o: Orchestrator) -> None:
     await history.settled(history.ledger.position)
 
 
+async def scheduled(made: World, o: Orchestrator) -> None:
+    made.source.inputs["a.csv"] = A
+    history, name = o.conductor.mesh.history, str(PIPELINE)
+    fires = [NOON + timedelta(hours=hours) for hours in range(6)]
+    said = ScheduleSpec(
+        cron="0 * * * *", overlap="cancel_other", jitter_seconds=60, after=("p_up",)
+    )
+    window = WindowSpec(grain="day")
+    of = spec().model_copy(update={"schedule": said, "window": window})
+    decisions = (
+        Decision(fire_time=fires[0], last_fire_time=fires[1], fire_count=2, verdict="miss", cause="too_old"),
+        Decision(fire_time=fires[2], verdict="skip", cause="overlap", run="r0"),
+        Decision(fire_time=fires[3], verdict="start", run="s1"),
+        Decision(fire_time=fires[4], verdict="buffer", cause="overlap", cancels=("s1",)),
+        Decision(fire_time=fires[5], verdict="start", run="s2"),
+    )  # fmt: skip
+    refused = Decision(
+        fire_time=fires[5], verdict="refuse", cause="refused", run="s2", message="no"
+    )
+    history.decide(None, ScheduleSet(pipeline=name, schedule=said, begin_time=NOON))
+    history.decide(None, FiresDecided(pipeline=name, until=fires[5], decisions=decisions))
+    history.decide(None, FiresDecided(pipeline=name, until=fires[5], decisions=(refused,)))
+    patience = timedelta(hours=1)
+    fire = Fire(
+        pipeline=PIPELINE, run="s1", fire_time=fires[3], after=said.after, patience=patience
+    )
+    run = o.commands.fire(fire, of)
+    history.decide(None, SchedulePaused(pipeline=name, by="key1", reason="the source is down"))
+    history.decide(None, ScheduleResumed(pipeline=name, by="key2"))
+    await o.until(run, RunState.FAILED)
+    history.decide(None, ScheduleRemoved(pipeline=name))
+    await history.settled(history.ledger.position)
+
+
 async def kept(made: World, o: Orchestrator) -> None:
     history = o.conductor.mesh.history
     keeping = asyncio.create_task(history.keep(made.clock.sleep))
@@ -202,6 +246,7 @@ WAYS: dict[str, Callable[[World, Orchestrator], Awaitable[None]]] = {
     "superseded": superseded,
     "backfilled": backfilled,
     "checkpointed": checkpointed,
+    "scheduled": scheduled,
     "kept": kept,
 }
 

@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.orchestrator.schedules.fires import fires, jitter_of, next_fires, possible
@@ -80,6 +80,7 @@ def test_a_line_for_every_hour_goes_by_time_that_passes(zone: str, day: str) -> 
 LINES = ("30 2 * * *", "*/20 1-3 * * *", "0 */2 * * *", "*/15 * * * *", "0 0 1 * *", "5 4 * * 1-5")
 
 
+@settings(deadline=None)
 @given(
     cron=st.sampled_from(LINES),
     zone=st.sampled_from((BERLIN, YORK, HOWE, "UTC")),
@@ -97,7 +98,7 @@ def test_fires_are_the_same_wherever_one_begins_to_look(
 
 
 def _until(cron: str, zone: str, after: datetime, end: datetime) -> list[datetime]:
-    found = []
+    found: list[datetime] = []
     for fire in fires(cron, zone, after):
         if fire > end:
             return found

@@ -1,0 +1,60 @@
+"""Carries out what was decided about fires: creates their runs, cancels what is in their way."""
+
+from datetime import timedelta
+
+from libs.common.errors import ServiceError
+from libs.common.names import PipelineName
+from services.orchestrator.conductor.commands import Commands, Fire
+from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.runs.records import Share
+from services.orchestrator.runs.states import CANCELLABLE, LIVE
+from services.orchestrator.schedules.reading import Files
+from services.orchestrator.schedules.records import Decision, FiresDecided
+from services.orchestrator.schedules.schedule import Schedule
+
+
+class Starter:
+    """Does what a schedule has decided. Everything may be repeated; nothing waits."""
+
+    def __init__(self, conductor: Conductor, commands: Commands, files: Files) -> None:
+        self._conductor = conductor
+        self._commands = commands
+        self._files = files
+        self._history = conductor.mesh.history
+
+    def carry_out(self, name: PipelineName, schedule: Schedule, share: Share | None = None) -> None:
+        """Create the runs of decided starts; cancel the runs that waiting fires are to replace."""
+        for start in schedule.starting:
+            self._start(name, schedule, start, share)
+        for one in schedule.waiting:
+            for run in one.cancels:
+                self._cancel(name, run, one)
+
+    def _start(
+        self, name: PipelineName, schedule: Schedule, start: Decision, share: Share | None
+    ) -> None:
+        spec = self._files.spec(name)
+        if spec is None:
+            return
+        fire = Fire(
+            pipeline=name,
+            run=start.run,
+            fire_time=start.fire_time,
+            after=schedule.spec.after,
+            patience=timedelta(seconds=schedule.spec.after_timeout_seconds),
+            share=share,
+        )
+        try:
+            self._commands.fire(fire, spec)
+        except ServiceError as error:
+            changes = {"verdict": "refuse", "cause": "refused", "message": str(error)}
+            refused = start.model_copy(update=changes)
+            detail = FiresDecided(pipeline=str(name), until=start.fire_time, decisions=(refused,))
+            self._history.decide(None, detail)
+
+    def _cancel(self, name: PipelineName, run_id: str, waiting: Decision) -> None:
+        run = self._history.ledger.runs.get(name.run(run_id))
+        if run is None or run.state not in LIVE & CANCELLABLE:
+            return
+        reason = f"overlap: cancel_other, for the fire of {waiting.fire_time:%Y-%m-%d %H:%M} UTC"
+        self._conductor.soon(self._commands.cancel(run.name, by="schedule", reason=reason))
