@@ -8,6 +8,7 @@ from libs.client.connection import CALL_SECONDS, Connection
 from libs.client.keys import AsyncKeys
 from libs.client.pipelines import AsyncPipelines
 from libs.client.runs import AsyncRuns
+from libs.client.schedules import AsyncSchedules
 from libs.client.tenants import AsyncTenants
 
 
@@ -31,6 +32,7 @@ class AsyncClient:
         self.pipelines = AsyncPipelines(self._connection)
         self.runs = AsyncRuns(self._connection)
         self.backfills = AsyncBackfills(self._connection)
+        self.schedules = AsyncSchedules(self._connection)
         self.tenants = AsyncTenants(self._connection)
         self.keys = AsyncKeys(self._connection)
 

@@ -14,6 +14,7 @@ from libs.client.connection import CALL_SECONDS
 from libs.client.keys import AsyncKeys
 from libs.client.pipelines import AsyncPipelines
 from libs.client.runs import PATIENCE_SECONDS, AsyncRuns, Watched
+from libs.client.schedules import AsyncSchedules
 from libs.client.tenants import AsyncTenants
 
 Inner = TypeVar("Inner")
@@ -97,6 +98,15 @@ class Pipelines(Blocking[AsyncPipelines]):
     plan = blocking(AsyncPipelines.plan)
 
 
+class Schedules(Blocking[AsyncSchedules]):
+    """See AsyncSchedules."""
+
+    get = blocking(AsyncSchedules.get)
+    list = blocking(AsyncSchedules.list)
+    pause = blocking(AsyncSchedules.pause)
+    resume = blocking(AsyncSchedules.resume)
+
+
 class Tenants(Blocking[AsyncTenants]):
     """See AsyncTenants."""
 
@@ -176,6 +186,7 @@ class Client:
         self.pipelines = Pipelines(self._inner.pipelines, self._loop)
         self.runs = Runs(self._inner.runs, self._loop)
         self.backfills = Backfills(self._inner.backfills, self._loop)
+        self.schedules = Schedules(self._inner.schedules, self._loop)
         self.tenants = Tenants(self._inner.tenants, self._loop)
         self.keys = Keys(self._inner.keys, self._loop)
 

@@ -16,6 +16,7 @@ from convergence.orchestrator.v1 import pipeline_service_pb2 as pipelines_pb
 from convergence.orchestrator.v1 import pipeline_service_pb2_grpc as pipelines_grpc
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 from convergence.orchestrator.v1 import run_service_pb2_grpc as runs_grpc
+from convergence.orchestrator.v1 import schedule_service_pb2_grpc as schedules_grpc
 from convergence.orchestrator.v1.explanation_pb2 import Explanation
 from convergence.orchestrator.v1.pipeline_pb2 import FileError, Pipeline, WriteMode
 from convergence.orchestrator.v1.run_pb2 import (
@@ -342,6 +343,7 @@ async def serving(
     pipelines: FakePipelines | None = None,
     tenants: FakeTenants | None = None,
     keys: FakeKeys | None = None,
+    schedules: schedules_grpc.ScheduleServiceServicer | None = None,
     handlers: Sequence[grpc.GenericRpcHandler] = (),
     also: Iterable[Callable[[grpc.aio.Server], None]] = (),
 ) -> AsyncGenerator[str]:
@@ -351,6 +353,8 @@ async def serving(
     pipelines_grpc.add_PipelineServiceServicer_to_server(pipelines or FakePipelines(), server)
     tenants_grpc.add_TenantServiceServicer_to_server(tenants or FakeTenants(), server)
     keys_grpc.add_ApiKeyServiceServicer_to_server(keys or FakeKeys(), server)
+    if schedules is not None:
+        schedules_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
     server.add_generic_rpc_handlers(tuple(handlers))
     for add in also:
         add(server)

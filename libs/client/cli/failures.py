@@ -48,6 +48,7 @@ ADVICE: Final[dict[str, str]] = {
     "TENANT_DELETED": "choose another id: this one is never used again",
     "PIPELINE_NOT_FOUND": "`convergence pipelines list` shows those there are",
     "RUN_NOT_FOUND": "`convergence runs list` shows those there are",
+    "SCHEDULE_NOT_FOUND": "`convergence schedules list` shows those there are; a pipeline's file makes one",
     "BACKFILL_NOT_FOUND": "`convergence backfills list` shows those there are",
     "BACKFILL_STATE_MISMATCH": "`convergence backfills get` shows what it is; start another to go on",
     "BACKFILL_ALREADY_ACTIVE": "wait until it ends, or cancel it: `convergence backfills cancel`",

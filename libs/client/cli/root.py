@@ -13,6 +13,7 @@ from libs.client.cli.keys import keys
 from libs.client.cli.local import local
 from libs.client.cli.pipelines import pipelines
 from libs.client.cli.runs import runs
+from libs.client.cli.schedules import schedules
 from libs.client.cli.tenants import tenants
 from libs.common import errors
 
@@ -44,7 +45,7 @@ def convergence() -> None:
     """
 
 
-for group in (local, admin, tenants, keys, pipelines, runs, backfills):
+for group in (local, admin, tenants, keys, pipelines, runs, backfills, schedules):
     convergence.add_command(group)
 
 

@@ -25,14 +25,8 @@ def _pending(present: Present) -> str:
 
 def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
     match run.state:
-        case RunState.PENDING if run.created.after and (end := run.created.after_expire_time):
-            others = ", ".join(run.created.after)
-            return (
-                f"It waits until {others} succeeded for the same {_grain(run)}, at most until "
-                f"{end:%Y-%m-%d %H:%M} UTC."
-            )
         case RunState.PENDING:
-            return "It is acknowledged, and begins as soon as its first record is stored."
+            return _pending(run)
         case RunState.PLANNING:
             source = run.spec.source.source_id
             return f"A worker looks through source {source} and splits it into chunks."
@@ -58,8 +52,14 @@ def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
             raise AssertionError(f"a run in {run.state} moves no further by itself")
 
 
-def _grain(run: Run) -> str:
-    return run.spec.window.grain if run.spec.window else "window"
+def _pending(run: Run) -> str:
+    if (end := run.created.after_expire_time) is None:
+        return "It is acknowledged, and begins as soon as its first record is stored."
+    grain = run.spec.window.grain if run.spec.window else "window"
+    return (
+        f"It waits for {', '.join(run.created.after)} to succeed for the same {grain}, at most until "
+        f"{end:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def _chunks(run: Run, present: Present) -> Iterator[str]:

@@ -75,7 +75,8 @@ def test_every_command_answers_in_json_too(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["", "local", "admin", "tenants", "keys", "pipelines", "runs", "backfills"]
+    "group",
+    ["", "local", "admin", "tenants", "keys", "pipelines", "runs", "backfills", "schedules"],
 )
 def test_no_line_of_a_list_of_commands_is_cut(group: str) -> None:
     found = convergence.commands[group] if group else convergence
