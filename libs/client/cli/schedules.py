@@ -197,7 +197,8 @@ def _became(fire: Fire) -> str:
         return f"{outcome}: {fire.message}"
     if fire.cause:
         return f"{outcome} ({_word(FireCause.Name(fire.cause))})"
-    return f"{outcome}, {output.short_state(RunState.Name(fire.run_state))}"
+    state = output.short_state(RunState.Name(fire.run_state))
+    return f"{outcome}, {state}" if fire.run_state else outcome
 
 
 def _word(name: str) -> str:

@@ -26,7 +26,7 @@ def _pending(present: Present) -> str:
 def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
     match run.state:
         case RunState.PENDING:
-            return _pending(run)
+            return _acknowledged(run)
         case RunState.PLANNING:
             source = run.spec.source.source_id
             return f"A worker looks through source {source} and splits it into chunks."
@@ -52,7 +52,7 @@ def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
             raise AssertionError(f"a run in {run.state} moves no further by itself")
 
 
-def _pending(run: Run) -> str:
+def _acknowledged(run: Run) -> str:
     if (end := run.created.after_expire_time) is None:
         return "It is acknowledged, and begins as soon as its first record is stored."
     grain = run.spec.window.grain if run.spec.window else "window"

@@ -7,6 +7,8 @@ import pytest
 from libs.common.names import PipelineName
 from services.orchestrator.conductor.awaiting import missing_of
 from services.orchestrator.conductor.commands import Fire
+from services.orchestrator.explanations.present import Present
+from services.orchestrator.explanations.waiting import where
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
@@ -63,6 +65,9 @@ async def test_a_run_waits_for_a_success_that_contains_its_day_and_no_other() ->
         assert missing_of(ledger, run) == (str(UPSTREAM),)
         assert run.lane is Lane.SCHEDULED
         await started.until(run, RunState.PENDING)
+        assert list(where(run, Present(now=FIRE))) == [
+            f"It waits for {UPSTREAM} to succeed for the same day, at most until 2026-11-21 00:00 UTC."
+        ]
         await upstream(started, FIRE - timedelta(days=1))
         done = await started.until(run, RunState.SUCCEEDED)
         assert missing_of(ledger, done) == ()
