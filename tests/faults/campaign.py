@@ -205,16 +205,13 @@ async def _last_look(
         for run in await client.runs.list(f"tenants/{tenant}", limit=None):
             history.write("run", run=run.name, state=_state(run), rows=run.receipt.landed_row_count)
     sql = (
-        "SELECT position, epoch, event_id, event_type, UNIX_MICROS(event_time),"
-        " tenant_id, pipeline_id, run_id"
+        "SELECT position, epoch, event_id, event_type, tenant_id, pipeline_id, run_id"
         " FROM metadata.run_events ORDER BY position"
     )
-    for position, epoch, event, type_, micros, tenant, pipeline_id, run in (
-        await engine.rows(sql) or ()
-    ):
+    for position, epoch, event, type_, tenant, pipeline_id, run in await engine.rows(sql) or ():
         name = f"tenants/{tenant}/pipelines/{pipeline_id}/runs/{run}" if run else ""
         facts = {"position": int(position), "epoch": int(epoch), "event": event}
-        history.write("record", **facts, type=type_, run=name, wall=int(micros) / 1e6)
+        history.write("record", **facts, type=type_, run=name)
     for stream in wired.storage.streams.values():
         history.write("stream", **dataclasses.asdict(stream))
 

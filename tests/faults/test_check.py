@@ -58,7 +58,7 @@ def row(id_: int, key: int, version: int = 0) -> list[str]:
 
 def record(position: int, type_: str, n: int, epoch: int = 1) -> histories.Entry:
     return {"t": 96.0, "kind": "record", "position": position, "epoch": epoch,
-            "event": f"e{position}", "type": type_, "run": run(n), "wall": 1_700_000_090.0}  # fmt: skip
+            "event": f"e{position}", "type": type_, "run": run(n)}  # fmt: skip
 
 
 def good() -> History:
@@ -230,10 +230,25 @@ def test_a_staging_table_that_its_leader_died_over_expires() -> None:
         "kind": "process",
         "event": "process.died",
         "process": "standby",
-        "wall": "2023-11-14T22:14:55+00:00",
+        "wall": "2023-11-14T22:14:00+00:00",
     }
     assert violations(history)
     assert violations([*history, died]) == []
+
+
+def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
+    history = good()
+    change("left", {"what": "staging"}, found=["north_staging.rows__r3"])(history)
+    robbed = {
+        "t": 20.0,
+        "kind": "fault",
+        "fault": "usurp",
+        "at": "standby",
+        "seconds": 1.0,
+        "live": 1,
+    }
+    assert violations([*history, {**robbed, "t": 1.0}])
+    assert violations([*history, robbed]) == []
 
 
 def test_what_a_stopped_worker_does_late_is_no_violation() -> None:

@@ -19,6 +19,10 @@ TIDY_SECONDS: Final = 15.0
 """How long after its last record a run may still be tidied up."""
 
 
+ROBBED_SECONDS: Final = 30.0
+"""How long a leader that was robbed of its lease may go on: until it must write to the journal."""
+
+
 def journal(account: Account) -> Iterator[Violation]:
     """Each position and event once, without gaps, epochs in their order."""
     records = sorted(account.of["record"], key=lambda e: int(e["position"]))
@@ -86,21 +90,26 @@ def leaks(account: Account) -> Iterator[Violation]:
 
 
 def _excused(account: Account, table: str) -> bool:
-    """Whether an orchestrator said that it could not drop a table, or ended when it was about to."""
+    """Whether an orchestrator said that it could not drop a table, or ended when it was about to.
+
+    A former leader that wakes up in the middle of a call may also make a table anew, of a run that its
+    successor has tidied up meanwhile.
+    """
     if any(
         f".{table}:" in e["cause"] or f".{table})" in e["cause"] for e in account.of["untidied"]
     ):
         return True
     run = table.rpartition("__")[2]
-    records = [
-        e for e in account.of["record"] if run.startswith(e["run"].rpartition("/")[2] or "-")
-    ]
-    if not records:
+    ended = [e["t"] for e in account.of["seen"] if run.startswith(e["run"].rpartition("/")[2])]
+    if not ended:
         return False
-    last = max(float(e["wall"]) for e in records)
-    ends = [_moment(e["wall"]) for e in account.of["process"] if e["event"] == "process.died"
-            and e["process"] in ORCHESTRATORS]  # fmt: skip
-    return any(last - NOTED_SECONDS <= end <= last + TIDY_SECONDS * account.scale for end in ends)
+    last, wall = max(ended), account.begun["wall"] - account.begun["t"]
+    died = [_moment(e["wall"]) - wall for e in account.of["process"]
+            if e["event"] == "process.died" and e["process"] in ORCHESTRATORS]  # fmt: skip
+    if any(last - NOTED_SECONDS <= end <= last + TIDY_SECONDS * account.scale for end in died):
+        return True
+    robbed = [e["t"] for e in account.of["fault"] if e["fault"] == "usurp"]
+    return any(last - ROBBED_SECONDS * account.scale <= at <= last for at in robbed)
 
 
 def enough(account: Account) -> Iterator[Violation]:
