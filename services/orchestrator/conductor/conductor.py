@@ -246,11 +246,13 @@ class Conductor:
             self.locks.give(table_of(run), run.name)
 
     async def _end(self, run: Run, failure: r.Failure) -> r.RunFailed | r.RunCancelling:
-        """Return what becomes of a run that cannot go on; show what it has quarantined."""
+        """Return what becomes of a run that cannot go on; show what the journal names as quarantined."""
         if failure.reason in TENANT_ENDED and RunState.CANCELLING in NEXT[run.state]:
             return r.RunCancelling(by="platform", reason=failure.message)
+        now = self.mesh.run(run)
+        await self.mesh.history.settled(now.position)
         with contextlib.suppress(ServiceError):
-            await auditing.show_quarantine(self.mesh, self.mesh.run(run))
+            await auditing.show_quarantine(self.mesh, now)
         return r.RunFailed(failure=failure)
 
     async def begin(self, run: Run) -> None:
