@@ -110,12 +110,18 @@ faults: setup ## Faults to real processes for MINUTES (30), then a check of what
 faults-mutants: setup ## That each planted bug is found by real processes
 	$(BIN)/python -m tests.faults.gate $(if $(SCALE),--scale $(SCALE))
 
-.PHONY: sim sim-mutants
+.PHONY: sim sim-mutants model model-mutants
 sim: setup ## Orchestrators on virtual time while everything fails: SEEDS=10000 FROM=1, or SEED=123 step by step
 	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000) --first $(or $(FROM),1))
 
-sim-mutants: setup ## That planted bugs are found, each within SEEDS=200 seeds
-	@$(BIN)/python -m tests.sim --mutants --seeds $(or $(SEEDS),200)
+sim-mutants: setup ## That the simulation finds planted bugs; ONLY=lock some of them
+	@$(BIN)/python -m tests.sim --mutants $(if $(ONLY),--only "$(ONLY)")
+
+model: setup ## Every placement of up to FAULTS=2 faults in small worlds of orchestrators
+	@$(BIN)/python -m tests.model --faults $(or $(FAULTS),2)
+
+model-mutants: setup ## That such placements find planted bugs; ONLY=lock some of them
+	@$(BIN)/python -m tests.model --mutants $(if $(ONLY),--only "$(ONLY)")
 
 failover: setup ## How long runs stand still when an orchestrator dies, and what a leader that slept can do
 	$(BIN)/python -m tests.faults.failover

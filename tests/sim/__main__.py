@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 
 from tests.sim import coverage, mutants
+from tests.sim.figures import machine
+from tests.sim.hunt import first_broken
 from tests.sim.seeds import Outcome, Tally, simulate, tally
 
 ROUND = 100
@@ -40,7 +42,8 @@ def many(first: int, count: int) -> int:
     print(
         f"{found.seeds} seeds from {first}: {found.runs} runs (at least {found.fewest_runs} a seed), "
         f"{found.faults} faults (at least {found.fewest_faults}), {found.led_anew} with a change of "
-        f"leader, {found.overlapped} with two leaders at once, {found.looks} looks of readers"
+        f"leader, {found.overlapped} with two leaders at once, {found.looks} looks of readers; "
+        f"{time.monotonic() - begun:.0f} s, {found.cpu_seconds:.0f} s of CPU; {machine()}"
     )
     for seed, broken in sorted(found.broken)[:SHOWN]:
         print(f"seed {seed} BROKEN {broken[:600]}\n    make sim SEED={seed}")
@@ -58,15 +61,14 @@ def one(seed: int) -> int:
     return 1 if outcome.broken else 0
 
 
-def wrong(first: int, count: int) -> int:
+def wrong(only: str) -> int:
     """Show which seed finds each of the planted bugs; return the exit code."""
+    names = [x for x, mutant in mutants.MUTANTS.items() if mutant.seeds and only in x]
     missed = 0
-    for name, mutant in mutants.MUTANTS.items():
-        with mutant():
-            found = next((x for x in map(simulate, range(first, first + count)) if x.broken), None)
-        missed += found is None
-        text = f"seed {found.seed}: {found.broken[:200]}" if found else f"not in {count} seeds"
-        print(f"{name}: {text}", flush=True)
+    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
+        for name, found in zip(names, pool.imap(first_broken, names), strict=True):
+            missed += not found
+            print(f"{name}: {found or 'NOT FOUND'}", flush=True)
     return 1 if missed else 0
 
 
@@ -76,11 +78,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--mutants", action="store_true")
+    parser.add_argument("--only", default="")
     asked = parser.parse_args()
     if asked.seed is not None:
         return one(asked.seed)
     if asked.mutants:
-        return wrong(asked.first, asked.seeds)
+        return wrong(asked.only)
     return many(asked.first, asked.seeds)
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from tests.sim.faults import CHOSEN, Fault
+from tests.sim.faults import CHOSEN, Fault, Point, occurs_not
 
 POINTS: Final = (
     "election.take",
@@ -18,6 +18,7 @@ POINTS: Final = (
     "warehouse.prepare",
     "warehouse.commit_staged",
     "warehouse.commit_quarantine",
+    "warehouse.quarantine_counts",
     "warehouse.delete_stray_quarantine",
     "warehouse.stream_counts",
     "warehouse.chunk_counts",
@@ -49,27 +50,42 @@ CANNOT: Final[dict[str, str]] = {
 }
 """Methods of the ports that have no line, and why."""
 
-REPEATED: Final = (
-    "repeat of delete_strays, delete_stray_quarantine, tidy_published, tidy_unpublished, take and announce is "
-    "one by who asks: a second copy finds its job id or version taken"
-)
+NEVER: Final[dict[str, str]] = {
+    "echo of delete_strays, delete_stray_quarantine, tidy_published, tidy_unpublished, take, announce": (
+        "a copy finds its job id or version taken: it comes at once, as twice, and changes nothing"
+    ),
+    "deposed of election.take": "who asks for the lease has none to lose",
+}
+"""Cells that cannot occur, and why."""
+
+
+def occurs(point: str, fault: Fault) -> bool:
+    """Return whether a cell can be filled."""
+    port, method = point.split(".")
+    return not occurs_not(Point(port, method), fault)
 
 
 def empty(met: Counter[tuple[str, str]]) -> list[str]:
-    """Return the cells that nothing has filled yet."""
+    """Return the cells that nothing has filled yet, and that could be."""
     return [
-        f"{point} with {fault}" for point in POINTS for fault in COLUMNS if not met[point, fault]
+        f"{point} {fault}"
+        for point in POINTS
+        for fault in COLUMNS
+        if occurs(point, fault) and not met[point, fault]
     ]
 
 
 def table(met: Counter[tuple[str, str]]) -> str:
-    """Return the counts as text."""
+    """Return the counts as text; `x` stands where nothing can."""
     width = max(map(len, POINTS))
-    lines = [" " * width + "".join(f"{fault:>13}" for fault in COLUMNS)]
+    lines = [" " * width + "".join(f"{fault:>10}" for fault in COLUMNS)]
     for point in POINTS:
-        counts = "".join(f"{met[point, fault] or '-':>13}" for fault in COLUMNS)
-        lines.append(f"{point:{width}}{counts}")
-    lines += ["", "No line, as it cannot occur:"]
-    lines += [f"  {method}: {why}" for method, why in CANNOT.items()]
-    lines.append(f"  {REPEATED}")
+        cells = (met[point, fault] or ("-" if occurs(point, fault) else "x") for fault in COLUMNS)
+        lines.append(f"{point:{width}}" + "".join(f"{cell:>10}" for cell in cells))
+    lines += [
+        "",
+        "No cell (x), as it cannot occur:",
+        *(f"  {x}: {why}" for x, why in NEVER.items()),
+    ]
+    lines += ["No line, as no story comes by:", *(f"  {x}: {why}" for x, why in CANNOT.items())]
     return "\n".join(lines)

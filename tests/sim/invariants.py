@@ -81,6 +81,7 @@ class Checks:
     fail: Callable[[BaseException], None]
     tell: Callable[[str], None]
     runs: dict[str, Told] = dataclasses.field(default_factory=dict)
+    requests: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     acknowledged: list[tuple[str, int, str]] = dataclasses.field(default_factory=list)
     seen: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
     """Rows of each target as a reader saw them last."""
@@ -109,8 +110,10 @@ class Checks:
         detail = record.detail
         if isinstance(detail, r.RunCreated):
             spec = PipelineSpec.model_validate_json(detail.spec)
-            if record.run in self.runs:
-                self.broken("exactly-once", f"{record.run} is created twice")
+            asked = spec.tenant, detail.request_id
+            if record.run in self.runs or asked in self.requests:
+                self.broken("exactly-once", f"{record.run}: {asked} is created twice")
+            self.requests.add(asked)
             self.runs[record.run] = Told(spec.tenant, spec, self.warehouse.target(spec))
         run = self.runs[record.run]
         if run.state in FINAL:
@@ -124,6 +127,8 @@ class Checks:
             self.broken("exactly-once", f"{record.run} {detail.type}: {error}")
         if isinstance(detail, r.RunPublished):
             self._visible(record.run, run)
+        elif isinstance(detail, r.RunFailed | r.RunCancelled):
+            self._explain(run.table)
 
     def _check_move(self, record: r.Record, run: Told) -> None:
         match record.detail:

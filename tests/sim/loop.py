@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-
-MOST_STEPS: Final = 1_000_000
+MOST_STEPS: Final = 100_000
+"""A story takes some thousand."""
 
 
 class Stuck(Exception):
@@ -142,6 +142,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def wind_up(self) -> None:
         """End every task, also those of processes that were killed, and close the loop."""
         self.ending = True
+        self.steps = 0
         for process in self._processes:
             self._release(process)
         self.call_soon(self.stop)

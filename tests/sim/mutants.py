@@ -1,148 +1,170 @@
 """Bugs that are planted to see that they are found: each makes the orchestrator break one promise."""
 
-import asyncio
-import contextlib
 import dataclasses
-import json
-from collections.abc import Callable, Generator
-from typing import Any, Final
+from typing import Final
 
-from services.orchestrator.conductor import assignments, auditing, ingesting, publishing
+from services.orchestrator.conductor import (
+    assignments,
+    auditing,
+    conductor,
+    ingesting,
+    planning,
+    publishing,
+    transforming,
+)
+from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
-from services.orchestrator.elections.elections import Term
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
-from services.orchestrator.runs import records as r
-from services.orchestrator.runs.ledger import Ledger, Newest, scope
-from services.orchestrator.runs.run import Run
-from tests.sim import faults
-from tests.sim.neighbours import SimWarehouse
-
-Mutant = Callable[[], contextlib.AbstractContextManager[None]]
+from services.orchestrator.runs.ledger import Ledger
+from tests.sim import bugs, network
+from tests.sim.bugs import Planting, both, replaced
+from tests.sim.neighbours import LeaseElection, SimWarehouse
 
 
-def replaced(owner: Any, name: str, by: Any) -> Mutant:
-    """Return a mutant that has `by` in the place of an attribute."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted bug, and who finds it."""
 
-    @contextlib.contextmanager
-    def mutated() -> Generator[None]:
-        before = getattr(owner, name)
-        setattr(owner, name, by)
-        try:
-            yield
-        finally:
-            setattr(owner, name, before)
+    plant: Planting
+    world: str
+    """The small world in which the explorer finds it; empty: it does not."""
+    faults: int = 1
+    """How many faults it takes there."""
+    seeds: int = 200
+    """Within how many seeds the simulation finds it; 0: it does not."""
+    test: str = ""
+    """Who finds it where neither does."""
 
-    return mutated
-
-
-def both(*mutants: Mutant) -> Mutant:
-    """Return a mutant that has several bugs: one alone would be harmless."""
-
-    @contextlib.contextmanager
-    def mutated() -> Generator[None]:
-        with contextlib.ExitStack() as stack:
-            for mutant in mutants:
-                stack.enter_context(mutant())
-            yield
-
-    return mutated
-
-
-async def _at_once(self: History, position: int) -> None:
-    """Nothing is waited for."""
-
-
-_OPEN = MemoryJournal.open
-
-
-async def _unsealed(self: MemoryJournal, term: Term) -> tuple[list[r.Record], str]:
-    sealed = set(self.shared.sealed)
-    try:
-        return await _OPEN(self, dataclasses.replace(term, predecessor=""))
-    finally:
-        self.shared.sealed = sealed
-
-
-async def _believing(mesh: Mesh, run: Run) -> list[str]:
-    """Rows of tries that the journal does not name stay in staging, and are published."""
-    counts = await mesh.warehouse.chunk_counts(run)
-    named = {(done.chunk_id, done.chunk_attempt): done for done in run.landed.values()}
-    return [
-        done.chunk_id
-        for key, done in named.items()
-        if done.landed_row_count and counts.get(key) is None
-    ]
-
-
-async def _unlocked(self: publishing.TableLocks, table: str, run: object) -> None:
-    """Whoever asks has the table."""
-
-
-def _all_mine(self: Ledger, run: Run) -> Newest:
-    columns = [column for column, _ in run.scope]
-    values = [(value,) for value in run.scope[0][1]] if run.scope else []
-    if len(columns) > 1:
-        return Newest(mine=run.scope, older=())
-    return Newest(mine=scope(columns, values), older=(), deliveries=run.deliveries)
-
-
-_RECORD = Mesh.record
-
-
-async def _hasty(self: Mesh, run: Run, detail: r.Detail, *, patient: bool = False) -> Run:
-    """A publication begins before its intent is durable."""
-    if isinstance(detail, r.RunPublishing):
-        after = self.history.decide(run.name, detail)
-        assert after is not None
-        return after
-    return await _RECORD(self, run, detail, patient=patient)
-
-
-async def _abandoned(work: asyncio.Task[Any]) -> None:
-    """A call goes on by itself when its caller is cancelled."""
-
-
-async def _untidy(self: SimWarehouse, run: Run) -> None:
-    """Nobody removes what a run leaves that published nothing."""
-
-
-_COMMITTER = ingesting._Committer
-
-
-class _Whole(_COMMITTER):
-    """Commits whatever this process has decided, durable or not."""
-
-    async def _commit(self) -> None:
-        self._named = dict(self._mesh.run(self._run).landed)
-        await _COMMITTER._commit(self)
-
-
-_PUBLISH = SimWarehouse.publish
-
-
-async def _greedy(self: SimWarehouse, run: Run, publishing_: r.RunPublishing) -> None:
-    """The statement takes whatever lies in staging."""
-    if publishing_.job_id:
-        what = json.loads(publishing_.statement)
-        what["attempts"] = [row.attempt for row in self.tables.get(what["staging"], [])]
-        publishing_ = publishing_.model_copy(update={"statement": json.dumps(what)})
-    await _PUBLISH(self, run, publishing_)
-
-
-GREEDY = replaced(SimWarehouse, "publish", _greedy)
 
 MUTANTS: Final[dict[str, Mutant]] = {
-    "acknowledge before the append returns": replaced(History, "settled", _at_once),
-    "do not seal the predecessor's stream": replaced(MemoryJournal, "open", _unsealed),
-    "accept the rows of any try": both(replaced(auditing, "_count_staging", _believing), GREEDY),
-    "commit streams that the journal does not name yet": both(
-        replaced(ingesting, "_Committer", _Whole), GREEDY
+    "acknowledge before the append returns": Mutant(
+        replaced(History, "settled", bugs.at_once), "append", seeds=20
     ),
-    "number tries alike in each epoch": replaced(assignments, "TRIES_PER_EPOCH", 0),
-    "forget the table's lock": replaced(publishing.TableLocks, "take", _unlocked),
-    "publish without asking for the newest look": replaced(Ledger, "newest", _all_mine),
-    "publish before the intent is durable": replaced(Mesh, "record", _hasty),
-    "leave a call alone when its caller is cancelled": replaced(faults, "ended", _abandoned),
-    "leave what a cancelled run has staged": replaced(SimWarehouse, "tidy_unpublished", _untidy),
+    "journal decisions out of order": Mutant(
+        replaced(History, "_take_group", bugs.backwards), "append, two pipelines at once", seeds=20
+    ),
+    "do not seal the predecessor's stream": Mutant(
+        replaced(MemoryJournal, "open", bugs.unsealed), "append", seeds=20
+    ),
+    "do not announce the journal's stream": Mutant(
+        replaced(LeaseElection, "announce", bugs.unannounced), "append", seeds=20
+    ),
+    "read the journal before the predecessor's stream is sealed": Mutant(
+        replaced(MemoryJournal, "open", bugs.read_first), "append", seeds=20
+    ),
+    "begin a phase before its decision is durable": Mutant(
+        replaced(Conductor, "_drive", bugs.eager),
+        "",
+        seeds=0,
+        test="tests/unit/orchestrator/conductor/test_former_leader.py",
+    ),
+    "leave the open runs of a predecessor alone": Mutant(
+        replaced(Conductor, "resume", bugs.idle), "append", seeds=20
+    ),
+    "forget request ids at a restart": Mutant(
+        replaced(History, "load", bugs.forgetful), "append", seeds=20
+    ),
+    "never ask whether the leader still leads": Mutant(
+        replaced(conductor, "FENCED_EVERY", 1 << 60),
+        "",
+        seeds=0,
+        test="tests/unit/orchestrator/conductor/test_former_leader.py",
+    ),
+    "number tries alike in each epoch": Mutant(
+        replaced(assignments, "TRIES_PER_EPOCH", 0), "", seeds=200
+    ),
+    "accept the rows of any try": Mutant(
+        both(replaced(auditing, "_count_staging", bugs.believing), bugs.GREEDY), "append", seeds=20
+    ),
+    "commit streams that the journal does not name yet": Mutant(
+        both(replaced(ingesting, "_Committer", bugs.Whole), bugs.GREEDY),
+        "",
+        seeds=0,
+        test="tests/contracts/test_warehouse.py",
+    ),
+    "take a later epoch's rows for strays": Mutant(
+        replaced(SimWarehouse, "delete_strays", bugs.all_strays),
+        "",
+        seeds=0,
+        test="tests/contracts/test_warehouse.py",
+    ),
+    "do not miss rows whose stream has ended": Mutant(
+        both(
+            replaced(auditing, "_count_staging", bugs.nothing_lost),
+            replaced(auditing, "_count_streams", bugs.nothing_lost),
+        ),
+        "append",
+        seeds=20,
+    ),
+    "do not miss quarantine whose stream has ended": Mutant(
+        replaced(auditing, "_count_quarantine", bugs.nothing_lost), "append", seeds=20
+    ),
+    "show quarantine that the journal does not name yet": Mutant(
+        replaced(Conductor, "_end", bugs.end_at_once),
+        "",
+        seeds=0,
+        test="tests/unit/orchestrator/conductor/test_former_leader.py",
+    ),
+    "publish lost money without approval": Mutant(
+        replaced(auditing, "money_reasons", lambda _: []), "replace, held and approved", seeds=20
+    ),
+    "forget the table's lock": Mutant(
+        replaced(publishing.TableLocks, "take", bugs.unlocked),
+        "append, two pipelines at once",
+        seeds=20,
+    ),
+    "publish without asking for the newest look": Mutant(
+        replaced(Ledger, "newest", bugs.all_mine), "", seeds=50
+    ),
+    "publish inputs again that were published before": Mutant(
+        both(
+            replaced(planning, "sort_inputs", lambda *_, **__: ([], ())),
+            replaced(Ledger, "inputs_of", lambda *_: {}),
+        ),
+        "append, two transforms",
+        seeds=20,
+    ),
+    "publish before the intent is durable": Mutant(
+        replaced(Mesh, "record", bugs.hasty), "", seeds=20
+    ),
+    "record the outcome before the effect": Mutant(
+        replaced(publishing, "publish", bugs.outcome_first), "append", seeds=20
+    ),
+    "take a lost answer for a failure": Mutant(
+        replaced(conductor, "ends", bugs.lost_is_failed), "append", seeds=20
+    ),
+    "do not settle the predecessor's job": Mutant(
+        replaced(publishing, "publish", bugs.taken_for_done), "append", seeds=20
+    ),
+    "believe a commit whose streams are gone": Mutant(
+        replaced(SimWarehouse, "commit_target", bugs.surely), "direct", seeds=20
+    ),
+    "let a cancel win over a publication": Mutant(bugs.cancellable(), "", seeds=20),
+    "leave a call alone when its caller is cancelled": Mutant(
+        replaced(network, "ended", bugs.abandoned), "replace, cancelled while it is read", seeds=200
+    ),
+    "leave what a cancelled run has staged": Mutant(
+        replaced(SimWarehouse, "tidy_unpublished", bugs.untidy),
+        "replace, cancelled while it is read",
+        seeds=20,
+    ),
+    "tidy up before the outcome is durable": Mutant(
+        replaced(Mesh, "record", bugs.tidy_first), "", seeds=100
+    ),
+    "take a failed transform for done": Mutant(
+        replaced(transforming, "_one", bugs.passed_over), "append, two transforms", seeds=20
+    ),
 }
+
+
+def table() -> str:
+    """Return the table of docs/reliability.md: each bug, and within what it is found."""
+    lines = [
+        "| Planted bug | `make model`: small world, faults | `make sim`: seeds | where neither does |",
+        "| --- | --- | ---: | --- |",
+    ]
+    for name, mutant in MUTANTS.items():
+        model = f"{mutant.world}, {mutant.faults}" if mutant.world else "-"
+        lines.append(f"| {name} | {model} | {mutant.seeds or '-'} | {mutant.test or '-'} |")
+    return "\n".join(lines)

@@ -21,8 +21,9 @@ from services.orchestrator.specs import PipelineSpec
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from services.orchestrator.workers.memory_workers import Item, MemorySource
 from services.orchestrator.workers.workers import Assignment, Beat, Planned, WorkerGone
-from tests.sim.faults import EXCUSED, Fault, Network, Point
+from tests.sim.faults import Fault, Point
 from tests.sim.loop import Process
+from tests.sim.network import EXCUSED, Network
 from tests.unit.orchestrator.model.story import LookingWorker
 
 INGEST = Point("worker", "ingest")
@@ -80,9 +81,9 @@ class SimWarehouse(MemoryWarehouse):
         self.tidied.add(str(run.name))
 
     def forget_streams(self) -> int:
-        """Let every stream with rows for a target end that is not committed; return how many."""
+        """Let every stream end that is not committed; return how many."""
         known = {*self.committed, *self.gone}
-        gone = [name for name in self.streams if name not in known and "__quarantine" not in name]
+        gone = [name for name in self.streams if name not in known]
         self.gone.update(gone)
         return len(gone)
 
@@ -203,22 +204,25 @@ class WorkerWire:
                 work.cancel()
 
     async def _try(self, assignment: Assignment, fault: Fault | None) -> r.Landed:
-        odds = self._network.odds
+        chance = self._network.chance
         self._network.issued["ingest"] += 1
         number = self._network.issued["ingest"]
-        await asyncio.sleep(odds.pause(fault))
+        await asyncio.sleep(chance.way(fault))
         if fault is Fault.FAIL:
             raise WorkerGone(f"{self.address} refused", refused=True)
         landed = await self._worker.land(assignment)
         if number < self._network.newest["ingest"]:
-            odds.met[str(INGEST), Fault.REORDER] += 1
+            self._network.met[str(INGEST), Fault.REORDER] += 1
         self._network.newest["ingest"] = max(number, self._network.newest["ingest"])
         if fault is Fault.REPEAT:
             landed = await self._worker.land(assignment)
+        elif fault is Fault.ECHO:
+            again = functools.partial(self._worker.land, assignment)
+            self._network.loop.outside(self._network.echo(again))
         self._network.end(self._caller, fault)
         if fault is Fault.LOSE:
             raise WorkerGone(f"{self.address} fell silent", refused=False)
-        await asyncio.sleep(odds.pause(None))
+        await asyncio.sleep(chance.way(None))
         return landed
 
 

@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import gc
 import logging
+import time
 from collections import Counter
 from collections.abc import Generator, Iterable
 
 import structlog
 
+from tests.sim.faults import Fault
 from tests.sim.invariants import Broken
 from tests.sim.loop import Stuck
 from tests.sim.script import told
@@ -68,15 +70,16 @@ def simulate(seed: int) -> Outcome:
 
 def _outcome(world: World, broken: str) -> Outcome:
     met: Counter[tuple[str, str]] = Counter(
-        {(point, str(fault)): count for (point, fault), count in world.odds.met.items()}
+        {(point, str(fault)): count for (point, fault), count in world.network.met.items()}
     )
+    chosen = {key: count for key, count in met.items() if key[1] != Fault.REORDER}
     return Outcome(
         seed=world.seed,
         broken=broken,
         story=tuple(world.story),
         met=met,
         runs=len(world.checks.runs),
-        faults=world.odds.chosen + world.odds.events,
+        faults=sum(chosen.values()) + world.events,
         terms=len({record.epoch for record in world.journals.records}),
         overlapped=world.overlapped,
         looks=world.checks.looks,
@@ -97,6 +100,7 @@ class Tally:
     overlapped: int = 0
     """Seeds in which a former leader went on beside its successor."""
     looks: int = 0
+    cpu_seconds: float = 0.0
     met: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
     broken: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
@@ -123,15 +127,17 @@ class Tally:
         self.led_anew += other.led_anew
         self.overlapped += other.overlapped
         self.looks += other.looks
+        self.cpu_seconds += other.cpu_seconds
         self.met.update(other.met)
         self.broken += other.broken
 
 
 def tally(seeds: Iterable[int]) -> Tally:
     """Tell the stories of seeds one after another."""
-    found = Tally()
+    found, begun = Tally(), time.process_time()
     for seed in seeds:
         found.add(simulate(seed))
         if not seed % 8:
             gc.collect()
+    found.cpu_seconds = time.process_time() - begun
     return found

@@ -5,7 +5,7 @@ import pytest
 from tests.sim.mutants import MUTANTS
 from tests.sim.seeds import simulate
 
-SLICE = range(1, 61)
+SLICE = range(1, 41)
 
 
 @pytest.mark.parametrize("seed", SLICE)
@@ -26,5 +26,5 @@ SOON = ("acknowledge before the append returns", "do not seal the predecessor's 
 
 @pytest.mark.parametrize("name", SOON)
 def test_a_planted_bug_is_found(name: str) -> None:
-    with MUTANTS[name]():
+    with MUTANTS[name].plant():
         assert any(simulate(seed).broken for seed in range(1, 21))
