@@ -20,13 +20,18 @@ class RateLimited(QuotaExceeded):
 class RateLimiter:
     """Admits `rate` calls a second on average, and `burst` at once after a pause.
 
+    Without a burst it is twice the rate, and one call at least.
+
     Source: generic cell rate algorithm, ITU-T I.371.
     """
 
     rate: float
-    burst: int
     monotonic: Callable[[], float]
+    burst: int = 0
     _due: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.burst = self.burst or max(1, round(2 * self.rate))
 
     def take(self, key: str, *, rate: float = 0.0, burst: int = 0) -> float:
         """Admit a call and return 0.0, or return the seconds to wait.

@@ -57,8 +57,8 @@ class Settings(ServiceSettings):
     refresh_seconds: float = pydantic.Field(default=20.0, gt=0, le=30.0)
     """How often both tables are read; with the edge's cache of the same length it stays below 60 s."""
     calls_per_second: float = pydantic.Field(default=50.0, gt=0)
-    """Calls of one tenant to auth's own edge, where the tenant has no limit of its own."""
-    call_burst: int = pydantic.Field(default=100, gt=0)
+    """Calls of one tenant to auth's own edge on average, and twice as many at once after a pause,
+    where the tenant has no limit of its own."""
     trusted_proxies: Proxies = LOOPBACK
     """Networks whose `x-forwarded-for` is believed when failures are counted by address."""
 
@@ -116,7 +116,7 @@ async def attach_stores(
         now=_now,
         has_folder=_folders(settings.configs),
     )
-    limiter = RateLimiter(settings.calls_per_second, settings.call_burst, time.monotonic)
+    limiter = RateLimiter(rate=settings.calls_per_second, monotonic=time.monotonic)
     host.guard(AuthAccess(authentication, limiter, networks(settings.trusted_proxies)))
     _register(host, settings, directory, authentication)
     host.ready = False

@@ -96,9 +96,8 @@ class Settings(ServiceSettings):
     streams_per_hour: int = pydantic.Field(default=9_500, ge=0)
     """Write streams that chunks may open in an hour: BigQuery allows a project 10,000; 0 is no bound."""
     calls_per_second: float = pydantic.Field(default=50.0, gt=0)
-    """Calls per second that a tenant may make on average, unless the tenant says otherwise."""
-    call_burst: int = pydantic.Field(default=100, gt=0)
-    """Calls that a tenant may make at once after a pause."""
+    """Calls per second that a tenant may make on average, and twice as many at once after a pause,
+    unless the tenant says otherwise."""
     trusted_proxies: Proxies = LOOPBACK
     """Networks whose `x-forwarded-for` is believed when failures are counted by address."""
 
@@ -192,9 +191,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
 def register(host: Host, settings: Settings, parts: Parts) -> None:
     """Put the orchestrator's services on a host, and begin to stand for election."""
     seat = Seat()
-    limiter = RateLimiter(
-        rate=settings.calls_per_second, burst=settings.call_burst, monotonic=time.monotonic
-    )
+    limiter = RateLimiter(rate=settings.calls_per_second, monotonic=time.monotonic)
     proxies = networks(settings.trusted_proxies)
     edge = EdgeAuthenticator(parts.auth, trusted=proxies, monotonic=time.monotonic)
     host.guard(Scoped(edge.authenticate, SCOPES, missing, lambda p: _admit(limiter, p)))

@@ -7,6 +7,7 @@ from convergence.orchestrator.v1 import (
     backfill_service_pb2,
     pipeline_service_pb2,
     run_service_pb2,
+    schedule_service_pb2,
 )
 
 Upstream = Literal["auth", "orchestrator"]
@@ -31,6 +32,7 @@ WHOLE: Final = frozenset(
         pipeline_service_pb2,
         run_service_pb2,
         backfill_service_pb2,
+        schedule_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods

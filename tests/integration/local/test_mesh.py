@@ -31,6 +31,7 @@ EDGE = {
     "convergence.orchestrator.v1.BackfillService",
     "convergence.orchestrator.v1.PipelineService",
     "convergence.orchestrator.v1.RunService",
+    "convergence.orchestrator.v1.ScheduleService",
 }
 AGAIN_SECONDS = 60
 

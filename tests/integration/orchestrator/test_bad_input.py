@@ -3,11 +3,13 @@
 The orchestrator's edge over real files, beside a real auth, a real worker and a real quality service.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import json
 import time
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +79,21 @@ FILES: Final = {
 }
 
 
+class Asked(FileCatalogue):
+    """A catalogue that says when schedules have looked at it: they do so again in a minute.
+
+    Files that come after that are first read by what a test asks for, so none has a last good version.
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], datetime]) -> None:
+        super().__init__(root, clock=clock)
+        self.asked = asyncio.Event()
+
+    def tenants(self) -> tuple[str, ...]:
+        self.asked.set()
+        return super().tenants()
+
+
 @dataclasses.dataclass(slots=True)
 class Bench:
     """An edge, and the files of its tenant."""
@@ -135,15 +152,17 @@ async def bench(tmp_path: Path) -> AsyncGenerator[Bench]:
     ):
         tokens = RunTokens(auth.channel, credential=lambda: CREDENTIAL, clock=time.time)
         seats = [GrpcWorker(worker, to_worker, tokens)]
+        catalogue = Asked(root, clock=world.clock)
         async with orchestrating(
             world,
             auth,
             tmp_path,
-            catalogue=FileCatalogue(root, clock=world.clock),
+            catalogue=catalogue,
             dispatcher=Dispatcher(seats, monotonic=time.monotonic, sleep=world.clock.sleep),
             judge=GrpcJudge(to_quality, tokens, location="US"),
         ) as edge:
             await active(edge)
+            await catalogue.asked.wait()
             made = Bench(edge, root / "acme_corp")
             for path, text in FILES.items():
                 made.write(path, text)

@@ -130,7 +130,6 @@ def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("INGEST", "REQUEST_BYTES", "1000"),
         ("INGEST", "REQUEST_BYTES", "10000000"),
         ("ORCHESTRATOR", "CALLS_PER_SECOND", "0"),
-        ("ORCHESTRATOR", "CALL_BURST", "0"),
     ],
 )
 def test_a_value_that_a_service_could_not_keep_to_stops_its_start(
