@@ -54,6 +54,10 @@ NEVER: Final[dict[str, str]] = {
     "echo of delete_strays, delete_stray_quarantine, tidy_published, tidy_unpublished, take, announce": (
         "a copy finds its job id or version taken: it comes at once, as twice, and changes nothing"
     ),
+    "echo of journal.open": (
+        "a late copy seals what is sealed and makes a stream that nobody is told of; the fake's caller "
+        "would be told"
+    ),
     "deposed of election.take": "who asks for the lease has none to lose",
 }
 """Cells that cannot occur, and why."""

@@ -68,10 +68,11 @@ DEDUPLICATED: Final = frozenset(
         "tidy_unpublished",
         "take",
         "announce",
+        "open",
     }
 )
-"""Requests of which a late copy changes nothing, as the first one's job id (or version) is taken: these
-are repeated by who asks, at once, and have no echo."""
+"""Requests of which a late copy changes nothing, as the first one's job id (or version) is taken, or as
+nobody is told of the stream that it makes: these are repeated by who asks, at once, and have no echo."""
 
 INSTEAD: Final = {Fault.ECHO: Fault.REPEAT, Fault.DEPOSE: Fault.DELAY}
 

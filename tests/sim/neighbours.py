@@ -250,9 +250,9 @@ class Lease:
         self.holder, self.epoch = holder, epoch + 1
         return self.term()
 
-    async def announce(self, epoch: int, stream: str) -> None:
-        """Raises LeaseTaken: another term has begun."""
-        if self.epoch != epoch:
+    async def announce(self, won: int, epoch: int, stream: str) -> None:
+        """Say where the term that was `won` writes, as `epoch`. Raises LeaseTaken: another has begun."""
+        if self.epoch != won:
             raise LeaseTaken
         self.stream, self.stream_epoch = stream, epoch
 
@@ -286,7 +286,7 @@ class LeaseElection:
             await asyncio.sleep(0.2)
 
     async def announce(self, stream: str, epoch: int = 0) -> None:
-        await self._call("announce", epoch or self._epoch, stream)
+        await self._call("announce", self._epoch, epoch or self._epoch, stream)
 
     async def close(self) -> None:
         self._lease.release(self._process)
