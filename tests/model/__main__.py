@@ -10,6 +10,7 @@ from tests.model.explorer import explore, said
 from tests.model.hunt import first_broken
 from tests.model.small import SMALL
 from tests.sim.figures import machine
+from tests.sim.hunt import hunted
 from tests.sim.mutants import MUTANTS
 
 SHOWN = 5
@@ -44,12 +45,11 @@ def all_worlds(most: int) -> int:
 
 def wrong(only: str) -> int:
     """Show which placement finds each planted bug that the explorer is to find; return the exit code."""
-    names = [name for name, mutant in MUTANTS.items() if mutant.world and only in name]
+    names = [x for x, one in MUTANTS.items() if one.world and only in x]
     missed = 0
-    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
-        for name, found in zip(names, pool.imap(first_broken, names), strict=True):
-            missed += not found
-            print(f"{name}: {found or 'NOT FOUND'}", flush=True)
+    for name, found in hunted(names, first_broken):
+        missed += not found
+        print(f"{name}: {found or 'NOT FOUND'}", flush=True)
     return 1 if missed else 0
 
 

@@ -8,9 +8,7 @@ from typing import Final
 
 from tests.model.small import SMALL, Small, told
 from tests.sim.faults import CHOSEN, Fault, Point, occurs_not
-from tests.sim.invariants import Broken
-from tests.sim.loop import Stuck
-from tests.sim.seeds import quiet
+from tests.sim.seeds import ending, quiet
 from tests.sim.world import World
 
 Faults = tuple[tuple[int, Fault], ...]
@@ -63,17 +61,7 @@ def execute(small: Small, faults: Faults) -> Execution:
     script = Script(dict(faults))
     world = small.world(script)
     script.state = lambda point: state_of(world, point)
-    broken = ""
-    try:
-        world.loop.run_until_complete(told(small, world))
-    except Broken as error:
-        broken = str(error)
-    except Stuck as error:
-        broken = f"liveness: {error}"
-    except Exception as error:  # noqa: BLE001 whatever ends a story is its outcome
-        broken = f"no-crash: {error!r}"
-    finally:
-        world.loop.wind_up()
+    broken = ending(world, told(small, world))
     return Execution(faults, broken, tuple(script.calls), tuple(world.story))
 
 

@@ -1,6 +1,7 @@
 """Which placement shows a planted bug."""
 
 from tests.model.explorer import explore, said
+from tests.sim.hunt import CRASH
 from tests.sim.mutants import MUTANTS
 
 
@@ -9,7 +10,7 @@ def first_broken(name: str) -> str:
     mutant = MUTANTS[name]
     with mutant.plant():
         found = explore(mutant.world, mutant.faults, stop=True)
-    if not found.broken:
+    if not found.broken or found.broken[0].broken.startswith(CRASH):
         return ""
     faults = said(found.broken[0]) or "no fault"
     return (

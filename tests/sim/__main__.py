@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tests.sim import coverage, mutants
 from tests.sim.figures import machine
-from tests.sim.hunt import first_broken
+from tests.sim.hunt import hunted, shown
 from tests.sim.seeds import Outcome, Tally, simulate, tally
 
 ROUND = 100
@@ -62,13 +62,13 @@ def one(seed: int) -> int:
 
 
 def wrong(only: str) -> int:
-    """Show which seed finds each of the planted bugs; return the exit code."""
-    names = [x for x, mutant in mutants.MUTANTS.items() if mutant.seeds and only in x]
+    """Show which seed or named test finds each of the planted bugs; return the exit code."""
+    entries = mutants.MUTANTS.items()
+    names = [x for x, one in entries if (one.seeds or one.test) and only in x]
     missed = 0
-    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
-        for name, found in zip(names, pool.imap(first_broken, names), strict=True):
-            missed += not found
-            print(f"{name}: {found or 'NOT FOUND'}", flush=True)
+    for name, found in hunted(names, shown):
+        missed += not found
+        print(f"{name}: {found or 'NOT FOUND'}", flush=True)
     return 1 if missed else 0
 
 

@@ -88,7 +88,7 @@ async def read_first(self: MemoryJournal, term: Term) -> tuple[list[r.Record], s
     return read, (await _OPEN(self, term))[1]
 
 
-async def unannounced(self: LeaseElection, stream: str) -> None:
+async def unannounced(self: LeaseElection, stream: str, epoch: int = 0) -> None:
     """A successor does not learn of the stream."""
 
 
@@ -235,8 +235,11 @@ GREEDY = replaced(SimWarehouse, "publish", _greedy)
 Named = Iterable[tuple[str, int]]
 
 
-async def all_strays(self: SimWarehouse, run: Run, named: Named, *, below: int) -> None:
-    await MemoryWarehouse.delete_strays(self, run, named, below=1 << 60)
+_STRAYS = MemoryWarehouse.delete_strays
+
+
+async def all_strays(self: MemoryWarehouse, run: Run, named: Named, *, below: int) -> None:
+    await _STRAYS(self, run, named, below=1 << 60)
 
 
 _COMMIT_TARGET = SimWarehouse.commit_target

@@ -34,6 +34,8 @@ class Client:
         self.tenant = tenant
         self.random = Random(f"{world.seed}/{tenant.name}")
         self._request = 1_000_000 * (number + 1)
+        self._asked: dict[str, Callable[[Commands], Coroutine[Any, Any, Run]]] = {}
+        """Every start that was answered with a run, by that run's name."""
         self._names = 0
 
     async def live(self) -> None:
@@ -142,6 +144,7 @@ class Client:
                 return await commands.repeated(start) or await commands.create(start, spec)
 
             if run := await self._ask(f"start {self._request}", command):
+                self._asked[str(run.name)] = command
                 return str(run.name)
             await asyncio.sleep(30)
         return None
@@ -173,6 +176,15 @@ class Client:
                 return None
             await asyncio.sleep(self.random.uniform(0.1, 2))
         return None
+
+    async def _ask_again(
+        self, name: str, command: Callable[[Commands], Coroutine[Any, Any, Run]]
+    ) -> None:
+        """Ask for a run that there is, as a program does that was restored from a copy."""
+        answer = await self._ask(f"again, {name}", command)
+        if answer is not None and str(answer.name) != name:
+            text = f"the request of {name} is answered with {answer.name}"
+            self.world.fail(Broken("acknowledged-is-durable", text))
 
     async def _through(
         self, what: str, command: Callable[[Commands], Coroutine[Any, Any, Run]]
@@ -224,6 +236,8 @@ class Client:
 
     async def finish(self) -> None:
         """Bring every run to its end, sometimes by leaving it alone for long."""
+        for name, command in self._asked.items():
+            await self._ask_again(name, command)
         if self.random.random() < 0.1:
             await asyncio.sleep(self.random.choice([8, 32]) * DAY)
         await self.bring_to_rest()

@@ -17,6 +17,7 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from tests.sim import bugs, network
 from tests.sim.bugs import Planting, both, replaced
 from tests.sim.neighbours import LeaseElection, SimWarehouse
@@ -81,10 +82,10 @@ MUTANTS: Final[dict[str, Mutant]] = {
         both(replaced(ingesting, "_Committer", bugs.Whole), bugs.GREEDY),
         "",
         seeds=0,
-        test="tests/contracts/test_warehouse.py",
+        test="tests/unit/orchestrator/conductor/test_former_leader.py",
     ),
     "take a later epoch's rows for strays": Mutant(
-        replaced(SimWarehouse, "delete_strays", bugs.all_strays),
+        replaced(MemoryWarehouse, "delete_strays", bugs.all_strays),
         "",
         seeds=0,
         test="tests/contracts/test_warehouse.py",

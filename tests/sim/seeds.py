@@ -6,7 +6,8 @@ import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Coroutine, Generator, Iterable
+from typing import Any
 
 import structlog
 
@@ -54,18 +55,22 @@ def simulate(seed: int) -> Outcome:
     """Tell the story of one seed."""
     with quiet():
         world = World(seed)
-        broken = ""
-        try:
-            world.loop.run_until_complete(told(world))
-        except Broken as error:
-            broken = str(error)
-        except Stuck as error:
-            broken = f"liveness: {error}"
-        except Exception as error:  # noqa: BLE001 whatever ends a story is its outcome
-            broken = f"no-crash: {error!r}"
-        finally:
-            world.loop.wind_up()
-        return _outcome(world, broken)
+        return _outcome(world, ending(world, told(world)))
+
+
+def ending(world: World, story: Coroutine[Any, Any, None]) -> str:
+    """Tell a story to its end; return which promise was broken and how, empty if none was."""
+    try:
+        world.loop.run_until_complete(story)
+    except Broken as error:
+        return str(error)
+    except Stuck as error:
+        return f"liveness: {error}"
+    except Exception as error:  # noqa: BLE001 whatever ends a story is its outcome
+        return f"no-crash: {error!r}"
+    finally:
+        world.loop.wind_up()
+    return ""
 
 
 def _outcome(world: World, broken: str) -> Outcome:

@@ -67,6 +67,49 @@ async def test_a_leader_that_leads_goes_on_after_it_has_asked() -> None:
     assert done.state is RunState.SUCCEEDED
 
 
+class Gate(asyncio.Event):
+    """Holds appends back, and says when one has come to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def wait(self) -> bool:
+        self.asked.set()
+        await super().wait()
+        return True
+
+
+async def test_a_stream_that_the_journal_does_not_name_yet_is_not_committed() -> None:
+    a, b = [Item(scope="a.csv", money=("1",))], [Item(scope="b.csv", money=("2",))]
+    made = World.of(a_csv=a, b_csv=b)
+    first, second = asyncio.Event(), asyncio.Event()
+    made.workers[0].hang, made.workers[1].hang = first, second
+    async with made.orchestrator() as o:
+        run = await o.start()
+        await o.until(run, RunState.INGESTING)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        gate, later = Gate(), Gate()
+        made.journals.gate = gate
+        first.set()
+        await gate.asked.wait()
+        second.set()
+        while len(o.conductor.mesh.run(run).landed) < 2:
+            await asyncio.sleep(0)
+        made.journals.gate = later
+        gate.set()
+        await later.asked.wait()
+        while "commit_staged" not in made.warehouse.calls:
+            await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(made.warehouse.committed) == 1
+        later.set()
+        await o.until(run, RunState.SUCCEEDED)
+    assert len(made.warehouse.committed) == 2
+
+
 async def test_a_run_that_fails_shows_no_quarantine_that_the_journal_does_not_name_yet() -> None:
     bad = [Item(scope="a.csv", money=("0",), bad=True)]
     made = World.of(a_csv=bad, b_csv=[Item(scope="b.csv", money=("1",))])
