@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from datetime import datetime
+from typing import Literal
 
 from services.orchestrator.conductor.conductor import FENCED_EVERY
 from services.orchestrator.runs.run import Run
@@ -74,10 +75,9 @@ class Gate(asyncio.Event):
         super().__init__()
         self.asked = asyncio.Event()
 
-    async def wait(self) -> bool:
+    async def wait(self) -> Literal[True]:
         self.asked.set()
-        await super().wait()
-        return True
+        return await super().wait()
 
 
 async def test_a_stream_that_the_journal_does_not_name_yet_is_not_committed() -> None:
