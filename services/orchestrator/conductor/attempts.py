@@ -186,11 +186,11 @@ class Tries:
 
     async def _race(self, seat: Seat, requests: float) -> Done:
         """Have a try at a seat, and a hedge beside it if that is slow; both have ended at the return."""
-        slow, won = asyncio.Event(), False
+        slow, begun, won = asyncio.Event(), asyncio.Event(), False
         first = asyncio.create_task(self._first(seat, requests, slow))
-        hedge = asyncio.create_task(self._hedge(seat, slow))
+        hedge = asyncio.create_task(self._hedge(seat, slow, begun))
         try:
-            done = await winner(first, hedge, slow)
+            done = await winner(first, hedge, begun)
             won = done[1] != seat.worker.address
             return done
         finally:
@@ -226,15 +226,18 @@ class Tries:
             and self._pace.slow(seconds, self._chunk.estimated_bytes)
             and not self._limit.locked()
             and self._mesh.retries.calm(self._asked)
-            and self._mesh.dispatcher.spare(avoid=self._not_at(seat))
+            and self._mesh.dispatcher.spare(self._run.name.tenant, avoid=self._not_at(seat))
             and self._pace.take()
         )
 
     def _not_at(self, seat: Seat) -> frozenset[str]:
         return frozenset({*self._failed_at, seat.worker.address})
 
-    async def _hedge(self, beside: Seat, slow: asyncio.Event) -> Done | None:
-        """Have a second try once the first is slow; None if it comes to nothing."""
+    async def _hedge(self, beside: Seat, slow: asyncio.Event, begun: asyncio.Event) -> Done | None:
+        """Have a second try once the first is slow; None if it comes to nothing.
+
+        `begun` is set when it has all that a try waits for.
+        """
         await slow.wait()
         avoid = self._not_at(beside)
         log.info("chunk.hedged", chunk_id=self._chunk.chunk_id, slow_at=beside.worker.address)
@@ -242,6 +245,7 @@ class Tries:
             async with self._limit, self._requests() as requests, self._seat(avoid=avoid) as seat:
                 if seat.worker.address in avoid:
                     return None
+                begun.set()
                 self._say_hedged(seat)
                 landed = await self._attempt(seat, requests, lambda _: None)
                 return landed, seat.worker.address

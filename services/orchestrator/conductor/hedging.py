@@ -55,11 +55,14 @@ Done = tuple[Landed, str]
 
 
 async def winner(
-    first: "asyncio.Task[Done]", hedge: "asyncio.Task[Done | None]", slow: asyncio.Event
+    first: "asyncio.Task[Done]", hedge: "asyncio.Task[Done | None]", begun: asyncio.Event
 ) -> Done:
-    """Return the first result of two. Only the first try fails: a hedge that does is forgotten."""
+    """Return the first result of two. Only the first try fails: a hedge that does is forgotten.
+
+    Nobody waits for a hedge that has not `begun`: it may be waiting for what the first try holds.
+    """
     await asyncio.wait({first, hedge}, return_when=asyncio.FIRST_COMPLETED)
-    if first.done() and not (slow.is_set() and _passed(first)):
+    if first.done() and not (begun.is_set() and _passed(first)):
         return first.result()
     return await hedge or await first
 

@@ -188,10 +188,10 @@ class Dispatcher:
         seat.rest_until = self._monotonic() + REST_SECONDS
         seat.slot_count = 1
 
-    def spare(self, *, avoid: frozenset[str]) -> bool:
-        """Return whether a slot is idle at a worker not in `avoid`, and nobody waits who may have it."""
+    def spare(self, tenant: str, *, avoid: frozenset[str]) -> bool:
+        """Return whether a slot is idle at a worker not in `avoid` that a tenant may have at once."""
         idle = self._best(avoid) is not None and not self._pace.wait(self._monotonic())
-        return idle and self._queue.first() is None
+        return idle and self._queue.idle_for(tenant)
 
     def stream_opened(self, *, seconds_ago: float = 0.0) -> None:
         """Note a stream that no seat was given for, or, oldest first, one of an earlier orchestrator."""

@@ -121,6 +121,11 @@ class FairQueue(Generic[T]):
         lines = [line for line in self._waiting.values() if not line.capped]
         return min(lines, key=lambda line: line.turn).queue.first() if lines else None
 
+    def idle_for(self, tenant: str) -> bool:
+        """Return whether a chunk of a tenant that joined now would be the first, and below its cap."""
+        line = self._lines.get(tenant)
+        return self.first() is None and not (line and line.capped)
+
     def take(self, ticket: T) -> None:
         """Give a waiting chunk a slot."""
         line = self._lines[ticket.tenant]

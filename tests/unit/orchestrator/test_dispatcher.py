@@ -264,7 +264,7 @@ async def test_chunks_of_all_tenants_wait_for_streams_of_the_project_and_take_tu
         assert [who for _, who in begun] == ["late", "crowd"] * 5
         gaps = {round(b - a) for (a, _), (b, _) in itertools.pairwise(begun)}
         assert gaps == {90}
-        assert not at.dispatcher.spare(avoid=frozenset())
+        assert not at.dispatcher.spare("new", avoid=frozenset())
 
 
 async def test_streams_that_no_seat_was_given_for_delay_chunks_too() -> None:
@@ -280,24 +280,25 @@ async def test_a_slot_is_spare_only_where_nobody_waits_who_may_have_it() -> None
     at = Floor("w1", "w2")
     async with at.seat("a", 0, EVEN) as seat:
         other = frozenset({"w1", "w2"} - {seat.worker.address})
-        assert at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
-        assert not at.dispatcher.spare(avoid=other)
+        assert at.dispatcher.spare("a", avoid=frozenset({seat.worker.address}))
+        assert not at.dispatcher.spare("a", avoid=other)
         coming = asyncio.create_task(at.chunk("b"))
         await asyncio.sleep(0)
         assert at.begun["b"] == []
-        assert not at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+        assert not at.dispatcher.spare("a", avoid=frozenset({seat.worker.address}))
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
-        assert at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+        assert at.dispatcher.spare("a", avoid=frozenset({seat.worker.address}))
 
 
-async def test_whoever_is_at_its_cap_keeps_no_slot_from_being_spare() -> None:
+async def test_whoever_is_at_its_cap_keeps_no_slot_from_being_spare_for_others() -> None:
     at = Floor("w1", "w2")
     one = Share(chunk_count=1)
     async with at.seat("a", 0, one) as seat:
         waiting = asyncio.create_task(at.chunk("a", 1, share=one))
         for _ in range(5):
             await asyncio.sleep(0)
-        assert at.dispatcher.spare(avoid=frozenset({seat.worker.address}))
+        assert at.dispatcher.spare("b", avoid=frozenset({seat.worker.address}))
+        assert not at.dispatcher.spare("a", avoid=frozenset({seat.worker.address}))
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

@@ -12,11 +12,15 @@ from services.orchestrator.conductor.hedging import (
     LEAST_BYTES,
     LEAST_FINISHED,
     LEAST_SECONDS,
+    Done,
     Pace,
+    winner,
 )
+from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import LimitsSpec
+from services.orchestrator.workers.workers import WorkerGone
 from tests.support.virtual_time import in_virtual_time
 from tests.unit.orchestrator.conductor.virtual import Course, ended, landed_of, seconds, world_of
 from tests.unit.orchestrator.conductor.world import World, spec
@@ -25,12 +29,12 @@ SLOW = "0.csv"
 
 
 async def run_of(
-    made: World, *, parallel: int = 16, within: float = 300
+    made: World, *, parallel: int = 16, within: float = 300, share: r.Share | None = None
 ) -> tuple[Run, dict[str, int], float]:
     """Run to the end; return the run, its hedges by outcome, and how long it took."""
     wanted = spec().model_copy(update={"limits": LimitsSpec(max_parallel_chunks=parallel)})
     async with made.orchestrator() as o:
-        done = await ended(o, await o.start(wanted), within=within)
+        done = await ended(o, await o.start(wanted, share=share), within=within)
         return done, dict(o.conductor.mesh.retries.hedges), seconds()
 
 
@@ -110,6 +114,39 @@ def test_a_hedge_that_dies_is_forgotten() -> None:
         assert len(course.tries(SLOW)) == 2
         assert landed_of(done, SLOW).try_count == 1
         assert whole(made)
+
+    in_virtual_time(told())
+
+
+def test_no_hedge_begins_for_a_tenant_that_has_all_it_may_have() -> None:
+    async def told() -> None:
+        made, course = world_of(6)
+        course.first["5.csv"] = 9.0
+        course.dies.add("5.csv")
+        done, hedges, took = await run_of(made, share=r.Share(chunk_count=1))
+        assert hedges == {}
+        assert took < 40
+        assert len(course.tries("5.csv")) == 2
+        assert landed_of(done, "5.csv").try_count == 2
+        assert whole(made)
+
+    in_virtual_time(told())
+
+
+def test_a_try_that_dies_waits_for_no_hedge_that_has_not_begun() -> None:
+    async def dies() -> Done:
+        raise WorkerGone("worker w1 died", refused=False)
+
+    async def waits() -> Done | None:
+        await asyncio.Event().wait()
+        return None
+
+    async def told() -> None:
+        first, hedge = asyncio.create_task(dies()), asyncio.create_task(waits())
+        with pytest.raises(WorkerGone, match="w1 died"):
+            async with asyncio.timeout(60):
+                await winner(first, hedge, asyncio.Event())
+        hedge.cancel()
 
     in_virtual_time(told())
 
