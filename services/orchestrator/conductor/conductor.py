@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -266,19 +266,27 @@ class Conductor:
         """PLANNING → INGESTING."""
         if run.snapshot is None:
             run = await self.mesh.record(run, r.RunPlanning())
-        await planning.plan(self.mesh, run)
+        async with self._within(run):
+            await planning.plan(self.mesh, run)
 
     async def ingest(self, run: Run) -> None:
         """INGESTING → AUDITING."""
-        seconds = (deadline_of(run) - self.mesh.clock()).total_seconds()
         live = self.live.setdefault(run.name, Live())
         try:
-            async with asyncio.timeout(max(seconds, 0.0)):
+            async with self._within(run):
                 await ingesting.ingest(self.mesh, run, live)
-        except TimeoutError:
-            raise RunTimedOut(run.spec.limits.timeout_seconds) from None
         finally:
             live.clear()
+
+    @contextlib.asynccontextmanager
+    async def _within(self, run: Run) -> AsyncGenerator[None]:
+        """Have what `limits.timeout` leaves of a run's time for the block; raise RunTimedOut after it."""
+        seconds = (deadline_of(run) - self.mesh.clock()).total_seconds()
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                yield
+        except TimeoutError:
+            raise RunTimedOut(run.spec.limits.timeout_seconds) from None
 
     async def audit(self, run: Run) -> None:
         """AUDITING → HELD, PUBLISHING, SUPERSEDED, INGESTING or FAILED."""

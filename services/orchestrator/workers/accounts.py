@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
+from services.orchestrator.retries.pauses import LONGEST_ASKED_SECONDS
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.workers.lane_queue import LaneQueue
 
@@ -114,11 +115,16 @@ class Accounts:
                 await self._sleep(count * 60 / share)
 
     def rest(self, name: str, seconds: float) -> None:
-        """Give no share of an account for a while: its provider asked to be left alone."""
+        """Give no share of an account for a while: its provider asked to be left alone.
+
+        Of any time that was asked for, LONGEST_ASKED_SECONDS at most.
+        """
         if seconds <= 0:
             return
         self._accounts.setdefault(name, _Account()).rests += 1
-        task = asyncio.create_task(self._rest(name, seconds), name="account.rest")
+        task = asyncio.create_task(
+            self._rest(name, min(seconds, LONGEST_ASKED_SECONDS)), name="account.rest"
+        )
         self._resting.add(task)
         task.add_done_callback(self._resting.discard)
 

@@ -3,11 +3,14 @@
 import asyncio
 
 from libs.common.names import PipelineName
+from services.orchestrator.retries.pauses import LONGEST_ASKED_SECONDS
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.states import RunState
-from services.orchestrator.specs import OpenAiOptions, PipelineSpec
-from services.orchestrator.workers.memory_workers import Item
+from services.orchestrator.specs import LimitsSpec, OpenAiOptions, PipelineSpec
+from services.orchestrator.workers.memory_workers import Item, MemoryWorker
 from services.orchestrator.workers.workers import Assignment, ChunkFailed
+from tests.support.virtual_time import in_virtual_time
+from tests.unit.orchestrator.conductor.virtual import ended, seconds, world_of
 from tests.unit.orchestrator.conductor.world import World, spec
 
 PER_MINUTE = 400.0
@@ -61,21 +64,56 @@ async def test_chunks_of_runs_with_one_account_have_no_more_than_it_and_other_ac
         assert o.conductor.mesh.dispatcher.accounts.standings() == []
 
 
-async def test_a_provider_that_asks_one_run_to_wait_is_left_alone_by_others_with_the_account() -> (
-    None
-):
-    made = world()
-    made.workers[0].failures = [ChunkFailed(LIMITED, transient=True, retry_after=5000.0)]
-    made.workers[1].failures = [ChunkFailed(LIMITED, transient=True, retry_after=5000.0)]
-    limited, same = PipelineName("acme_corp", "p_1"), PipelineName("acme_corp", "p_2")
+def limited() -> World:
+    """A world in virtual time, whose workers are asked once to come back in more than an hour."""
+    made, _ = world_of(2)
+    made.workers = [
+        MemoryWorker(
+            f"w{i}",
+            made.source,
+            made.warehouse,
+            failures=[ChunkFailed(LIMITED, transient=True, retry_after=5000.0)],
+        )
+        for i in (1, 2)
+    ]
+    return made
+
+
+def test_a_provider_that_asks_one_run_to_wait_is_left_alone_by_others_with_the_account() -> None:
+    first, same = PipelineName("acme_corp", "p_1"), PipelineName("acme_corp", "p_2")
     other = PipelineName("acme_corp", "p_3")
-    async with made.orchestrator() as o:
-        await o.start(reading(limited), pipeline=limited)
-        for _ in range(200):
-            await asyncio.sleep(0)
-        waiting = await o.start(reading(same), pipeline=same)
-        free = await o.start(reading(other, secret="another"), pipeline=other)
-        assert (await o.rest(free)).state is not RunState.FAILED
-        (account,) = o.conductor.mesh.dispatcher.accounts.standings()
-        assert (account.account, account.resting) == ("acme_corp/key", True)
-        assert o.commands.find(waiting.name).state is RunState.PLANNING
+
+    async def told() -> None:
+        async with limited().orchestrator() as o:
+            await o.start(reading(first), pipeline=first)
+            await asyncio.sleep(10)
+            waiting = await o.start(reading(same), pipeline=same)
+            free = await o.start(reading(other, secret="another"), pipeline=other)
+            await ended(o, free, within=60)
+            (account,) = o.conductor.mesh.dispatcher.accounts.standings()
+            assert (account.account, account.resting) == ("acme_corp/key", True)
+            assert o.commands.find(waiting.name).state is RunState.PLANNING
+            await ended(o, waiting, within=LONGEST_ASKED_SECONDS)
+            assert LONGEST_ASKED_SECONDS < seconds() < LONGEST_ASKED_SECONDS + 60
+
+    in_virtual_time(told())
+
+
+def test_a_run_that_waits_for_its_account_to_be_planned_ends_with_its_time() -> None:
+    first, same = PipelineName("acme_corp", "p_1"), PipelineName("acme_corp", "p_2")
+
+    async def told() -> None:
+        async with limited().orchestrator() as o:
+            await o.start(reading(first), pipeline=first)
+            await asyncio.sleep(10)
+            brief = reading(same).model_copy(update={"limits": LimitsSpec(timeout_seconds=60)})
+            waiting = await o.start(brief, pipeline=same)
+            await asyncio.sleep(59)
+            assert o.commands.find(waiting.name).state is RunState.PLANNING
+            await asyncio.sleep(2)
+            late = o.commands.find(waiting.name)
+            assert late.state is RunState.FAILED
+            assert late.failure is not None
+            assert late.failure.reason == "RUN_TIMED_OUT"
+
+    in_virtual_time(told())
