@@ -109,10 +109,12 @@ async def ask_worker(
 
     Raises as PlanChunks does, and NoWorker if none can be reached.
     """
-    first = mesh.dispatcher.any()
     away: Unavailable | None = None
     await mesh.requests_of_plan(spec)
+    first = mesh.dispatcher.any()
     for worker in (first, *mesh.dispatcher.others(first)):
+        if away is not None:
+            await mesh.requests_of_plan(spec)  # those before may have been made
         try:
             return await worker.plan(parent, spec, window)
         except Unavailable as error:

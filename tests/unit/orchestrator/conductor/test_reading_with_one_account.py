@@ -1,17 +1,23 @@
 """Chunks of all runs that read with one account share what its provider takes, and its rest."""
 
 import asyncio
+import dataclasses
 
-from libs.common.names import PipelineName
+import pytest
+
+from libs.common.errors import Unavailable
+from libs.common.names import PipelineName, RunName
+from services.orchestrator.conductor.planning import ask_worker
 from services.orchestrator.retries.pauses import LONGEST_ASKED_SECONDS
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.runs.windows import Window
 from services.orchestrator.specs import LimitsSpec, OpenAiOptions, PipelineSpec
 from services.orchestrator.workers.memory_workers import Item, MemoryWorker
-from services.orchestrator.workers.workers import Assignment, ChunkFailed
+from services.orchestrator.workers.workers import Assignment, ChunkFailed, Planned
 from tests.support.virtual_time import in_virtual_time
 from tests.unit.orchestrator.conductor.virtual import ended, seconds, world_of
-from tests.unit.orchestrator.conductor.world import World, spec
+from tests.unit.orchestrator.conductor.world import PIPELINE, World, spec
 
 PER_MINUTE = 400.0
 LIMITED = r.Failure(kind="quota", reason="SOURCE_RATE_LIMITED", message="429", advice="")
@@ -115,5 +121,65 @@ def test_a_run_that_waits_for_its_account_to_be_planned_ends_with_its_time() -> 
             assert late.state is RunState.FAILED
             assert late.failure is not None
             assert late.failure.reason == "RUN_TIMED_OUT"
+
+    in_virtual_time(told())
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Planner(MemoryWorker):
+    """Notes who was asked to plan, and when; is away the first `away` times."""
+
+    away: int = 0
+    asked: list[tuple[str, float]] = dataclasses.field(default_factory=list)
+
+    async def plan(
+        self, parent: PipelineName | RunName, spec: PipelineSpec, window: Window | None
+    ) -> Planned:
+        self.asked.append((self.address, seconds()))
+        if self.away:
+            self.away -= 1
+            raise Unavailable(f"worker {self.address} is away")
+        return await MemoryWorker.plan(self, parent, spec, window)
+
+
+EARNED_SECONDS = 60 / (PER_MINUTE / 2)
+"""How long a plan of one request waits for it, alone with its account."""
+
+
+def planners(*, away: int = 0) -> tuple[World, list[tuple[str, float]]]:
+    """A world in virtual time, and who was asked to plan in it; the first worker is away at first."""
+    made, _ = world_of(1)
+    asked = list[tuple[str, float]]()
+    made.workers = [
+        Planner("w1", made.source, made.warehouse, away=away, asked=asked),
+        Planner("w2", made.source, made.warehouse, asked=asked),
+    ]
+    return made, asked
+
+
+def test_who_plans_is_chosen_when_the_requests_of_the_plan_are_earned() -> None:
+    async def told() -> None:
+        made, asked = planners()
+        async with made.orchestrator() as o:
+            mesh = o.conductor.mesh
+            planning = asyncio.create_task(ask_worker(mesh, PIPELINE, reading(PIPELINE), None))
+            await asyncio.sleep(EARNED_SECONDS / 2)
+            async with mesh.dispatcher.seat("acme_corp", order=(0,), share=r.Share()) as seat:
+                assert seat.worker.address == "w1"
+                mesh.dispatcher.rest(seat)
+            await planning
+        ((worker, at),) = asked
+        assert (worker, round(at, 6)) == ("w2", EARNED_SECONDS)
+
+    in_virtual_time(told())
+
+
+def test_a_worker_that_plans_for_another_makes_requests_that_were_earned_anew() -> None:
+    async def told() -> None:
+        made, asked = planners(away=1)
+        async with made.orchestrator() as o:
+            await ask_worker(o.conductor.mesh, PIPELINE, reading(PIPELINE), None)
+        assert [worker for worker, _ in asked] == ["w1", "w2"]
+        assert [at for _, at in asked] == pytest.approx([EARNED_SECONDS, 2 * EARNED_SECONDS])
 
     in_virtual_time(told())
