@@ -15,6 +15,7 @@ from services.orchestrator.conductor.hedging import Done, Pace, winner
 from services.orchestrator.conductor.live import Live, Setback, Trying
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.retries.causes import (
+    AUTH,
     WAREHOUSE,
     WORKERS,
     Cause,
@@ -116,7 +117,7 @@ class Tries:
                     ended = self._set_back(seat, error)
                 else:
                     self._live.setbacks.pop(self._chunk.chunk_id, None)
-                    self._mesh.retries.succeeded(self._asked)
+                    self._mesh.retries.succeeded((*self._asked, WAREHOUSE, AUTH))
                     return landed.model_copy(
                         update={"try_count": self._used + self._away + 1}
                     ), worker

@@ -14,7 +14,7 @@ from services.orchestrator.retries.pauses import STEP
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
-from services.orchestrator.specs import PipelineSpec, TargetSpec
+from services.orchestrator.specs import LimitsSpec, PipelineSpec, TargetSpec
 from services.orchestrator.warehouse.memory_warehouse import Lost, MemoryWarehouse
 from services.orchestrator.workers.memory_workers import MemoryWorker
 from services.orchestrator.workers.workers import Assignment, Beat, ChunkFailed, WorkerGone
@@ -24,6 +24,8 @@ from tests.unit.orchestrator.conductor.world import spec
 
 RUNS = 200
 SICK_SECONDS = 300.0
+WAITING = 100
+"""Chunks that wait for one neighbour: five times what its budget lets go at once."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -217,6 +219,49 @@ def test_an_auth_that_is_away_costs_no_attempt_and_no_other_chunk_its_work() -> 
         assert retries.counts[Neighbour.AUTH, ErrorClass.TRANSIENT] == 6
         assert [len(course.tries(name)) for name in ("0.csv", "1.csv")] == [1, 1]
         assert landed_of(done, "1.csv").try_count == 1
+
+    in_virtual_time(told())
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Cut(Paced):
+    """Cannot have a chunk written before a moment: auth gives no token, or BigQuery no stream."""
+
+    lacks: Exception = dataclasses.field(default_factory=Exception)
+    well: float = 60.0
+
+    async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:
+        if seconds() < self.well:
+            raise self.lacks
+        async for event in Paced.ingest(self, assignment):
+            yield event
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        Unavailable("no token", reason="AUTH_UNAVAILABLE"),
+        ChunkFailed(
+            r.Failure(kind="platform", reason="WAREHOUSE_UNAVAILABLE", message="m", advice=""),
+            transient=True,
+        ),
+    ],
+)
+def test_chunks_that_are_done_let_those_go_that_wait_for_auth_or_for_streams(
+    lacks: Exception,
+) -> None:
+    async def told() -> None:
+        made, _ = world_of(WAITING)
+        made.workers = [
+            Cut(f"w{i}", made.source, made.warehouse, lacks=lacks) for i in range(WAITING)
+        ]
+        parallel = LimitsSpec(max_parallel_chunks=WAITING)
+        direct = spec(mode="append", on_failure="fail").model_copy(update={"limits": parallel})
+        async with made.orchestrator() as o:
+            done = await ended(o, await o.start(direct), within=600)
+        assert done.plan is not None
+        assert done.plan.direct
+        assert seconds() < 60 + STEP.longest_seconds + 15
 
     in_virtual_time(told())
 
