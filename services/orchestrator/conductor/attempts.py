@@ -144,23 +144,15 @@ class Tries:
             self._failed += 1
             return _Ended(failure_of(error), cause_of(error, self._run.spec))
         if isinstance(error, WorkerGone):
-            self._mesh.dispatcher.rest(seat)
             self._failed_at.add(seat.worker.address)
             if error.refused:
                 return _Ended(_text(error), None)
             self._failed += 1
             self._used += self._heard
             return _Ended(_text(error), Cause(dependency=WORKERS, error_class=ErrorClass.TRANSIENT))
-        cause = cause_of_chunk(
-            error.failure,
-            self._run.spec,
-            transient=error.transient,
-            asked_seconds=error.retry_after,
-        )
+        cause = self._cause(error)
         if not cause.error_class.passes:
             raise SourceFailed(error.failure) from error
-        if cause.dependency.neighbour is Neighbour.SOURCE and cause.error_class is ErrorClass.QUOTA:
-            self._mesh.dispatcher.accounts.rest(cause.dependency.account, cause.asked_seconds)
         self._failed_at.add(seat.worker.address)
         self._failed += 1
         if cause.dependency == WAREHOUSE:
@@ -259,7 +251,31 @@ class Tries:
         hedged = dataclasses.replace(trying, hedged_at=seat.worker.address)
         self._live.trying[self._chunk.chunk_id] = hedged
 
+    def _cause(self, error: ChunkFailed) -> Cause:
+        return cause_of_chunk(
+            error.failure,
+            self._run.spec,
+            transient=error.transient,
+            asked_seconds=error.retry_after,
+        )
+
     async def _attempt(self, seat: Seat, requests: float, note: Callable[[Beat], None]) -> r.Landed:
+        """Have a try at a seat; leave its worker or its account alone where that is what it means."""
+        try:
+            return await self._ingested(seat, requests, note)
+        except WorkerGone:
+            self._mesh.dispatcher.rest(seat)
+            raise
+        except ChunkFailed as error:
+            cause = self._cause(error)
+            asked, limited = cause.dependency, cause.error_class is ErrorClass.QUOTA
+            if asked.neighbour is Neighbour.SOURCE and limited:
+                self._mesh.dispatcher.accounts.rest(asked.account, cause.asked_seconds)
+            raise
+
+    async def _ingested(
+        self, seat: Seat, requests: float, note: Callable[[Beat], None]
+    ) -> r.Landed:
         """Have one numbered try at a seat. Silence is its end."""
         number = next(self._mesh.tries)
         assignment = assign(

@@ -1,7 +1,8 @@
 """The slowest chunk of a run gets a second try when slots are idle; the first result counts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import dataclasses
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -16,13 +17,21 @@ from services.orchestrator.conductor.hedging import (
     Pace,
     winner,
 )
+from services.orchestrator.retries.causes import account_of
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import LimitsSpec
-from services.orchestrator.workers.workers import WorkerGone
+from services.orchestrator.workers.workers import Assignment, Beat, ChunkFailed, WorkerGone
 from tests.support.virtual_time import in_virtual_time
-from tests.unit.orchestrator.conductor.virtual import Course, ended, landed_of, seconds, world_of
+from tests.unit.orchestrator.conductor.virtual import (
+    Course,
+    Paced,
+    ended,
+    landed_of,
+    seconds,
+    world_of,
+)
 from tests.unit.orchestrator.conductor.world import World, spec
 
 SLOW = "0.csv"
@@ -96,6 +105,58 @@ def test_a_try_that_dies_beside_its_hedge_costs_no_attempt() -> None:
         assert len(course.tries(SLOW)) == 2
         assert landed_of(done, SLOW).try_count == 1
         assert whole(made)
+
+    in_virtual_time(told())
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Limited(Paced):
+    """Hears in its second try of the slow chunk that its provider wants to be left alone."""
+
+    async def ingest(self, assignment: Assignment) -> AsyncGenerator[Beat | r.Landed]:
+        if assignment.chunk.input_id == SLOW and self.course.tries(SLOW):
+            yield Beat(slot_count=2)
+            raise ChunkFailed(
+                r.Failure(kind="quota", reason="SOURCE_RATE_LIMITED", message="429", advice=""),
+                transient=True,
+                retry_after=60.0,
+            )
+        async for event in Paced.ingest(self, assignment):
+            yield event
+
+
+async def left_alone(made: World) -> set[str]:
+    """Run to the end; return the workers and accounts that rested meanwhile."""
+    rested = set[str]()
+    async with made.orchestrator() as o:
+        run = await o.start()
+        dispatcher = o.conductor.mesh.dispatcher
+        while not o.commands.find(run.name).resting:
+            await asyncio.sleep(0.3)
+            rested |= {worker.address for worker in dispatcher.workers() if worker.resting}
+            rested |= {at.account for at in dispatcher.accounts.standings() if at.resting}
+        assert sum(o.conductor.mesh.retries.hedges.values()) == 1
+    return rested
+
+
+def test_a_worker_that_dies_under_a_try_beside_its_hedge_is_left_alone() -> None:
+    async def told() -> None:
+        made, course = world_of(6)
+        course.first[SLOW], course.later[SLOW] = 9.0, 30.0
+        course.dies.add(SLOW)
+        assert await left_alone(made) == {course.tries(SLOW)[0]}
+
+    in_virtual_time(told())
+
+
+def test_an_account_that_a_hedge_hears_to_leave_alone_is_left_alone() -> None:
+    async def told() -> None:
+        made, course = world_of(6)
+        course.first[SLOW] = 30.0
+        made.workers = [
+            Limited(f"w{i}", made.source, made.warehouse, course=course) for i in (1, 2)
+        ]
+        assert await left_alone(made) == {account_of(spec()).account}
 
     in_virtual_time(told())
 
