@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -23,6 +23,7 @@ from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.projections.bigquery_projections import BigQueryProjections
+from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.checkpoints import needed
 from services.orchestrator.runs.ledger import key_of
@@ -86,7 +87,20 @@ async def projected(bq: BigQuery, records: list[r.Record]) -> BigQueryProjection
 
 
 @pytest.fixture
-async def told(engine: Engine) -> AsyncGenerator[Told]:
+def bq(engine: Engine) -> Iterator[BigQuery]:
+    """A connection to an engine whose metadata tables are empty."""
+    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as made:
+        made.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
+        metadata = DatasetId("local", DATASET)
+        ensure_dataset(made, metadata)
+        for table in TABLES:
+            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
+            ensure_table(made, metadata.table(table.name), columns)
+        yield made
+
+
+@pytest.fixture
+async def told(bq: BigQuery) -> Told:
     made = World.of(a_csv=[*A, LOST])
     made.source.deliveries = {"2026-11": ("a.csv",)}
     made.judge.results = (result(0), result(1))
@@ -102,19 +116,12 @@ async def told(engine: Engine) -> AsyncGenerator[Told]:
         await checkpointed(o, kept_for=FORGET)
         made.source.inputs = {"d.csv": [Item(scope="d.csv", money=("4",))]}
         await o.finish(spec(mode="append", on_failure="warn"))
-    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq:
-        bq.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
-        metadata = DatasetId("local", DATASET)
-        ensure_dataset(bq, metadata)
-        for table in TABLES:
-            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
-            ensure_table(bq, metadata.table(table.name), columns)
-        journal = BigQueryJournal(bq, streams_end_with_server=True)
-        await journal.open(Term(epoch=1))
-        await journal.append(made.journals.records)
-        await journal.close()
-        await projected(bq, made.journals.records)
-        yield Told(bq, list(made.journals.records))
+    journal = BigQueryJournal(bq, streams_end_with_server=True)
+    await journal.open(Term(epoch=1))
+    await journal.append(made.journals.records)
+    await journal.close()
+    await projected(bq, made.journals.records)
+    return Told(bq, list(made.journals.records))
 
 
 @pytest.fixture(params=["memory", "bigquery"])
@@ -141,6 +148,15 @@ async def test_a_run_of_the_past_is_its_records(told: Told, archive: Archive) ->
     wanted = [x for x in told.records if x.run in {str(names[0]), str(names[2])}]
     assert await archive.records([names[0], names[2]]) == wanted
     assert await archive.records([PIPELINE.run("nobody")]) == []
+    assert await archive.records([]) == []
+
+
+async def test_a_start_whose_tables_lack_nothing_goes_on_following(told: Told) -> None:
+    history = history_of(await told.read())
+    assert history.ledger.recalled == set()
+    projections = BigQueryProjections(told.bq, history)
+    assert await projections._forgotten_behind() == []
+    await projections._rebuild(Pauses(sleep=asyncio.sleep))
 
 
 async def test_runs_are_found_the_newest_first(told: Told, archive: Archive) -> None:

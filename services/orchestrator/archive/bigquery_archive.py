@@ -51,6 +51,8 @@ class BigQueryArchive:
         return facts
 
     async def records(self, names: Sequence[RunName]) -> list[Record]:
+        if not names:
+            return []
         rows = await self._query(
             f"SELECT {COLUMNS} FROM {self._events}"
             " WHERE tenant_id IN UNNEST(@tenants) AND run_id IN UNNEST(@runs) ORDER BY position",
