@@ -224,3 +224,23 @@ async def test_rows_of_runs_that_have_left_are_rebuilt(told: Told, table: str) -
     finally:
         follower.cancel()
         await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_a_start_that_writes_what_was_added_to_a_delivery_keeps_what_stood_there(
+    bq: BigQuery,
+) -> None:
+    made = World.of(a_csv=A)
+    made.source.deliveries = {"2026-11": ("a.csv",)}
+    async with made.orchestrator() as o:
+        await o.finish(spec(mode="append"))
+        await projected(bq, list(made.journals.records))
+        await checkpointed(o, kept_for=FORGET)
+        made.source.inputs = {"b.csv": [Item(scope="b.csv", money=("2",))]}
+        made.source.deliveries = {"2026-11": ("b.csv",)}
+        key = key_of(await o.finish(spec(mode="append")))
+    await projected(bq, needed(made.journals.records))
+    facts = {(fact.kind, fact.name): fact for fact in await BigQueryArchive(bq).published(key)}
+    whole = await MemoryArchive(lambda: made.journals.records).published(key)
+    assert facts == {(fact.kind, fact.name): fact for fact in whole}
+    (delivered,) = [fact.content for fact in whole if fact.kind == "delivery"]
+    assert delivered == '["a.csv","b.csv"]'

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from libs.common.errors import Unavailable
 from libs.common.names import PipelineName, RunName, TenantName
-from services.orchestrator.runs.facts import Fact, facts_of
+from services.orchestrator.runs.facts import Fact, facts_of, recall
 from services.orchestrator.runs.ledger import Key, Ledger, key_of
 from services.orchestrator.runs.records import Record
 
@@ -61,6 +61,20 @@ class Archive(Protocol):
             below: Runs created before this position; 0 for all.
             limit: Most that are returned.
         """
+
+
+async def know(archive: Archive, ledger: Ledger, key: Key) -> None:
+    """Have a ledger know all that a pipeline has published to a table.
+
+    Raises:
+        PublishedGone: nobody knows; the next start makes `metadata.published` anew.
+        Unavailable: try again.
+    """
+    while not ledger.knows(key):
+        forgotten = ledger.forgotten_count
+        facts = await archive.published(key)
+        if ledger.forgotten_count == forgotten:
+            recall(ledger, key, facts)
 
 
 @dataclasses.dataclass(slots=True)

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
-from services.orchestrator.archive.archive import Archive, MemoryArchive
+from services.orchestrator.archive.archive import Archive, MemoryArchive, know
 from services.orchestrator.journal.history import History
 from services.orchestrator.judges.judges import Judge
 from services.orchestrator.retries.causes import account_of
 from services.orchestrator.retries.retries import Retries
-from services.orchestrator.runs.facts import recall
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.ledger import Key
 from services.orchestrator.runs.records import Detail, Share
@@ -66,12 +65,7 @@ class Mesh:
             PublishedGone: this orchestrator must end; its next start makes `metadata.published` anew.
             Unavailable: try again.
         """
-        ledger = self.history.ledger
-        while not ledger.knows(key):
-            forgotten = ledger.forgotten_count
-            facts = await self.archive.published(key)
-            if ledger.forgotten_count == forgotten:
-                recall(ledger, key, facts)
+        await know(self.archive, self.history.ledger, key)
 
     def seat(
         self, run: Run, place: int, *, avoid: frozenset[str]

@@ -15,6 +15,7 @@ from libs.bigquery.ids import TableId
 from libs.common.errors import ServiceError
 from libs.common.names import RunName
 from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, RUN_EVENTS, MetadataTable
+from services.orchestrator.archive.archive import PublishedGone
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.journal.history import History
 from services.orchestrator.projections.bigquery_published import BigQueryPublished
@@ -74,6 +75,8 @@ class BigQueryProjections:
     async def follow(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Write every run that changed, for ever; a BigQuery that is away is waited for.
 
+        Raises PublishedGone where it can not be known what stands beside what a run has published.
+
         A new state, attempt or audit is written soon. Counts of a run that stays in its state follow
         by no more than PROGRESS of the run's own changes, and are whole with its next state.
         """
@@ -127,6 +130,8 @@ class BigQueryProjections:
                 runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
                 try:
                     await self.write(runs)
+                except PublishedGone:
+                    raise
                 except ServiceError as error:
                     log.warning("projection.delayed", cause=str(error))
                     failed += 1

@@ -10,7 +10,8 @@ from libs.bigquery.client import BigQuery
 from libs.bigquery.ids import TableId
 from libs.common.names import RunName
 from libs.metadata.tables import DATASET, PUBLISHED
-from services.orchestrator.archive.bigquery_archive import PLATFORM, WHOLE
+from services.orchestrator.archive.archive import know
+from services.orchestrator.archive.bigquery_archive import PLATFORM, WHOLE, BigQueryArchive
 from services.orchestrator.journal.history import History
 from services.orchestrator.projections.statements import Row, batches, merge, select
 from services.orchestrator.runs.facts import facts_of
@@ -29,6 +30,7 @@ class BigQueryPublished:
         self._bq = bigquery
         self._history = history
         self._table = TableId(bigquery.connection.project, DATASET, PUBLISHED.name).sql
+        self._archive = BigQueryArchive(bigquery)
         self._written: set[RunName] = set()
 
     async def whole(self) -> bool:
@@ -45,11 +47,17 @@ class BigQueryPublished:
         await self._merge([row | {"tenant_id": PLATFORM, "kind": WHOLE, "position": position}])
 
     async def write(self, runs: Iterable[Run]) -> None:
-        """Write what runs have published; may be repeated."""
+        """Write what runs have published; may be repeated.
+
+        A delivery's objects are all that stand under it: those of runs that have left are recalled
+        first, or they would be gone from the table with the row that named them.
+        """
         ledger = self._history.ledger
         self._written &= ledger.published_at.keys()
         known = self._written
         published = [x for x in runs if x.name in ledger.published_at and x.name not in known]
+        for key in {key_of(run) for run in published}:
+            await know(self._archive, ledger, key)
         rows: dict[tuple[object, ...], Row] = {}
         for run in sorted(published, key=lambda run: ledger.published_at[run.name]):
             for row in fact_rows(self._history, run):
