@@ -230,6 +230,10 @@ class LeaseTaken(Exception):
     """Somebody else was faster, or a copy came late."""
 
 
+class LeaseUnavailable(Unavailable):
+    """The lease cannot be asked or changed now."""
+
+
 @dataclasses.dataclass(slots=True)
 class Lease:
     """Who leads: changed by compare-and-swap, free once its holder has not renewed it in time."""
@@ -278,7 +282,7 @@ class LeaseElection:
             while self._lease.holder not in {None, self._process}:
                 await self._lease.changed.wait()
             if self._lease.holder is None:
-                with contextlib.suppress(LeaseTaken, Unavailable):
+                with contextlib.suppress(LeaseTaken, LeaseUnavailable):
                     await self._call("take", self._process, self._lease.epoch)
             if self._lease.holder is self._process:
                 self._epoch = self._lease.epoch
@@ -294,4 +298,4 @@ class LeaseElection:
     async def _call(self, method: str, *args: Any) -> Any:
         effect = functools.partial(getattr(self._lease, method), *args)
         point = Point("election", method)
-        return await self._network.call(self._process, point, effect, Unavailable, "")
+        return await self._network.call(self._process, point, effect, LeaseUnavailable, "")

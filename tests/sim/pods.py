@@ -28,6 +28,7 @@ from tests.sim.loop import Process
 from tests.sim.neighbours import (
     LeaseElection,
     LeaseTaken,
+    LeaseUnavailable,
     WorkerWire,
 )
 from tests.sim.network import Wire
@@ -76,7 +77,9 @@ class Pod:
     def _ended(self, process: Process, main: asyncio.Task[None]) -> None:
         error = None if main.cancelled() else main.exception()
         self._world.tell(f"{process.name:5} ends: {error!r}")
-        expected = isinstance(error, JournalSealed | LeaseTaken | Unavailable)
+        expected = isinstance(
+            error, JournalSealed | JournalUnavailable | LeaseTaken | LeaseUnavailable
+        )
         if not expected and not self._world.old(process):
             self._world.fail(Broken("no-crash", f"{process.name} ended: {error!r}"))
 

@@ -1,7 +1,12 @@
 """A slice of `make sim`, and that it can fail."""
 
+import asyncio
+
 import pytest
 
+from libs.common.errors import Unavailable
+from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.warehouse.memory_warehouse import Lost
 from tests.sim.mutants import MUTANTS
 from tests.sim.seeds import simulate
 
@@ -28,3 +33,18 @@ SOON = ("acknowledge before the append returns", "do not seal the predecessor's 
 def test_a_planted_bug_is_found(name: str) -> None:
     with MUTANTS[name].plant():
         assert any(simulate(seed).broken for seed in range(1, 21))
+
+
+@pytest.mark.parametrize("error", [Lost("away"), Unavailable("away", reason="QUALITY_UNAVAILABLE")])
+def test_a_leader_that_a_neighbour_away_ends_is_a_crash(
+    error: Unavailable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = iter([error])
+
+    async def watch(_: Conductor) -> None:
+        if left := next(first, None):
+            raise left
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(Conductor, "watch", watch)
+    assert simulate(1).broken.startswith("no-crash")
