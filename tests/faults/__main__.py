@@ -42,11 +42,12 @@ def main() -> int:
 
 
 def least(minutes: float) -> dict[str, int]:
-    """Return the least numbers of faults of a campaign of so many minutes."""
+    """Return the least numbers of faults, and of each scenario, of a campaign of so many minutes."""
     return {
         "all": int(FAULTS_A_MINUTE * minutes),
         "kind": max(1, int(minutes / 4)),
         "process": max(1, int(minutes / 4)),
+        "scenario": max(1, int(minutes / 4)),
     }
 
 

@@ -50,7 +50,8 @@ class Plan:
     scale: float = 1.0
     """By how much slower than a machine of its own this one is: bars in seconds are multiplied by it."""
     least: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Least faults: in all (`all`), by kind, and by process (`process`)."""
+    """Least faults: in all (`all`), by kind, and by process (`process`); and turns of each `scenario` that
+    came to what it is for."""
 
 
 def everything() -> tuple[Pipeline, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults import histories, models, sources
-from tests.faults.check import violations
+from tests.faults.check import runs, violations
 from tests.faults.mesh import PROCESSES
 from tests.faults.nemesis import KINDS, SIGNALS, places, strikes
 from tests.faults.sources import Delivery
@@ -162,6 +162,10 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
     "published twice": ("one-outcome", add(record(8, "run.published", 1, epoch=2))),
     "a run does not end": ("progress", change("outcome", {"turn": f"{P}#3"}, state="UNFINISHED")),
     "the last run fails": ("progress", change("outcome", {"turn": f"{P}#3"}, state="CANCELLED")),
+    **{
+        f"a run stays {state}": ("progress", change("outcome", {"turn": f"{P}#2"}, state=state))
+        for state in ("HELD", "FAILED", "TRANSFORM_FAILED", "PUBLISHING")
+    },
     "a process does not serve again": (
         "progress",
         add({"t": 80.0, "kind": "ill", "processes": ["quality"]}),
@@ -194,6 +198,32 @@ def test_a_bad_history_is_found_by_its_rule(name: str) -> None:
     history = copy.deepcopy(good())
     spoil(history)
     assert rule in {violation.rule for violation in violations(history)}
+
+
+def every_scenario() -> History:
+    """One turn more of each scenario, that comes to what it is for."""
+    history = good()
+    find(history, "begun").update(least={"scenario": 1})
+    for n, (scenario, (kind, what)) in enumerate(runs.MET.items(), start=4):
+        about = {"turn": f"{P}#{n}", "pipeline": P, "run": run(n)}
+        history += [
+            {"t": 41.0, "kind": "turn", "scenario": scenario, "last": False, "files": {}, **about},
+            {"t": 42.0, "kind": kind, "state": what, "op": what, "failure": "COLUMN_MISSING", **about},
+            {"t": 43.0, "kind": "outcome", "state": "CANCELLED", **about},
+        ]  # fmt: skip
+    return history
+
+
+@pytest.mark.parametrize("scenario", runs.MET)
+def test_a_scenario_that_never_came_to_what_it_is_for_is_found(scenario: str) -> None:
+    assert not [found for found in violations(every_scenario()) if found.rule == "enough"]
+    history = every_scenario()
+    turn = find(history, "turn", scenario=scenario)["turn"]
+    history.remove(find(history, runs.MET[scenario][0], turn=turn))
+    if scenario == "plain":
+        history = [e for e in history if e["kind"] != "seen"]
+    texts = [found.text for found in violations(history) if found.rule == "enough"]
+    assert any(f"of {scenario} came to" in text for text in texts)
 
 
 def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:

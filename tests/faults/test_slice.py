@@ -34,7 +34,12 @@ async def test_every_kind_of_fault_breaks_no_promise(
         pipelines=a_few(),
         patience=60.0 * SCALE,
         scale=SCALE,
-        least={"all": ROUNDS * len(schedule), "kind": ROUNDS, "process": ROUNDS},
+        least={
+            "all": ROUNDS * len(schedule),
+            "kind": ROUNDS,
+            "process": ROUNDS,
+            "scenario": 1,
+        },
     )
     await conduct(plan)
     broken = check.report(plan.folder)

@@ -17,6 +17,7 @@ RULES: Final[tuple[Callable[[Account], Iterator[Violation]], ...]] = (
     runs.acknowledged,
     runs.one_outcome,
     runs.progress,
+    runs.scenarios,
     runs.cancel,
     meshes.journal,
     meshes.one_leader,

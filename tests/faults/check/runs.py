@@ -1,9 +1,10 @@
 """Rules about runs: one outcome each, what was answered stands, they end, and a cancel stops work."""
 
+import collections
 from collections.abc import Iterator
 from typing import Final
 
-from tests.faults.check.accounts import PUBLISHED, Account, Violation
+from tests.faults.check.accounts import PUBLISHED, Account, Turn, Violation
 
 FINAL: Final = frozenset({"SUCCEEDED", "CANCELLED", "SUPERSEDED"})
 ENDS: Final = frozenset({"run.succeeded", "run.cancelled", "run.superseded"})
@@ -12,6 +13,17 @@ STEERED: Final = {
     "discard": frozenset({"CANCELLED"}),
     "approve": frozenset({"SUCCEEDED", "TRANSFORM_FAILED", "SUPERSEDED"}),
 }
+MET: Final = {
+    "plain": ("seen", "SUCCEEDED"),
+    "cancel": ("answered", "cancel"),
+    "cancel_slow": ("answered", "cancel"),
+    "broken": ("seen", "FAILED"),
+    "shrunken": ("seen", "HELD"),
+    "discarded": ("answered", "discard"),
+    "bad_rows": ("seen", "SUCCEEDED"),
+}
+"""By scenario: the kind of an entry that shows that it came to what it is for, and its state or op."""
+
 CANCEL_SECONDS: Final = 2.0
 HINDERED: Final = frozenset({"stop", "cut", "refuse", "delay", "stall", "kill", "usurp", "term"})
 
@@ -67,10 +79,9 @@ def one_outcome(account: Account) -> Iterator[Violation]:
 def progress(account: Account) -> Iterator[Violation]:
     """Every run ends; when all is well again the last one of each pipeline succeeds."""
     for turn in account.turns.values():
-        if turn.state == "UNFINISHED":
-            yield Violation(
-                "progress", f"{turn.name} ({turn.scenario}), begun at {turn.began}, did not end"
-            )
+        if turn.state not in FINAL:
+            text = f"{turn.name} ({turn.scenario}), begun at {turn.began}, did not end"
+            yield Violation("progress", f"{text}: {turn.state}")
         elif turn.last and turn.state != PUBLISHED:
             yield Violation("progress", f"{turn.name}, when all was well again, ended {turn.state}")
     for e in account.of["ill"]:
@@ -78,6 +89,24 @@ def progress(account: Account) -> Iterator[Violation]:
             yield Violation("progress", f"not serving when all was well again: {e['processes']}")
     for e in account.of["odd"]:
         yield Violation("progress", f"{e['turn']} {e['op']}: {e['text']}")
+
+
+def scenarios(account: Account) -> Iterator[Violation]:
+    """Each scenario came to what it is for: the guard held, a broken delivery failed, a cancel was answered."""
+    met = collections.Counter(
+        turn.scenario for turn in account.turns.values() if _met(account, turn)
+    )
+    least = account.begun["least"].get("scenario", 0)
+    for scenario in MET:
+        if met[scenario] < least:
+            text = f"{met[scenario]} of {scenario} came to {MET[scenario][1]}, least {least}"
+            yield Violation("enough", text)
+
+
+def _met(account: Account, turn: Turn) -> bool:
+    kind, what = MET[turn.scenario]
+    said = (e for e in account.of[kind] if e["turn"] == turn.name)
+    return any(e["state" if kind == "seen" else "op"] == what for e in said)
 
 
 def cancel(account: Account) -> Iterator[Violation]:
