@@ -109,7 +109,6 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
         storage=wired.storage,
         spec=made.spec,
         state=made.state,
-        live=ground.live,
     )
     wired.struck = nemesis.struck
     stop = asyncio.Event()

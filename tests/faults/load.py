@@ -46,8 +46,6 @@ class Ground:
     healed: asyncio.Event
     slow: Callable[[str], asyncio.Event]
     """Lets the answer of the next append to a table be late; the event is set when it comes."""
-    live: set[str] = dataclasses.field(default_factory=set)
-    """Turns whose run is not at its end: faults count only while there is one."""
 
 
 class Lost(Exception):
@@ -87,15 +85,12 @@ class Load:
         turn = f"{self.pipeline.name}#{self.turns}"
         files = {self._path(name): file.facts() for name, file in self._files.items()}
         self._note("turn", turn=turn, scenario=scenario, files=files, last=last)
-        self._ground.live.add(turn)
         try:
             state = await self._patiently(self._drive(turn, scenario))
         except TimeoutError:
             state = "UNFINISHED"
         except Lost:
             state = "MISSING"
-        finally:
-            self._ground.live.discard(turn)
         self._note("outcome", turn=turn, state=state)
         if state == "SUCCEEDED":
             self._published.update(self._files)

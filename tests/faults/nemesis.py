@@ -94,7 +94,6 @@ class Nemesis:
     storage: StoragePort
     spec: mesh.Spec
     state: Callable[[], State]
-    live: set[str]
     done: int = 0
     _number: int = 0
     _tasks: "set[asyncio.Task[None]]" = dataclasses.field(default_factory=set)
@@ -106,7 +105,7 @@ class Nemesis:
 
     def _write(self, kind: str, at: str, *, seconds: float) -> None:
         self.done += 1
-        self.history.write("fault", fault=kind, at=at, seconds=seconds, live=len(self.live))
+        self.history.write("fault", fault=kind, at=at, seconds=seconds)
 
     async def work(self, schedule: list[Strike], stop: asyncio.Event, *, patience: float) -> None:
         """Do each fault after its number of operations, or after `patience` seconds without them."""

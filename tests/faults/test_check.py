@@ -87,7 +87,7 @@ def good() -> History:
         {"t": 98.0, "kind": "leads", "process": "standby", "epoch": 2, "wall": "2023-11-14T22:13:42+00:00"},
         {"t": 99.0, "kind": "left", "what": "staging", "found": []},
         {"t": 99.0, "kind": "left", "what": "process", "found": []},
-        {"t": 50.0, "kind": "fault", "fault": "kill", "at": "orchestrator", "seconds": 0.0, "live": 1},
+        {"t": 13.0, "kind": "fault", "fault": "kill", "at": "orchestrator", "seconds": 0.0},
     ]  # fmt: skip
 
 
@@ -185,8 +185,12 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
     "a process is left": ("leaks", change("left", {"what": "process"}, found=["1 python"])),
     "a connection is left": ("leaks", change("stream", {"opened": 20.5}, open_call_count=1)),
     "too few faults": ("enough", change("begun", {}, least={"all": 2})),
-    "faults while nothing ran": ("enough", lambda h: (
-        find(h, "begun").update(least={"all": 1}), find(h, "fault").update(live=0))),
+    **{
+        f"a fault {when}": ("enough", lambda h, t=t: (
+            find(h, "begun").update(least={"all": 1}), find(h, "fault").update(t=t, live=1)))
+        for when, t in {"before anything": 9.0, "before the create was answered": 10.15,
+                        "after the run": 16.0, "after all runs": 50.0}.items()
+    },
     "a kind of fault is missing": ("enough", change("begun", {}, least={"kind": 1})),
     "a process met no signal": ("enough", change("begun", {}, least={"process": 1})),
 }  # fmt: skip
@@ -235,7 +239,6 @@ def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:
         "fault": "usurp",
         "at": "orchestrator",
         "seconds": 1.0,
-        "live": 1,
     }
     assert violations([*history, usurped]) == []
 
@@ -275,7 +278,6 @@ def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
         "fault": "usurp",
         "at": "standby",
         "seconds": 1.0,
-        "live": 1,
     }
     assert violations([*history, {**robbed, "t": 1.0}])
     assert violations([*history, robbed]) == []
@@ -290,7 +292,6 @@ def test_what_a_stopped_worker_does_late_is_no_violation() -> None:
         "fault": "stop",
         "at": "ingest-1",
         "seconds": 2.0,
-        "live": 1,
     }
     assert violations([*history, stopped]) == []
 

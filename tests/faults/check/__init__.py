@@ -54,7 +54,7 @@ def report(folder: Path, mutant: str = "") -> int:
 
 def summary(account: Account) -> str:
     """Return what happened, in numbers."""
-    counted = [e for e in account.of["fault"] if e["live"]]
+    counted = account.faults
     kinds = collections.Counter(e["fault"] for e in counted)
     places = collections.Counter(e["at"] for e in counted if e["fault"] in SIGNALS)
     states = collections.Counter(turn.state for turn in account.turns.values())
@@ -63,7 +63,7 @@ def summary(account: Account) -> str:
         f"{len(counted)} faults while a run was under way ({len(account.of['fault'])} in all)",
         f"  by kind: {_shown(kinds)}",
         f"  signals: {_shown(places)}",
-        f"{len(account.turns)} runs: {_shown(states)}",
+        f"{len(account.turns)} turns: {_shown(states)}",
         f"{len(read)} reads answered, {len(account.of['read']) - len(read)} not",
         f"{len(account.of['record'])} records, {len(account.of['leads'])} leaderships",
     )

@@ -33,6 +33,8 @@ class Turn:
     state: str = "UNFINISHED"
     runs: set[str] = dataclasses.field(default_factory=set)
     """What creates were answered with."""
+    acknowledged: float = FOREVER
+    """When its create was first answered: from then on its run is under way."""
     approved: float | None = None
     """When its approval was first asked for."""
 
@@ -62,7 +64,9 @@ class Account:
             turn.state, turn.ended = e["state"], e["t"]
         for e in self.of["answered"]:
             if e["op"] == "create":
-                self.turns[e["turn"]].runs.add(e["run"])
+                turn = self.turns[e["turn"]]
+                turn.runs.add(e["run"])
+                turn.acknowledged = min(turn.acknowledged, e["t"])
         for e in self.of["asked"]:
             turn = self.turns[e["turn"]]
             if e["op"] == "approve" and turn.approved is None:
@@ -86,6 +90,12 @@ class Account:
             if t.pipeline == pipeline and t.state == "UNFINISHED"
         ]
         return min(unknown, default=FOREVER)
+
+    @property
+    def faults(self) -> list[Entry]:
+        """Return those faults that were done while an acknowledged run was not at its end."""
+        spans = [(turn.acknowledged, turn.ended) for turn in self.turns.values()]
+        return [e for e in self.of["fault"] if any(a <= e["t"] <= b for a, b in spans)]
 
     @property
     def scale(self) -> float:

@@ -115,7 +115,7 @@ def _excused(account: Account, table: str) -> bool:
 def enough(account: Account) -> Iterator[Violation]:
     """As many faults as were asked for, of each kind and to each process, while a run was under way."""
     least = account.begun["least"]
-    counted = [e for e in account.of["fault"] if e["live"]]
+    counted = account.faults
     by_kind = collections.Counter(e["fault"] for e in counted)
     by_process = collections.Counter(e["at"] for e in counted if e["fault"] in SIGNALS)
     if len(counted) < least.get("all", 0):
