@@ -47,7 +47,7 @@ def least(minutes: float) -> dict[str, int]:
         "all": int(FAULTS_A_MINUTE * minutes),
         "kind": max(1, int(minutes / 4)),
         "process": max(1, int(minutes / 4)),
-        "scenario": max(1, int(minutes / 4)),
+        "scenario": max(1, int(minutes / 10)),
     }
 
 

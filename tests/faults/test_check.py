@@ -191,6 +191,7 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
         for when, t in {"before anything": 9.0, "before the create was answered": 10.15,
                         "after the run": 16.0, "after all runs": 50.0}.items()
     },
+    "a broken delivery is published": ("enough", change("turn", {"turn": f"{P}#1"}, scenario="broken")),
     "a kind of fault is missing": ("enough", change("begun", {}, least={"kind": 1})),
     "a process met no signal": ("enough", change("begun", {}, least={"process": 1})),
 }  # fmt: skip

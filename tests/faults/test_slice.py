@@ -34,12 +34,7 @@ async def test_every_kind_of_fault_breaks_no_promise(
         pipelines=a_few(),
         patience=60.0 * SCALE,
         scale=SCALE,
-        least={
-            "all": ROUNDS * len(schedule),
-            "kind": ROUNDS,
-            "process": ROUNDS,
-            "scenario": 1,
-        },
+        least={"all": ROUNDS * len(schedule), "kind": ROUNDS, "process": ROUNDS},
     )
     await conduct(plan)
     broken = check.report(plan.folder)

@@ -96,6 +96,9 @@ def scenarios(account: Account) -> Iterator[Violation]:
     met = collections.Counter(
         turn.scenario for turn in account.turns.values() if _met(account, turn)
     )
+    for turn in account.turns.values():
+        if turn.scenario == "broken" and turn.state == PUBLISHED and not _met(account, turn):
+            yield Violation("enough", f"{turn.name} was broken, and never failed")
     least = account.begun["least"].get("scenario", 0)
     for scenario in MET:
         if met[scenario] < least:
