@@ -109,6 +109,16 @@ def change(kind: str, where: dict[str, Any], **to: Any) -> Callable[[History], o
     return lambda history: find(history, kind, **where).update(to)
 
 
+def struck_at(t: float) -> Callable[[History], object]:
+    """Ask for one fault, and let the only one be done at `t`."""
+
+    def spoil(history: History) -> None:
+        find(history, "begun").update(least={"all": 1})
+        find(history, "fault").update(t=t, live=1)
+
+    return spoil
+
+
 BAD: dict[str, tuple[str, Callable[[History], object]]] = {
     "half of a run's rows are seen": ("reads", add(read(33.5, delivery(10, 2)))),
     "rows of both are seen": (
@@ -186,8 +196,7 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
     "a connection is left": ("leaks", change("stream", {"opened": 20.5}, open_call_count=1)),
     "too few faults": ("enough", change("begun", {}, least={"all": 2})),
     **{
-        f"a fault {when}": ("enough", lambda h, t=t: (
-            find(h, "begun").update(least={"all": 1}), find(h, "fault").update(t=t, live=1)))
+        f"a fault {when}": ("enough", struck_at(t))
         for when, t in {"before anything": 9.0, "before the create was answered": 10.15,
                         "after the run": 16.0, "after all runs": 50.0}.items()
     },
