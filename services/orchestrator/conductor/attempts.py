@@ -263,8 +263,13 @@ class Tries:
         """Have a try at a seat; leave its worker or its account alone where that is what it means."""
         try:
             return await self._ingested(seat, requests, note)
-        except WorkerGone:
+        except WorkerGone as error:
             self._mesh.dispatcher.rest(seat)
+            if error.refused:
+                self._mesh.dispatcher.stream_unopened()
+            raise
+        except Delayed:
+            self._mesh.dispatcher.stream_unopened()
             raise
         except ChunkFailed as error:
             cause = self._cause(error)

@@ -197,6 +197,10 @@ class Dispatcher:
         """Note a stream that no seat was given for, or, oldest first, one of an earlier orchestrator."""
         self._pace.opened(self._monotonic() - seconds_ago)
 
+    def stream_unopened(self) -> None:
+        """Note that a seat that was given, and still is had, came to no stream."""
+        self._pace.unopened()
+
     def streams(self) -> Streams:
         """Return how many streams may be opened."""
         now = self._monotonic()

@@ -39,6 +39,11 @@ class StreamPace:
         if self.per_hour:
             self._due = max(self._due, now) + self._interval
 
+    def unopened(self) -> None:
+        """Take back one that was noted and not opened after all, soon after it was noted."""
+        if self.per_hour:
+            self._due -= self._interval
+
     def left(self, now: float) -> int:
         """Return how many may be opened at once; 0 also where there is no bound."""
         if not self.per_hour:

@@ -58,6 +58,26 @@ def test_streams_that_nobody_waited_for_delay_the_next_ones() -> None:
     assert pace.wait(0.0) == pytest.approx(21 * 90.0)
 
 
+def test_a_stream_that_was_not_opened_is_there_for_another() -> None:
+    pace = StreamPace(per_hour=PER_HOUR)
+    while not pace.wait(10.0):
+        pace.opened(10.0)
+    waited = pace.wait(10.0)
+    pace.unopened()
+    assert (pace.wait(10.0), pace.left(10.0)) == (0.0, 1)
+    pace.opened(10.0)
+    assert pace.wait(10.0) == pytest.approx(waited)
+
+
+def test_streams_that_were_not_opened_after_a_pause_are_no_more_than_a_pause_allows() -> None:
+    pace = StreamPace(per_hour=PER_HOUR)
+    pace.opened(0.0)
+    for _ in range(3):
+        pace.unopened()
+    assert pace.left(0.0) == PER_HOUR * BURST
+    assert len([t for t in opened(pace, [0.0] * 20) if t == 0.0]) == PER_HOUR * BURST
+
+
 def test_an_earlier_orchestrators_streams_count_from_when_they_were_opened() -> None:
     pace = StreamPace(per_hour=PER_HOUR)
     for seconds_ago in range(900, 0, -90):

@@ -17,6 +17,7 @@ from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import LimitsSpec, PipelineSpec, TargetSpec
 from services.orchestrator.warehouse.memory_warehouse import Lost, MemoryWarehouse
 from services.orchestrator.workers.memory_workers import MemoryWorker
+from services.orchestrator.workers.stream_pace import BURST
 from services.orchestrator.workers.workers import Assignment, Beat, ChunkFailed, WorkerGone
 from tests.support.virtual_time import in_virtual_time
 from tests.unit.orchestrator.conductor.virtual import Paced, ended, landed_of, seconds, world_of
@@ -262,6 +263,30 @@ def test_chunks_that_are_done_let_those_go_that_wait_for_auth_or_for_streams(
         assert done.plan is not None
         assert done.plan.direct
         assert seconds() < 60 + STEP.longest_seconds + 15
+
+    in_virtual_time(told())
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        WorkerGone("worker w1 is full", refused=True),
+        Unavailable("no token", reason="AUTH_UNAVAILABLE"),
+    ],
+)
+def test_a_try_that_no_worker_has_taken_uses_up_no_stream_of_the_hour(lacks: Exception) -> None:
+    async def told() -> None:
+        made, course = world_of(6)
+        made.streams_per_hour = 50
+        made.workers = [
+            Cut(f"w{i}", made.source, made.warehouse, course=course, lacks=lacks, well=20.0)
+            for i in (1, 2)
+        ]
+        async with made.orchestrator() as o:
+            await ended(o, await o.start(), within=3600)
+            assert o.conductor.mesh.dispatcher.streams().ready_count >= 50 * BURST - 6
+        assert len(course.began) == 6
+        assert seconds() < 20 + STEP.longest_seconds + 10
 
     in_virtual_time(told())
 
