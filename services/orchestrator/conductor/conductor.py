@@ -129,11 +129,15 @@ class Conductor:
             self.live.pop(name, None)
         if task.cancelled():
             return
-        if (error := task.exception()) and not self._crashed.done():
+        if error := task.exception():
+            self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
+        if not self._crashed.done():
             self._crashed.set_exception(error)
 
     async def watch(self) -> None:
-        """Wait for ever; raise if a run's task crashed: the process ends and the journal goes on."""
+        """Wait for ever; raise if a run's task crashed or PublishedGone: the process ends and the journal goes on."""
         await self._crashed
 
     async def stop(self, name: RunName) -> None:
@@ -181,6 +185,8 @@ class Conductor:
             log.info("run.entered", state=run.state, attempt=run.attempt)
             try:
                 await self._patiently(run)
+            except PublishedGone:
+                raise
             except Exception as error:  # noqa: BLE001 every failure of a phase is the run's
                 await self._fail(run, innermost(error))
 
@@ -296,7 +302,11 @@ class Conductor:
 
     async def approve(self, run: Run, *, by: str, reason: str) -> Run:
         """HELD → PUBLISHING, acknowledged when the intent is durable; it goes on by itself."""
-        after = await self._intend(run, by=by, reason=reason)
+        try:
+            after = await self._intend(run, by=by, reason=reason)
+        except PublishedGone as gone:
+            self._crash(gone)
+            raise
         await self.restart(after)
         return after
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from services.orchestrator.archive.archive import PublishedGone
 from services.orchestrator.retries.causes import (
     AUTH,
     QUALITY,
@@ -23,7 +24,12 @@ BOUNDED: Final = frozenset(
 
 
 def ends(state: RunState, error: BaseException, failed: int) -> bool:
-    """Return whether the last of `failed` errors of a phase is the run's end, or it is done again."""
+    """Return whether the last of `failed` errors of a phase is the run's end, or it is done again.
+
+    PublishedGone is the end of the orchestrator: no try here changes it.
+    """
+    if isinstance(error, PublishedGone):
+        return True
     if state in {RunState.HELD, RunState.FAILED, RunState.CANCELLING}:
         return False
     if state is RunState.PUBLISHING:
