@@ -51,7 +51,7 @@ class _Lines(structlog.PrintLogger):
     """Writes lines where they can be written: no work fails because its log is full or closed."""
 
     def msg(self, message: str) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # a closed file raises ValueError
             super().msg(message)
 
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
