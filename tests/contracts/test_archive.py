@@ -14,7 +14,7 @@ from libs.bigquery.datasets import ensure_dataset
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import ensure_table
 from libs.common.names import TenantName
-from libs.metadata.tables import DATASET, TABLES
+from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, TABLES
 from services.orchestrator.archive.archive import Archive, MemoryArchive, PublishedGone
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.elections.elections import Term
@@ -56,6 +56,9 @@ class Told:
 
     async def query(self, statement: str) -> None:
         await asyncio.to_thread(jobs.query, self.bq, statement)
+
+    async def rows(self, statement: str) -> list[jobs.Row]:
+        return await asyncio.to_thread(jobs.query, self.bq, statement)
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +247,34 @@ async def test_a_start_that_writes_what_was_added_to_a_delivery_keeps_what_stood
     assert facts == {(fact.kind, fact.name): fact for fact in whole}
     (delivered,) = [fact.content for fact in whole if fact.kind == "delivery"]
     assert delivered == '["a.csv","b.csv"]'
+
+
+async def test_a_rebuild_that_was_cut_off_anywhere_goes_on_where_rows_are_missing(
+    told: Told,
+) -> None:
+    before = await both(told.bq)
+    history = history_of(await told.read())
+    lacking = BigQueryProjections(told.bq, history)
+    by_run: dict[object, list[object]] = {}
+    for row in before[1]:
+        by_run.setdefault(row["run_id"], []).append(row["expectation"])
+    left = [run for run in by_run if PIPELINE.run(str(run)) not in history.ledger.runs]
+    assert len(left) > 1
+    for run in left:
+        for some in ("", " AND expectation = 'rule0'"):
+            await told.query(f"DELETE FROM metadata.dq_results WHERE run_id = '{run}'{some}")
+            assert await lacking._forgotten_behind() == [PIPELINE.run(str(run))]
+            await lacking._rebuild(Pauses(sleep=asyncio.sleep))
+            assert await both(told.bq) == before
+
+
+async def test_a_start_asks_the_tables_about_the_runs_that_it_has(told: Told) -> None:
+    history = history_of(await told.read())
+    kept = set(history.ledger.runs)
+    projections = BigQueryProjections(told.bq, history)
+    for table in (PIPELINE_RUNS, DQ_RESULTS):
+        found = await told.rows(f"SELECT DISTINCT run_id FROM metadata.{table.name}")
+        assert not {PIPELINE.run(str(row["run_id"])) for row in found} <= kept
+        asked = await projections._written(table)
+        assert asked
+        assert asked.keys() <= kept

@@ -195,17 +195,14 @@ class BigQueryJournal:
         before: list[Record] = []
         kept = kept_runs(parts)
         names = [RunName.parse(name) for name in kept]
-        for some in _batches(names):
+        for some in run_batches(names):
             since = min(kept[str(name)].begun for name in some) - MARGIN
             found = await self._do(
                 jobs.query,
                 f"SELECT {COLUMNS} FROM {self._table.sql} WHERE position <= {mark}"
                 f" AND event_date >= DATE '{since}' AND tenant_id IN UNNEST(@tenants)"
                 " AND run_id IN UNNEST(@runs)",
-                {
-                    "tenants": sorted({name.tenant for name in some}),
-                    "runs": [name.run for name in some],
-                },
+                parameters_of(some),
                 timeout=120.0,
             )
             before += await asyncio.to_thread(kept_of_rows, found, kept, versions)
@@ -267,7 +264,15 @@ class BigQueryJournal:
         return await asyncio.to_thread(call, self._bq, *args, **kwargs)
 
 
-def _batches(names: Sequence[RunName]) -> Iterator[Sequence[RunName]]:
+def run_batches(names: Sequence[RunName]) -> Iterator[Sequence[RunName]]:
     """Yield names in parts that one query asks for."""
     for start in range(0, len(names), RUNS_A_QUERY):
         yield names[start : start + RUNS_A_QUERY]
+
+
+def parameters_of(names: Sequence[RunName]) -> dict[str, list[str]]:
+    """Return the parameters `tenants` and `runs` of a query for a part of them."""
+    return {
+        "tenants": sorted({name.tenant for name in names}),
+        "runs": [name.run for name in names],
+    }

@@ -17,6 +17,7 @@ from libs.common.names import RunName
 from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, RUN_EVENTS, MetadataTable
 from services.orchestrator.archive.archive import PublishedGone
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
+from services.orchestrator.journal.bigquery_journal import parameters_of, run_batches
 from services.orchestrator.journal.history import History
 from services.orchestrator.projections.bigquery_published import BigQueryPublished
 from services.orchestrator.projections.rows import all_result_rows, last_said, result_rows, run_row
@@ -106,11 +107,7 @@ class BigQueryProjections:
                 await pauses.rest(PROJECTION, failed)
 
     async def _forgotten_behind(self) -> list[RunName]:
-        """Return runs that have left the ledger and of which a table lacks rows, the newest first.
-
-        Results are written from the newest audit to the oldest, so those before the oldest that a
-        table has are the ones that it lacks, wherever an earlier start was cut off.
-        """
+        """Return runs that have left the ledger and of which a table lacks rows."""
         rows = await asyncio.to_thread(
             jobs.query, self._bq, behind(*map(self._table, TABLES)), timeout=SECONDS
         )
@@ -162,14 +159,18 @@ class BigQueryProjections:
         except ServiceError as error:
             log.warning("projection.delayed", cause=str(error))
             return list(ledger.runs.values())
-        self._positions = {name: known.get((name.tenant, name.run), 0) for name in ledger.runs}
-        return [
+        behind = [
             run
             for name, run in ledger.runs.items()
-            if run.position > self._positions[name]
+            if run.position > known.get(name, (0, 0))[0]
             or (name in ledger.published_at and not self._whole)
-            or last_said(ledger.history[name]) > judged.get((name.tenant, name.run), 0)
+            or last_said(ledger.history[name]) > judged.get(name, (0, 0))
         ]
+        lacking = {run.name for run in behind}
+        self._positions = {
+            name: position for name, (position, _) in known.items() if name not in lacking
+        }
+        return behind
 
     async def _declare_whole(self, pauses: Pauses) -> None:
         """Everything is written: runs may leave from here on, and starts may begin at checkpoints."""
@@ -186,16 +187,25 @@ class BigQueryProjections:
             else:
                 return
 
-    async def _written(self, table: MetadataTable) -> dict[tuple[str, str], int]:
-        """Return the highest position that a table has by tenant and run id."""
-        statement = (
-            "SELECT tenant_id, run_id, MAX(position) AS position"
-            f" FROM {self._table(table).sql} GROUP BY tenant_id, run_id"
-        )
-        rows = await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
-        return {
-            (str(row["tenant_id"]), str(row["run_id"])): int(str(row["position"])) for row in rows
-        }
+    async def _written(self, table: MetadataTable) -> dict[RunName, tuple[int, int]]:
+        """Return the highest position that a table has of each run of the ledger, and in how many rows."""
+        found: dict[RunName, tuple[int, int]] = {}
+        for some in run_batches(list(self._history.ledger.runs)):
+            statement = (
+                "SELECT tenant_id, pipeline_id, run_id, position, COUNT(*) AS held"
+                f" FROM {self._table(table).sql}"
+                " WHERE tenant_id IN UNNEST(@tenants) AND run_id IN UNNEST(@runs)"
+                " GROUP BY tenant_id, pipeline_id, run_id, position"
+            )
+            parameters = parameters_of(some)
+            rows = await asyncio.to_thread(
+                jobs.query, self._bq, statement, parameters, timeout=SECONDS
+            )
+            for row in rows:
+                name = RunName(*(str(row[c]) for c in NAMED))
+                held = int(str(row["position"])), int(str(row["held"]))
+                found[name] = max(held, found.get(name, held))
+        return found
 
     async def write(self, runs: Sequence[Run]) -> None:
         """Write the results of runs that were audited, then the runs; may be repeated.

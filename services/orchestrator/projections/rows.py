@@ -53,18 +53,21 @@ def _plain(value: object) -> object:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def last_said(records: Sequence[Record]) -> int:
-    """Return the position of a run's last record with results of expectations; 0 if it has none."""
+def last_said(records: Sequence[Record]) -> tuple[int, int]:
+    """Return the position of a run's last record with results, and how many; (0, 0) if it has none."""
     said = (
-        x.position
+        (x.position, len(x.detail.results))
         for x in reversed(records)
         if isinstance(x.detail, RunAudited) and x.detail.results
     )
-    return next(said, 0)
+    return next(said, (0, 0))
 
 
 def result_rows(records: Sequence[Record]) -> list[dict[str, object]]:
-    """Return what each expectation said last in each attempt of a run as rows of `dq_results`."""
+    """Return what each expectation said last in each attempt of a run as rows of `dq_results`.
+
+    In order of position: where those of the last audit are written, so are all before them.
+    """
     rows: dict[tuple[int, str], dict[str, object]] = {}
     attempt = 1
     for record in records:
@@ -74,7 +77,7 @@ def result_rows(records: Sequence[Record]) -> list[dict[str, object]]:
         if isinstance(detail, RunAudited):
             found = (result_row(record, attempt, result) for result in detail.results)
             rows.update({(attempt, str(row["expectation"])): row for row in found})
-    return list(rows.values())
+    return sorted(rows.values(), key=lambda row: int(str(row["position"])))
 
 
 def all_result_rows(records: Iterable[Record]) -> list[dict[str, object]]:

@@ -63,19 +63,25 @@ def literal(value: object, type_: str) -> str:
 def behind(events: TableId, runs: TableId, results: TableId) -> str:
     """Return a query of (tenant_id, pipeline_id, run_id) of runs of which a projection lacks rows.
 
-    Those without results in order of their first audit, the newest first.
+    Each run is asked for alone, so wherever the writing was cut off, what lacks is found: its row is
+    of its last record, and of its last audit with results each result is a row. It reads the journal
+    as a whole.
     """
+    named = '"rule_id":'
+    named_in_payload = f"LENGTH(payload) - LENGTH(REPLACE(payload, '{named}', ''))"
     return (
-        "WITH last AS (SELECT tenant_id, pipeline_id, run_id, MAX(position) AS position,"
-        " MIN(IF(event_type = 'run.audited', position, NULL)) AS audited"
+        "WITH last AS (SELECT tenant_id, pipeline_id, run_id, MAX(position) AS position"
         f" FROM {events.sql} WHERE run_id IS NOT NULL GROUP BY tenant_id, pipeline_id, run_id),"
-        f" judged AS (SELECT DISTINCT tenant_id, run_id FROM {events.sql}"
-        " WHERE event_type = 'run.audited' AND position <"
-        f" (SELECT IFNULL(MIN(position), {2**62}) FROM {results.sql})"
-        " AND payload LIKE '%\"results\":[{%')"
+        f" audits AS (SELECT tenant_id, run_id, position, {named_in_payload} AS said"
+        f" FROM {events.sql} WHERE event_type = 'run.audited'),"
+        " audited AS (SELECT MAX(position) AS position FROM audits WHERE said > 0"
+        " GROUP BY tenant_id, run_id),"
+        f" judged AS (SELECT position, COUNT(*) * {len(named)} AS held FROM {results.sql} GROUP BY position),"
+        " unsaid AS (SELECT a.tenant_id, a.run_id FROM audits a"
+        " JOIN audited l ON l.position = a.position"
+        " LEFT JOIN judged j ON j.position = a.position WHERE IFNULL(j.held, 0) < a.said)"
         " SELECT e.tenant_id, e.pipeline_id, e.run_id FROM last e"
         f" LEFT JOIN {runs.sql} r ON r.tenant_id = e.tenant_id AND r.run_id = e.run_id"
-        " LEFT JOIN judged j ON j.tenant_id = e.tenant_id AND j.run_id = e.run_id"
-        " WHERE r.position IS NULL OR r.position < e.position OR j.run_id IS NOT NULL"
-        " ORDER BY IFNULL(e.audited, 0) DESC"
+        " LEFT JOIN unsaid u ON u.tenant_id = e.tenant_id AND u.run_id = e.run_id"
+        " WHERE r.position IS NULL OR r.position < e.position OR u.run_id IS NOT NULL"
     )
