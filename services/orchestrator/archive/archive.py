@@ -77,6 +77,25 @@ async def know(archive: Archive, ledger: Ledger, key: Key) -> None:
             recall(ledger, key, facts)
 
 
+def begun(
+    ledger: Ledger,
+    parent: TenantName | PipelineName,
+    *,
+    states: frozenset[str],
+    below: int,
+    limit: int,
+) -> list[Begun]:
+    """Return runs as `Archive.begun` does, of those that a ledger has."""
+    found = [
+        Begun(position=ledger.begun(run), name=run.name)
+        for run in ledger.runs.values()
+        if parent in (run.name.parent, TenantName(run.name.tenant))
+        and (not states or run.state in states)
+        and (not below or ledger.begun(run) < below)
+    ]
+    return sorted(found, key=lambda one: -one.position)[:limit]
+
+
 @dataclasses.dataclass(slots=True)
 class MemoryArchive:
     """An archive over the records of a whole journal."""
@@ -110,12 +129,4 @@ class MemoryArchive:
         below: int,
         limit: int,
     ) -> list[Begun]:
-        ledger = self._ledger()
-        found = [
-            Begun(position=ledger.begun(run), name=run.name)
-            for run in ledger.runs.values()
-            if parent in (run.name.parent, TenantName(run.name.tenant))
-            and (not states or run.state in states)
-            and (not below or ledger.begun(run) < below)
-        ]
-        return sorted(found, key=lambda one: -one.position)[:limit]
+        return begun(self._ledger(), parent, states=states, below=below, limit=limit)

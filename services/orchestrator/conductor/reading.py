@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from libs.common.names import PipelineName, RunName, TenantName
-from services.orchestrator.archive.archive import Begun
+from services.orchestrator.archive.archive import Begun, begun
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.runs.records import Record
 from services.orchestrator.runs.run import Run, folded
@@ -44,14 +44,7 @@ class Reader:
     ) -> list[Begun]:
         """Return runs as `Archive.begun` does, of the ledger and of what has left it."""
         ledger = self._mesh.history.ledger
-        kept = [
-            Begun(position=ledger.begun(run), name=run.name)
-            for run in ledger.runs.values()
-            if parent in (run.name.parent, TenantName(run.name.tenant))
-            and (not states or run.state in states)
-            and (not below or ledger.begun(run) < below)
-        ]
-        kept = sorted(kept, key=lambda one: -one.position)[:limit]
+        kept = begun(ledger, parent, states=states, below=below, limit=limit)
         if len(kept) == limit and kept[-1].position > ledger.forgotten:
             return kept
         if ledger.recalled is None:
