@@ -51,9 +51,24 @@ async def same(records: Sequence[Record]) -> Ledger:
     for field in ("position", "versions", "shares", "since", "mark", "backfills", "read_bytes"):
         assert getattr(short, field) == getattr(full, field), field
     assert pending(short) == pending(full)
+    assert short.folds.keys() == full.folds.keys()
+    for name, fold in full.folds.items():
+        assert sorted(short.folds[name].snapshot()) == sorted(fold.snapshot()), name
+    for index in ("live_runs", "_begun", "_pending"):
+        assert filled(short, index) == filled(full, index), index
     for key in keys:
         assert published(short, key) == published(full, key)
     return short
+
+
+def filled(ledger: Ledger, index: str) -> dict[str, list[Any]]:
+    """Return an index by tenant, those without runs left out; live runs are in order, sets are not."""
+    found = getattr(ledger, index).items()
+    return {
+        tenant: list(runs) if index == "live_runs" else sorted(runs)
+        for tenant, runs in found
+        if runs
+    }
 
 
 def pending(ledger: Ledger) -> dict[Any, Any]:

@@ -24,8 +24,8 @@ from services.orchestrator.runs.checkpoints import (
     newest_mark,
     parts_of,
 )
-from services.orchestrator.runs.ledger import Ledger
-from services.orchestrator.runs.states import RunState
+from services.orchestrator.runs.ledger import Key, Ledger, key_of
+from services.orchestrator.runs.states import FINAL, RunState
 from services.orchestrator.workers.memory_workers import Item
 from tests.unit.orchestrator.conductor.cutting import CutJournals
 from tests.unit.orchestrator.conductor.world import Orchestrator, World, spec
@@ -53,11 +53,23 @@ class Forgetting(Telling):
 
     async def _agree(self, o: Orchestrator) -> None:
         await Telling._agree(self, o)
-        await checkpointed(o, kept_for=timedelta(seconds=-1))
-        assert len(o.conductor.mesh.history.ledger.runs) <= await self._open()
+        history = o.conductor.mesh.history
+        checkpoints(o, kept_for=timedelta(seconds=-1)).write()
+        expect_gone(history.ledger)
+        await history.settled(history.ledger.position)
+        await same(self.world.journals.records)
 
-    async def _open(self) -> int:
-        return len((await same(self.world.journals.records)).runs)
+
+def expect_gone(ledger: Ledger) -> None:
+    """Expect that of runs that are final only those stay that published after one that is not."""
+    open_since: dict[Key, int] = {}
+    for name, position in sorted(ledger.published_at.items(), key=lambda pair: pair[1]):
+        if ledger.runs[name].state not in FINAL:
+            open_since.setdefault(key_of(ledger.runs[name]), position)
+    for run in ledger.runs.values():
+        since = open_since.get(key_of(run))
+        stays = since is not None and ledger.published_at.get(run.name, 0) > since
+        assert stays or run.state not in FINAL, run.name
 
 
 async def told(story: Story) -> None:
