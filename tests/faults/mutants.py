@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,25 +130,32 @@ def log_not_synced() -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mutant:
-    """A planted bug, the module whose processes have it, and the rules that find it."""
+    """A planted bug, the module whose processes have it, and what finds it."""
 
     plant: Callable[[], None]
     module: str
-    found_by: tuple[str, ...]
+    found_by: Mapping[str, str]
+    """Rules that are about the bug, and a piece of what they then say; empty where that may be anything."""
 
 
 MUTANTS: Final = {
     mutant.plant.__name__: mutant
     for mutant in (
-        Mutant(answers_before_it_is_flushed, ORCHESTRATOR, ("acknowledged", "reads", "rows")),
-        Mutant(lock_not_held, ORCHESTRATOR, ("one-leader",)),
-        Mutant(predecessor_not_sealed, ORCHESTRATOR, ("journal", "progress")),
-        Mutant(lost_commit_is_failure, ORCHESTRATOR, ("reads", "rows")),
-        Mutant(appends_without_offset, ORCHESTRATOR, ("journal", "progress")),
-        Mutant(finalizes_too_early, WORKER, ("reads", "rows", "progress")),
-        Mutant(deaf_to_cancel, WORKER, ("cancel",)),
-        Mutant(child_left_behind, WORKER, ("leaks",)),
-        Mutant(log_not_synced, ENGINE, ("acknowledged", "journal", "rows", "reads", "progress")),
+        Mutant(
+            answers_before_it_is_flushed,
+            ORCHESTRATOR,
+            {"acknowledged": "", "reads": "", "rows": ""},
+        ),
+        Mutant(lock_not_held, ORCHESTRATOR, {"one-leader": "was alive"}),
+        Mutant(predecessor_not_sealed, ORCHESTRATOR, {"journal": "", "one-outcome": ""}),
+        Mutant(lost_commit_is_failure, ORCHESTRATOR, {"reads": "", "rows": ""}),
+        Mutant(appends_without_offset, ORCHESTRATOR, {"journal": "is there"}),
+        Mutant(finalizes_too_early, WORKER, {"reads": "", "rows": "", "progress": "FAILED"}),
+        Mutant(deaf_to_cancel, WORKER, {"cancel": "after its cancel was answered"}),
+        Mutant(child_left_behind, WORKER, {"leaks": "process is left"}),
+        Mutant(
+            log_not_synced, ENGINE, {"acknowledged": "", "journal": "", "rows": "", "reads": ""}
+        ),
     )
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import histories, models, sources
+from tests.faults import gate, histories, models, sources
 from tests.faults.check import runs, violations
 from tests.faults.mesh import PROCESSES
 from tests.faults.nemesis import KINDS, SIGNALS, places, strikes
@@ -238,6 +238,33 @@ def test_a_scenario_that_never_came_to_what_it_is_for_is_found(scenario: str) ->
         history = [e for e in history if e["kind"] != "seen"]
     texts = [found.text for found in violations(history) if found.rule == "enough"]
     assert any(f"of {scenario} came to" in text for text in texts)
+
+
+LOADED = {"t": 5.0, "kind": "loaded"}
+
+
+def test_a_planted_bug_is_found_by_what_is_about_it_alone() -> None:
+    broken = good()
+    change("outcome", {"turn": f"{P}#3"}, state="UNFINISHED")(broken)
+    change("record", {"position": 6}, epoch=1)(broken)
+    stuck = good()
+    change("outcome", {"turn": f"{P}#3"}, state="UNFINISHED")(stuck)
+    name = "predecessor_not_sealed"
+    assert gate.shortcoming(name, [*broken, LOADED]) == ""
+    assert gate.shortcoming(name, [*stuck, LOADED]) == "NOT FOUND"
+    assert gate.shortcoming("appends_without_offset", [*broken, LOADED]) == "NOT FOUND"
+
+
+def test_a_planted_bug_whose_process_never_served_is_not_found() -> None:
+    history = good()
+    change("record", {"position": 6}, epoch=1)(history)
+    assert gate.shortcoming("predecessor_not_sealed", history) == "NEVER SERVED"
+
+
+def test_the_control_is_clean() -> None:
+    assert gate.shortcoming(gate.CONTROL, [*good(), LOADED]) == ""
+    assert gate.shortcoming(gate.CONTROL, [*good(), LOADED, read(17, None)]) == "NOT CLEAN"
+    assert gate.shortcoming(gate.CONTROL, good()) == "NEVER SERVED"
 
 
 def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:
