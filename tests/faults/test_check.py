@@ -66,7 +66,7 @@ def good() -> History:
     wall = 1_700_000_000.0
     return [
         {"t": 0.0, "kind": "begun", "wall": wall, "scale": 1.0, "least": {}},
-        {"t": 0.0, "kind": "pipeline", "pipeline": P, "mode": "replace"},
+        {"t": 0.0, "kind": "pipeline", "pipeline": P, "mode": "replace", "target": "north_raw.rows"},
         *turn(1, 10, OLD, "SUCCEEDED"),
         *turn(2, 20, delivery(5, 5), "CANCELLED"),
         {"t": 21.0, "kind": "answered", "turn": f"{P}#2", "op": "cancel", "run": run(2), "state": "CANCELLING"},
@@ -107,6 +107,17 @@ def add(*entries: histories.Entry) -> Callable[[History], object]:
 
 def change(kind: str, where: dict[str, Any], **to: Any) -> Callable[[History], object]:
     return lambda history: find(history, kind, **where).update(to)
+
+
+def written(table: str, last_append: float) -> histories.Entry:
+    """A stream of the run that is cancelled at 21."""
+    return {"t": 97.0, "kind": "stream", "name": f"projects/local/datasets/north_raw/tables/{table}/streams/s",
+            "opened": 20.5, "open_call_count": 0, "last_append": last_append, "finalized": None,
+            "committed": None}  # fmt: skip
+
+
+def stopped(at: str, t: float, seconds: float) -> histories.Entry:
+    return {"t": t, "kind": "fault", "fault": "stop", "at": at, "seconds": seconds}
 
 
 def struck_at(t: float) -> Callable[[History], object]:
@@ -182,6 +193,14 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
     ),
     "a worker appends after a cancel": ("cancel", change("stream", {"opened": 20.5}, last_append=23.5)),
     "a worker finalizes after a cancel": ("cancel", change("stream", {"opened": 20.5}, finalized=24.0)),
+    "a worker appends to the target after a cancel": ("cancel", add(written("rows", 24.0))),
+    "a worker appends to quarantine after a cancel": ("cancel", add(written("rows__quarantine", 24.0))),
+    "a worker appends after a cancel, quality was stopped": (
+        "cancel", add(written("rows", 24.0), stopped("quality", 21.5, 2.0))),
+    "a worker appends after a cancel, others were stopped one after another": (
+        "cancel", add(written("rows", 26.0), *(stopped("ingest-1", 21.0 + 1.5 * n, 0.5) for n in range(4)))),
+    "a worker appends after a cancel, two were stopped at once": (
+        "cancel", add(written("rows", 24.6), stopped("ingest-1", 21.5, 1.0), stopped("ingest-2", 21.5, 1.0))),
     "a position is there twice": ("journal", add({**record(7, "run.held", 3, 2), "event": "x"})),
     "an event is there twice": ("journal", add({**record(8, "run.held", 3, 2), "event": "e1"})),
     "a record is lost": ("journal", lambda h: h.remove(find(h, "record", position=4))),

@@ -4,7 +4,9 @@ import collections
 from collections.abc import Iterator
 from typing import Final
 
-from tests.faults.check.accounts import PUBLISHED, Account, Turn, Violation
+from tests.faults.check.accounts import FOREVER, PUBLISHED, Account, Turn, Violation
+from tests.faults.histories import Entry
+from tests.faults.mesh import ORCHESTRATORS, WORKERS
 
 FINAL: Final = frozenset({"SUCCEEDED", "CANCELLED", "SUPERSEDED"})
 ENDS: Final = frozenset({"run.succeeded", "run.cancelled", "run.superseded"})
@@ -26,6 +28,10 @@ MET: Final = {
 
 CANCEL_SECONDS: Final = 2.0
 HINDERED: Final = frozenset({"stop", "cut", "refuse", "delay", "stall", "kill", "usurp", "term"})
+CONCERNED: Final = frozenset(
+    {*WORKERS, *ORCHESTRATORS, "bigquery", "bigquery_rest", "bigquery_grpc"}
+)
+"""Processes and links between a cancel and the work that it ends: what is done to others keeps nobody from it."""
 
 
 def acknowledged(account: Account) -> Iterator[Violation]:
@@ -117,25 +123,41 @@ def cancel(account: Account) -> Iterator[Violation]:
     for answered in account.of["answered"]:
         if answered["op"] not in {"cancel", "discard"}:
             continue
-        run = answered["run"].rpartition("/")[2]
-        until = _allowed(account, answered["t"])
-        for stream in account.of["stream"]:
-            if f"__{run}/" not in stream["name"]:
-                continue
+        for stream in _streams(account, answered):
             for what in ("opened", "last_append", "finalized"):
                 at = stream[what]
-                if at is not None and at > until:
-                    late = round(at - answered["t"], 2)
+                if at is None or at <= answered["t"]:
+                    continue
+                late = at - answered["t"] - _hindered(account, answered["t"], at)
+                if late > CANCEL_SECONDS * account.scale:
                     text = f"{answered['run']}: {what} of {stream['name'].rpartition('/')[2]}"
-                    yield Violation("cancel", f"{text} {late} s after its cancel was answered")
+                    yield Violation("cancel", f"{text} {late:.2f} s after its cancel was answered")
 
 
-def _allowed(account: Account, answered: float) -> float:
-    """Return until when a worker may be at work: later by what a process or link was kept from working."""
-    until = answered + CANCEL_SECONDS * account.scale
-    for fault in sorted(account.of["fault"], key=lambda e: float(e["t"])):
-        if fault["fault"] in HINDERED:
-            began, ended = fault["t"], fault["t"] + fault["seconds"]
-            if ended >= answered - CANCEL_SECONDS and began <= until:
-                until = max(until, ended + CANCEL_SECONDS * account.scale)
-    return until
+def _streams(account: Account, answered: Entry) -> Iterator[Entry]:
+    """Yield a run's streams: into its staging, and those into its pipeline's tables until the next turn."""
+    turn = account.turns[answered["turn"]]
+    run = answered["run"].rpartition("/")[2]
+    dataset, _, table = account.pipelines[turn.pipeline]["target"].partition(".")
+    shared = [f"/datasets/{dataset}/tables/{name}/" for name in (table, f"{table}__quarantine")]
+    later = (t.began for t in account.turns.values() if t.pipeline == turn.pipeline)
+    until = min((began for began in later if began > turn.began), default=FOREVER)
+    for stream in account.of["stream"]:
+        mine = turn.began <= stream["opened"] < until
+        if f"__{run}/" in stream["name"] or (mine and any(x in stream["name"] for x in shared)):
+            yield stream
+
+
+def _hindered(account: Account, begin: float, end: float) -> float:
+    """Return for how many seconds between two moments a neighbour of the work was kept from working."""
+    spans = sorted(
+        (e["t"], e["t"] + e["seconds"])
+        for e in account.of["fault"]
+        if e["fault"] in HINDERED and e["at"] in CONCERNED
+    )
+    seconds, counted = 0.0, begin
+    for began, ended in spans:
+        begun, until = max(began, counted), min(ended, end)
+        if until > begun:
+            seconds, counted = seconds + until - begun, until
+    return seconds
