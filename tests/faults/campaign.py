@@ -255,4 +255,5 @@ def _keep_logs(history: History, made: running.Running) -> None:
                 facts = {"process": name, "epoch": event["epoch"]}
                 history.write("leads", wall=event["time"], **facts)
             if "tidying.left" in line:
-                history.write("untidied", cause=json.loads(line)["cause"])
+                event = json.loads(line)
+                history.write("untidied", wall=event["time"], cause=event["cause"])

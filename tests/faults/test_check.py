@@ -305,10 +305,21 @@ def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
     said = {
         "t": 97.0,
         "kind": "untidied",
+        "wall": "2023-11-14T22:13:56+00:00",
         "cause": "(could not drop table local.north_staging.rows__r3): x",
     }
+    refused = {
+        "t": 34.0,
+        "kind": "fault",
+        "fault": "rest_503",
+        "at": "bigquery_rest",
+        "seconds": 0.0,
+    }
     assert violations(history)
-    assert violations([*history, said]) == []
+    assert violations([*history, said])
+    assert violations([*history, said, {**refused, "t": 20.0}])
+    assert violations([*history, said, {**refused, "at": "auth", "fault": "cut"}])
+    assert violations([*history, said, refused]) == []
 
 
 def test_a_staging_table_that_its_leader_died_over_expires() -> None:
@@ -322,6 +333,7 @@ def test_a_staging_table_that_its_leader_died_over_expires() -> None:
         "wall": "2023-11-14T22:14:00+00:00",
     }
     assert violations(history)
+    assert violations([*history, {**died, "process": "orchestrator"}])
     assert violations([*history, died]) == []
 
 
@@ -329,13 +341,15 @@ def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
     history = good()
     change("left", {"what": "staging"}, found=["north_staging.rows__r3"])(history)
     robbed = {
-        "t": 20.0,
+        "t": 31.0,
         "kind": "fault",
         "fault": "usurp",
         "at": "standby",
         "seconds": 1.0,
     }
     assert violations([*history, {**robbed, "t": 1.0}])
+    assert violations([*history, {**robbed, "t": 29.0}]), "the run was not there yet"
+    assert violations([*history, {**robbed, "at": "orchestrator"}]), "it did not lead"
     assert violations([*history, robbed]) == []
 
 

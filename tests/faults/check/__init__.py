@@ -66,6 +66,7 @@ def summary(account: Account) -> str:
         f"{len(account.turns)} turns: {_shown(states)}",
         f"{len(read)} reads answered, {len(account.of['read']) - len(read)} not",
         f"{len(account.of['record'])} records, {len(account.of['leads'])} leaderships",
+        f"{len(meshes.excused(account))} staging tables left to expire by a fault",
     )
     return "\n".join(lines)
 

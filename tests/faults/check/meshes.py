@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.faults.check.accounts import Account, Violation
 from tests.faults.mesh import ORCHESTRATORS, PROCESSES
-from tests.faults.nemesis import KINDS, SIGNALS
+from tests.faults.nemesis import KINDS, SIGNALS, STORED
 
 JOURNAL: Final = "/datasets/metadata/tables/run_events/"
 NOTED_SECONDS: Final = 2.0
@@ -21,6 +21,13 @@ TIDY_SECONDS: Final = 15.0
 
 ROBBED_SECONDS: Final = 30.0
 """How long a leader that was robbed of its lease may go on: until it must write to the journal."""
+
+
+REFUSED_SECONDS: Final = 5.0
+"""How long after a fault of BigQuery a leader may give up what that has failed."""
+
+
+BIGQUERY: Final = frozenset({"bigquery", "bigquery_rest", "bigquery_grpc"})
 
 
 def journal(account: Account) -> Iterator[Violation]:
@@ -77,7 +84,7 @@ def _moment(text: str) -> float:
 def leaks(account: Account) -> Iterator[Violation]:
     """No staging table, no process and no connection of a stream is left; only the journal's stay open.
 
-    A staging table may be left to expire when its drop failed for a fault, or its leader ended before it.
+    A staging table may be left to expire when a fault of BigQuery failed its drop, or its leader ended before it.
     """
     for left in account.of["left"]:
         for found in left["found"]:
@@ -89,27 +96,60 @@ def leaks(account: Account) -> Iterator[Violation]:
             yield Violation("leaks", f"stream has a connection still: {stream['name']}")
 
 
-def _excused(account: Account, table: str) -> bool:
-    """Whether an orchestrator said that it could not drop a table, or ended when it was about to.
+def excused(account: Account) -> list[str]:
+    """Return the staging tables that are left, and that a fault has left to expire."""
+    staging = (e["found"] for e in account.of["left"] if e["what"] == "staging")
+    return [table for found in staging for table in found if _excused(account, table)]
 
-    A former leader that wakes up in the middle of a call may also make a table anew, of a run that its
-    successor has tidied up meanwhile.
+
+def _excused(account: Account, table: str) -> bool:
+    """Whether a fault of BigQuery kept a leader from dropping a table, or it ended when it was about to.
+
+    A former leader that wakes up in the middle of a call may also make a table anew, of a run that it had
+    and that its successor has tidied up meanwhile.
     """
-    if any(
-        f".{table}:" in e["cause"] or f".{table})" in e["cause"] for e in account.of["untidied"]
-    ):
-        return True
+    wall = account.begun["wall"] - account.begun["t"]
+    for e in account.of["untidied"]:
+        named = f".{table}:" in e["cause"] or f".{table})" in e["cause"]
+        if named and _refused(account, _moment(e["wall"]) - wall):
+            return True
     run = table.rpartition("__")[2]
-    ended = [e["t"] for e in account.of["seen"] if run.startswith(e["run"].rpartition("/")[2])]
-    if not ended:
+    seen = [e for e in account.of["seen"] if run.startswith(e["run"].rpartition("/")[2])]
+    if not seen:
         return False
-    last, wall = max(ended), account.begun["wall"] - account.begun["t"]
-    died = [_moment(e["wall"]) - wall for e in account.of["process"]
+    last, began = max(e["t"] for e in seen), account.turns[seen[0]["turn"]].began
+    died = [(e["process"], _moment(e["wall"]) - wall) for e in account.of["process"]
             if e["event"] == "process.died" and e["process"] in ORCHESTRATORS]  # fmt: skip
-    if any(last - NOTED_SECONDS <= end <= last + TIDY_SECONDS * account.scale for end in died):
-        return True
-    robbed = [e["t"] for e in account.of["fault"] if e["fault"] == "usurp"]
-    return any(last - ROBBED_SECONDS * account.scale <= at <= last for at in robbed)
+    for process, end in died:
+        soon = last - NOTED_SECONDS <= end <= last + TIDY_SECONDS * account.scale
+        if soon and _led(account, process, end + wall):
+            return True
+    since = max(began, last - ROBBED_SECONDS * account.scale)
+    return any(
+        e["fault"] == "usurp" and since <= e["t"] <= last and _led(account, e["at"], e["t"] + wall)
+        for e in account.of["fault"]
+    )
+
+
+def _refused(account: Account, moment: float) -> bool:
+    """Whether a fault of BigQuery was under way at a moment, or had just been."""
+    after = REFUSED_SECONDS * account.scale
+    return any(
+        (e["at"] in BIGQUERY or e["fault"] in STORED)
+        and e["t"] <= moment <= e["t"] + e["seconds"] + after
+        for e in account.of["fault"]
+    )
+
+
+def _led(account: Account, process: str, wall: float) -> bool:
+    """Whether a process led at a moment: no other had begun well before, as ends are noted late."""
+    leads = sorted(account.of["leads"], key=lambda e: int(e["epoch"]))
+    begun = [_moment(e["wall"]) for e in leads]
+    ends = [at + NOTED_SECONDS for at in (*begun[1:], float("inf"))]
+    return any(
+        lead["process"] == process and began <= wall <= end
+        for lead, began, end in zip(leads, begun, ends, strict=True)
+    )
 
 
 def enough(account: Account) -> Iterator[Violation]:
