@@ -42,7 +42,8 @@ def many(first: int, count: int) -> int:
     print(
         f"{found.seeds} seeds from {first}: {found.runs} runs (at least {found.fewest_runs} a seed), "
         f"{found.faults} faults (at least {found.fewest_faults}), {found.led_anew} with a change of "
-        f"leader, {found.overlapped} with two leaders at once, {found.looks} looks of readers; "
+        f"leader, {found.overlapped} with two leaders at once, {found.looks} looks of readers, {found.waived} leaks "
+        f"that a late copy or a former leader has made; "
         f"{time.monotonic() - begun:.0f} s, {found.cpu_seconds:.0f} s of CPU; {machine()}"
     )
     for seed, broken in sorted(found.broken)[:SHOWN]:

@@ -46,16 +46,22 @@ class SimWarehouse(MemoryWarehouse):
     """A dial: publishing jobs that will fail for good."""
     tidied: set[str] = dataclasses.field(default_factory=set)
     """Runs whose leavings were removed."""
-    late: set[str] = dataclasses.field(default_factory=set)
-    """Runs that a late copy or a former leader has touched after that."""
+    late: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    """Runs of which a late copy or a former leader has made `staging` or `quarantine` after that, until the
+    leader tidies up again."""
 
-    def _came_late(self, run: Run) -> None:
+    def _came_late(self, run: Run, what: str) -> None:
         if str(run.name) in self.tidied and EXCUSED.get():
-            self.late.add(str(run.name))
+            self.late.add((str(run.name), what))
+
+    def _tidy(self, run: Run, *removed: str) -> None:
+        self.tidied.add(str(run.name))
+        if not EXCUSED.get():
+            self.late.difference_update((str(run.name), what) for what in removed)
 
     async def prepare(self, run: Run, *, staging: bool, expire_time: datetime) -> None:
         await MemoryWarehouse.prepare(self, run, staging=staging, expire_time=expire_time)
-        self._came_late(run)
+        self._came_late(run, "staging")
 
     async def commit_staged(self, run: Run, done: Sequence[r.Landed]) -> None:
         if self.staging(run) not in self.tables:
@@ -64,7 +70,7 @@ class SimWarehouse(MemoryWarehouse):
 
     async def commit_quarantine(self, run: Run, done: Sequence[r.Landed]) -> None:
         await MemoryWarehouse.commit_quarantine(self, run, done)
-        self._came_late(run)
+        self._came_late(run, "quarantine")
 
     async def publish(self, run: Run, publishing: r.RunPublishing) -> None:
         if self.breaking and publishing.job_id not in self.jobs:
@@ -74,11 +80,11 @@ class SimWarehouse(MemoryWarehouse):
 
     async def tidy_published(self, run: Run, publishing: r.RunPublishing) -> None:
         await MemoryWarehouse.tidy_published(self, run, publishing)
-        self.tidied.add(str(run.name))
+        self._tidy(run, "staging")
 
     async def tidy_unpublished(self, run: Run) -> None:
         await MemoryWarehouse.tidy_unpublished(self, run)
-        self.tidied.add(str(run.name))
+        self._tidy(run, "staging", "quarantine")
 
     def forget_streams(self) -> int:
         """Let every stream end that is not committed; return how many."""

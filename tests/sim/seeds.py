@@ -33,6 +33,8 @@ class Outcome:
     terms: int
     overlapped: bool
     looks: int
+    waived: int
+    """Leaks that a late copy or a former leader has made."""
 
 
 @contextlib.contextmanager
@@ -88,6 +90,7 @@ def _outcome(world: World, broken: str) -> Outcome:
         terms=len({record.epoch for record in world.journals.records}),
         overlapped=world.overlapped,
         looks=world.checks.looks,
+        waived=world.checks.waived,
     )
 
 
@@ -105,6 +108,8 @@ class Tally:
     overlapped: int = 0
     """Seeds in which a former leader went on beside its successor."""
     looks: int = 0
+    waived: int = 0
+    """Leaks that a late copy or a former leader has made."""
     cpu_seconds: float = 0.0
     met: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
     broken: list[tuple[int, str]] = dataclasses.field(default_factory=list)
@@ -118,6 +123,7 @@ class Tally:
         self.led_anew += outcome.terms > 1
         self.overlapped += outcome.overlapped
         self.looks += outcome.looks
+        self.waived += outcome.waived
         self.met.update(outcome.met)
         if outcome.broken:
             self.broken.append((outcome.seed, outcome.broken))
@@ -132,6 +138,7 @@ class Tally:
         self.led_anew += other.led_anew
         self.overlapped += other.overlapped
         self.looks += other.looks
+        self.waived += other.waived
         self.cpu_seconds += other.cpu_seconds
         self.met.update(other.met)
         self.broken += other.broken

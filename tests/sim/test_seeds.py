@@ -1,14 +1,20 @@
 """A slice of `make sim`, and that it can fail."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from libs.common.errors import Unavailable
 from services.orchestrator.conductor.conductor import Conductor
-from services.orchestrator.warehouse.memory_warehouse import Lost
+from services.orchestrator.runs.run import Run
+from services.orchestrator.warehouse.memory_warehouse import Lost, MemoryWarehouse
 from tests.sim.mutants import MUTANTS
+from tests.sim.neighbours import SimWarehouse
+from tests.sim.network import EXCUSED
 from tests.sim.seeds import simulate
+from tests.unit.orchestrator.conductor.world import NOON
 
 SLICE = range(1, 41)
 
@@ -48,3 +54,32 @@ def test_a_leader_that_a_neighbour_away_ends_is_a_crash(
 
     monkeypatch.setattr(Conductor, "watch", watch)
     assert simulate(1).broken.startswith("no-crash")
+
+
+async def test_what_came_late_excuses_its_own_table_until_the_leader_tidies_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nothing(*_: object, **__: object) -> None: ...
+
+    for name in ("prepare", "commit_quarantine", "tidy_published", "tidy_unpublished"):
+        monkeypatch.setattr(MemoryWarehouse, name, nothing)
+    warehouse, run, published = (
+        SimWarehouse(),
+        cast("Run", SimpleNamespace(name="r")),
+        cast("Any", None),
+    )
+    await warehouse.tidy_unpublished(run)
+    EXCUSED.set(True)
+    await warehouse.prepare(run, staging=True, expire_time=NOON)
+    assert warehouse.late == {("r", "staging")}
+    EXCUSED.set(False)
+    await warehouse.tidy_published(run, published)
+    assert warehouse.late == set()
+    EXCUSED.set(True)
+    await warehouse.commit_quarantine(run, [])
+    await warehouse.tidy_unpublished(run)
+    EXCUSED.set(False)
+    await warehouse.tidy_published(run, published)
+    assert warehouse.late == {("r", "quarantine")}
+    await warehouse.tidy_unpublished(run)
+    assert warehouse.late == set()
