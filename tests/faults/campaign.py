@@ -191,7 +191,7 @@ async def _last_look(
     clients: dict[str, AsyncClient],
     wired: wire.Wire,
 ) -> None:
-    """Write down what is there at the end, when all is quiet."""
+    """Write down what is there at the end, when all is quiet; last what needs a journal that can be read."""
     await _quiet(plan, history, engine)
     for pipeline in plan.pipelines:
         for silver, table in enumerate(filter(None, (pipeline.target, pipeline.silver))):
@@ -201,9 +201,6 @@ async def _last_look(
             history.write("rows", pipeline=pipeline.name, silver=bool(silver), rows=rows)
         sql = f"SELECT _run_id, _source, _row_number FROM {pipeline.target}__quarantine"
         history.write("quarantine", pipeline=pipeline.name, rows=await engine.rows(sql) or [])
-    for tenant, client in clients.items():
-        for run in await client.runs.list(f"tenants/{tenant}", limit=None):
-            history.write("run", run=run.name, state=_state(run), rows=run.receipt.landed_row_count)
     sql = (
         "SELECT position, epoch, event_id, event_type, tenant_id, pipeline_id, run_id"
         " FROM metadata.run_events ORDER BY position"
@@ -214,6 +211,9 @@ async def _last_look(
         history.write("record", **facts, type=type_, run=name)
     for stream in wired.storage.streams.values():
         history.write("stream", **dataclasses.asdict(stream))
+    for tenant, client in clients.items():
+        for run in await client.runs.list(f"tenants/{tenant}", limit=None):
+            history.write("run", run=run.name, state=_state(run), rows=run.receipt.landed_row_count)
 
 
 def _state(run: Any) -> str:
