@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.orchestrator.schedules.fires import fires, jitter_of
+from services.orchestrator.schedules.fires import fires, jitter_of, next_fires
 from services.orchestrator.schedules.records import Cause, Decision, FiresDecided
 from services.orchestrator.schedules.schedule import Schedule, run_id
 
@@ -29,6 +29,21 @@ class Around:
 def due_time(schedule: Schedule, fire_time: datetime) -> datetime:
     """Return when a nominal time comes due: later by the schedule's jitter."""
     return fire_time + jitter_of(schedule.pipeline, schedule.spec.jitter_seconds)
+
+
+def due(schedule: Schedule, now: datetime) -> bool:
+    """Return whether a fire is due that is not decided: never of a schedule that is paused or gone."""
+    if schedule.pause or schedule.gone:
+        return False
+    spec = schedule.spec
+    upcoming = next_fires(spec.cron, spec.timezone, schedule.cursor, 1)
+    return any(due_time(schedule, fire) <= now for fire in upcoming)
+
+
+def ready(schedule: Schedule, around: Around) -> bool:
+    """Return whether a fire that waits may start."""
+    busy = bool(around.live or schedule.starting)
+    return bool(schedule.waiting) and (schedule.spec.overlap == "allow_all" or not busy)
 
 
 def decide(schedule: Schedule, now: datetime, around: Around) -> FiresDecided | None:

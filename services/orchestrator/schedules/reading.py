@@ -7,7 +7,7 @@ from typing import Final
 from libs.common.names import PipelineName
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.journal.history import History
-from services.orchestrator.schedules.deciding import Around, decide
+from services.orchestrator.schedules.deciding import due
 from services.orchestrator.schedules.records import ScheduleRemoved, ScheduleSet
 from services.orchestrator.schedules.schedule import Schedule
 from services.orchestrator.specs import PipelineSpec, ScheduleSpec
@@ -56,7 +56,8 @@ class Files:
     def adopt(self, name: PipelineName) -> bool:
         """Journal what a pipeline's file says of its schedule; return whether it was new.
 
-        What is due by the line that was read before is decided first: until then it stays.
+        What is due by the line that was read before is decided first: until then it stays. Fires
+        that wait are decided, and keep nothing from being read.
         """
         entry = self._catalogue.get(name.tenant, name.pipeline)
         schedule = self._history.ledger.schedules.by_pipeline.get(name)
@@ -67,7 +68,7 @@ class Files:
         self.missing.pop(name, None)
         if schedule and not schedule.gone and schedule.spec == said:
             return False
-        if schedule and decide(schedule, self._clock(), Around()):
+        if schedule and due(schedule, self._clock()):
             return False
         detail = ScheduleSet(
             pipeline=str(name), schedule=said, begin_time=self._begin_time(schedule, said)

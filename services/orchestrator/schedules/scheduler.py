@@ -16,7 +16,7 @@ from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.journal.history import Watch
 from services.orchestrator.runs.windows import window_of
-from services.orchestrator.schedules.deciding import Around, decide, due_time
+from services.orchestrator.schedules.deciding import Around, decide, due, due_time, ready
 from services.orchestrator.schedules.fires import next_fires
 from services.orchestrator.schedules.reading import Files
 from services.orchestrator.schedules.records import FiresDecided, SchedulePaused, ScheduleResumed
@@ -204,7 +204,7 @@ class Scheduler:
                 self._hinder([name], why, ASK_AGAIN)
                 return False
             self._starter.carry_out(name, schedule)
-            if decide(schedule, self._clock(), self._around(name, spec)):
+            if due(schedule, self._clock()) or ready(schedule, self._around(name, spec)):
                 return True
         self._plan(name)
         return False

@@ -1,6 +1,11 @@
 """Decisions as a function: of a paused schedule none, and always the same run for a fire."""
 
-from services.orchestrator.schedules.deciding import Around, decide
+from datetime import datetime
+from typing import get_args
+
+import pytest
+
+from services.orchestrator.schedules.deciding import Around, decide, due, ready
 from services.orchestrator.schedules.records import Decision
 from services.orchestrator.schedules.schedule import Pause, Schedule, request_id, run_id
 from services.orchestrator.specs import ScheduleSpec
@@ -10,6 +15,8 @@ NAME = "tenants/acme_corp/pipelines/p_bill"
 HOURLY = Schedule(
     pipeline=NAME, spec=ScheduleSpec(cron="0 * * * *"), cursor=at("20 00:00"), position=1
 )
+START = Decision(fire_time=at("20 00:00"), verdict="start", run="s1")
+WAITS = Decision(fire_time=at("20 00:00"), verdict="buffer", cause="overlap")
 
 
 def verdicts(schedule: Schedule) -> list[tuple[str, str]]:
@@ -30,5 +37,23 @@ def test_nothing_is_decided_of_a_schedule_that_is_paused_or_gone() -> None:
 
 
 def test_a_start_whose_run_is_not_created_yet_is_in_the_way() -> None:
-    start = Decision(fire_time=at("20 00:00"), verdict="start", run="s1")
-    assert verdicts(HOURLY.model_copy(update={"starting": (start,)})) == [("skip", "")]
+    assert verdicts(HOURLY.model_copy(update={"starting": (START,)})) == [("skip", "")]
+
+
+@pytest.mark.parametrize("overlap", get_args(ScheduleSpec.model_fields["overlap"].annotation))
+@pytest.mark.parametrize("live", [(), ("r1",)])
+@pytest.mark.parametrize("starting", [(), (START,)])
+@pytest.mark.parametrize("waiting", [(), (WAITS,)])
+@pytest.mark.parametrize("now", [at("20 00:59"), at("20 01:00")])
+def test_there_is_something_to_decide_where_a_fire_is_due_or_one_that_waits_may_start(
+    overlap: str,
+    live: tuple[str, ...],
+    starting: tuple[Decision, ...],
+    waiting: tuple[Decision, ...],
+    now: datetime,
+) -> None:
+    spec = HOURLY.spec.model_copy(update={"overlap": overlap})
+    schedule = HOURLY.model_copy(update={"spec": spec, "starting": starting, "waiting": waiting})
+    around = Around(live=live)
+    something = due(schedule, now) or ready(schedule, around)
+    assert something == (decide(schedule, now, around) is not None)

@@ -222,6 +222,24 @@ async def test_a_new_line_counts_from_its_reading_and_the_old_ones_due_fire_is_n
         assert leading.told() == ["20 06:00 start", "21 05:00 start"]
 
 
+async def test_a_new_line_is_taken_while_a_fire_waits_and_the_fire_is_not_lost() -> None:
+    watched = world("0 * * * *", overlap="buffer_one")
+    async with watched.orchestrator() as leading:
+        await leading.on(at("20 01:00"))
+        await leading.on(at("20 02:00"))
+        assert leading.waiting() == ["20 02:00 overlap"]
+        watched.put(scheduled("30 4 * * *", overlap="buffer_one"))
+        leading.read()
+        assert leading.schedule().spec.cron == "30 4 * * *"
+        await leading.on(at("20 03:00"))
+        await leading.end(leading.live()[0])
+        await leading.on(at("20 03:01"))
+        await leading.end(leading.live()[0])
+        await leading.on(at("20 04:30"))
+        assert leading.fired() == ["20 01:00", "20 02:00", "20 04:30"]
+        assert leading.told() == ["20 01:00 start", "20 02:00 start", "20 04:30 start"]
+
+
 async def test_a_pipeline_that_is_gone_has_no_schedule_and_begins_anew_paused_as_it_was() -> None:
     watched = world("0 * * * *")
     async with watched.orchestrator() as leading:
