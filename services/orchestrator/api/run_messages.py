@@ -13,7 +13,6 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import MoneyLine, Receipt, receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.sentences import sentence
-from services.orchestrator.runs.states import RunState
 from services.orchestrator.runs.telling import Told
 
 NO_LIVE: Final = Live()
@@ -28,11 +27,13 @@ def stamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
     return message
 
 
-def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
-    """Return a run, with what workers said last about chunks that they have now."""
+def run_message(run: Run, live: Live = NO_LIVE, missing: tuple[str, ...] = ()) -> run_pb2.Run:
+    """Return a run, with what workers said last about chunks that they have now.
+
+    `missing` are the pipelines that it still waits for.
+    """
     receipt = receipt_of(run)
     created = run.created
-    waits = run.state is RunState.PENDING and bool(created.after)
     return run_pb2.Run(
         name=str(run.name),
         state=f"RUN_STATE_{run.state}",
@@ -57,8 +58,8 @@ def run_message(run: Run, live: Live = NO_LIVE) -> run_pb2.Run:
         created_by=created.created_by,
         cancel_reason=run.cancel.reason if run.cancel else "",
         fire_time=stamp(created.fire_time),
-        waits_for=created.after if waits else (),
-        wait_expire_time=stamp(created.after_expire_time if waits else None),
+        waits_for=missing,
+        wait_expire_time=stamp(created.after_expire_time if missing else None),
         lane=f"RUN_LANE_{run.lane}",
         backfill=created.of_backfill.backfill if created.of_backfill else "",
     )

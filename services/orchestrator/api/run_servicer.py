@@ -16,8 +16,14 @@ from services.orchestrator.active import Active, Seat
 from services.orchestrator.api.explanation_messages import explanation_message
 from services.orchestrator.api.quarantine_messages import quarantined_message
 from services.orchestrator.api.queue_messages import queue_message, queues_message
-from services.orchestrator.api.run_messages import event_message, result_message, run_message
+from services.orchestrator.api.run_messages import (
+    NO_LIVE,
+    event_message,
+    result_message,
+    run_message,
+)
 from services.orchestrator.api.wait_messages import wait_message
+from services.orchestrator.conductor.awaiting import missing_of
 from services.orchestrator.conductor.commands import Start
 from services.orchestrator.conductor.presence import present_of
 from services.orchestrator.configs.catalogue import Catalogue
@@ -256,8 +262,9 @@ def traceparent() -> str:
 
 
 def _message(active: Active, run: Run) -> run_pb2.Run:
-    live = active.conductor.live.get(run.name)
-    message = run_message(run, live) if live else run_message(run)
+    live = active.conductor.live.get(run.name, NO_LIVE)
+    missing = missing_of(active.ledger, run) if run.state is RunState.PENDING else ()
+    message = run_message(run, live, missing)
     if wait := active.conductor.admission.wait_of(run):
         share = active.ledger.share(run.name.tenant)
         message.wait.CopyFrom(wait_message(wait, share))

@@ -1,6 +1,7 @@
 """What is so at this moment of a run that somebody asks about."""
 
 from services.orchestrator.conductor.admission import told
+from services.orchestrator.conductor.awaiting import missing_of
 from services.orchestrator.conductor.conductor import Conductor, table_of
 from services.orchestrator.conductor.live import Live
 from services.orchestrator.explanations.present import Delayed, Present, Slots, Working
@@ -13,12 +14,14 @@ def present_of(conductor: Conductor, run: Run) -> Present:
     live = conductor.live.get(run.name, Live())
     table, holder = _waits_for(conductor, run)
     wait = conductor.admission.wait_of(run)
-    share = conductor.mesh.history.ledger.share(run.name.tenant)
+    ledger = conductor.mesh.history.ledger
+    share = ledger.share(run.name.tenant)
     return Present(
         now=conductor.mesh.clock(),
         working=_working(run, live),
         delayed=_delayed(run, live),
         slots=_slots(conductor, run.name.tenant),
+        missing=missing_of(ledger, run) if run.state is RunState.PENDING else (),
         limit=told(wait, share) if wait else "",
         ahead=wait.ahead_count if wait else 0,
         table=table,

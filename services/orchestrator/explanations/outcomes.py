@@ -106,6 +106,7 @@ def who(by: str) -> str:
     """Name whoever asked: by a key's id, or by what the platform calls itself."""
     return {
         "schedule": "its pipeline's schedule",
+        "backfill": "its backfill",
         "hold_for": "its pipeline's hold_for",
         "platform": "the platform",
         "": "an unknown caller",

@@ -52,6 +52,8 @@ class Present:
     working: tuple[Working, ...] = ()
     delayed: tuple[Delayed, ...] = ()
     slots: Slots = Slots()
+    missing: tuple[str, ...] = ()
+    """Pipelines that the run still waits for, before it begins."""
     limit: str = ""
     """Which limit of the tenant keeps the run from beginning; empty if none does."""
     ahead: int = 0

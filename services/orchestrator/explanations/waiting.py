@@ -10,7 +10,7 @@ from services.orchestrator.runs.states import RunState
 
 def where(run: Run, present: Present) -> Iterator[str]:
     """Yield sentences about a run that moves by itself."""
-    yield _pending(present) if present.limit else _step(run)
+    yield _pending(run, present) if run.state is RunState.PENDING else _step(run)
     if run.state is RunState.INGESTING and all(delayed.what for delayed in present.delayed):
         yield from _chunks(run, present)
     if present.table:
@@ -18,15 +18,15 @@ def where(run: Run, present: Present) -> Iterator[str]:
     yield from _setbacks(present.delayed)
 
 
-def _pending(present: Present) -> str:
+def _pending(run: Run, present: Present) -> str:
+    if not present.limit:
+        return _acknowledged(run, present)
     ahead = f" Before it comes {count(present.ahead, 'run')} of its lane." if present.ahead else ""
     return f"It waits to begin: {present.limit}.{ahead}"
 
 
 def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
     match run.state:
-        case RunState.PENDING:
-            return _acknowledged(run)
         case RunState.PLANNING:
             source = run.spec.source.source_id
             return f"A worker looks through source {source} and splits it into chunks."
@@ -52,12 +52,13 @@ def _step(run: Run) -> str:  # noqa: PLR0911 one case a state
             raise AssertionError(f"a run in {run.state} moves no further by itself")
 
 
-def _acknowledged(run: Run) -> str:
-    if (end := run.created.after_expire_time) is None:
+def _acknowledged(run: Run, present: Present) -> str:
+    end = run.created.after_expire_time
+    if not present.missing or end is None:
         return "It is acknowledged, and begins as soon as its first record is stored."
     grain = run.spec.window.grain if run.spec.window else "window"
     return (
-        f"It waits for {', '.join(run.created.after)} to succeed for the same {grain}, at most until "
+        f"It waits for {', '.join(present.missing)} to succeed for the same {grain}, at most until "
         f"{end:%Y-%m-%d %H:%M} UTC."
     )
 

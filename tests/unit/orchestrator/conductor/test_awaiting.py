@@ -7,7 +7,7 @@ import pytest
 from libs.common.names import PipelineName
 from services.orchestrator.conductor.awaiting import missing_of
 from services.orchestrator.conductor.commands import Fire
-from services.orchestrator.explanations.present import Present
+from services.orchestrator.conductor.presence import present_of
 from services.orchestrator.explanations.waiting import where
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.run import Run
@@ -38,13 +38,19 @@ def about_days(pipeline: str, *, lookback: int = 1, timezone: str = "UTC") -> Pi
     )
 
 
-def fire(started: Orchestrator, *, hours: float = 12, lookback: int = 3) -> Run:
-    """The run of a fire of 20 November, so for the 19th, that waits for UPSTREAM."""
+def fire(
+    started: Orchestrator,
+    *,
+    hours: float = 12,
+    lookback: int = 3,
+    after: tuple[str, ...] = ("p_up",),
+) -> Run:
+    """The run of a fire of 20 November, so for the 19th, that waits for others."""
     wanted = Fire(
         pipeline=PIPELINE,
         run="s1",
         fire_time=FIRE,
-        after=("p_up",),
+        after=after,
         patience=timedelta(hours=hours),
     )
     return started.commands.fire(wanted, about_days("p_bill", lookback=lookback))
@@ -65,12 +71,22 @@ async def test_a_run_waits_for_a_success_that_contains_its_day_and_no_other() ->
         assert missing_of(ledger, run) == (str(UPSTREAM),)
         assert run.lane is Lane.SCHEDULED
         await started.until(run, RunState.PENDING)
-        assert list(where(run, Present(now=FIRE))) == [
+        assert list(where(run, present_of(started.conductor, run))) == [
             f"It waits for {UPSTREAM} to succeed for the same day, at most until 2026-11-21 00:00 UTC."
         ]
         await upstream(started, FIRE - timedelta(days=1))
         done = await started.until(run, RunState.SUCCEEDED)
         assert missing_of(ledger, done) == ()
+
+
+async def test_a_run_that_waits_names_only_those_that_have_not_succeeded() -> None:
+    async with world().orchestrator() as started:
+        await upstream(started, FIRE - timedelta(days=1))
+        run = fire(started, after=("p_up", "p_late"))
+        await started.until(run, RunState.PENDING)
+        late = PipelineName("acme_corp", "p_late")
+        (text,) = where(run, present_of(started.conductor, run))
+        assert text.startswith(f"It waits for {late} to succeed for the same day")
 
 
 async def test_a_success_of_before_counts_and_its_lookback_does() -> None:
