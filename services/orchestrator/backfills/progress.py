@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -17,6 +17,9 @@ from services.orchestrator.runs.states import LIVE, RunState
 
 PUBLISHED: Final = frozenset({RunState.SUCCEEDED, RunState.TRANSFORM_FAILED})
 """Runs that have a receipt."""
+
+MOST_KNOWN: Final = 10_000
+"""Runs whose receipts are kept at once, those that were asked for last: nine of the largest backfills'."""
 
 TROUBLED: Final = FAILED | {RunState.HELD, RunState.CANCELLED}
 
@@ -97,20 +100,28 @@ def _estimated_end(backfill: Backfill, runs: Sequence[Run], now: datetime) -> da
 class Tally:
     """Adds up receipts; that of a run is made once, for with many chunks it takes a while."""
 
-    def __init__(self) -> None:
-        self._known: dict[RunName, tuple[int, Sums]] = {}
-        """Of runs that have a receipt, with the position that it was made at."""
+    def __init__(self, most_known: int = MOST_KNOWN) -> None:
+        self._most = most_known
+        self.known: OrderedDict[RunName, tuple[int, Sums]] = OrderedDict()
+        """Of runs that have a receipt, with the position that it was made at; the last asked last."""
 
     async def sums(self, runs: Sequence[Run]) -> Sums:
         """Add up the receipts of the runs that have one, money by column in order of first appearance.
 
         Others are let in between the runs whose receipt is made.
         """
+        found: list[Sums] = []
         for run in runs:
-            if run.state in PUBLISHED and self._known.get(run.name, (0,))[0] != run.position:
-                self._known[run.name] = run.position, _of(run)
-                await asyncio.sleep(0)
-        return _added([self._known[run.name][1] for run in runs if run.state in PUBLISHED])
+            if run.state in PUBLISHED:
+                position, sums = self.known.pop(run.name, (0, NONE))
+                if position != run.position:
+                    sums = _of(run)
+                    await asyncio.sleep(0)
+                self.known[run.name] = run.position, sums
+                if len(self.known) > self._most:
+                    self.known.popitem(last=False)
+                found.append(sums)
+        return _added(found)
 
 
 def _of(run: Run) -> Sums:

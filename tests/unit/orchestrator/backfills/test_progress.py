@@ -111,3 +111,14 @@ async def test_rows_and_money_are_those_of_the_receipts_and_troubles_say_why() -
         (trouble,) = troubles_of(runs.items())
         assert (trouble.day, trouble.run.state) == (DAYS[1], RunState.HELD)
         assert "quarantine" in trouble.cause
+
+
+async def test_a_tally_keeps_the_receipts_of_so_many_runs_and_sums_up_all() -> None:
+    async with filling(daily_world(DAYS[:3])) as one:
+        made = await one.create(DAYS[:3])
+        await one.until(made, BackfillState.FINISHED)
+        runs = tuple(one.runs(made).values())
+        tally = Tally(most_known=2)
+        for _ in range(2):
+            assert await tally.sums(runs) == await Tally().sums(runs)
+            assert list(tally.known) == [run.name for run in runs[1:]]
