@@ -24,7 +24,7 @@ class Window:
     position: int
     """Of the run's newest record: where it failed, if it did."""
     by_platform: bool = False
-    """Whether nobody asked to cancel it."""
+    """Whether nobody asked to cancel it, and it had not failed: that was counted when it did."""
 
     @property
     def live(self) -> bool:
@@ -55,7 +55,7 @@ NOTHING: Final = Decision()
 
 def window_of(run: Run) -> Window:
     """Return what of a run counts."""
-    by_platform = run.cancel is not None and run.cancel.by == PLATFORM
+    by_platform = run.cancel is not None and run.cancel.by == PLATFORM and run.failure is None
     return Window(state=run.state, position=run.position, by_platform=by_platform)
 
 

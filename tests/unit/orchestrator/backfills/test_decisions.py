@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from libs.common.names import BackfillName
 from services.orchestrator.backfills.backfill import Backfills, BackfillState
-from services.orchestrator.backfills.decisions import Decision, Window, decide
+from services.orchestrator.backfills.decisions import PLATFORM, Decision, Window, decide, window_of
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.run import folded
 from services.orchestrator.runs.states import LIVE, RESTING, RunState
-from tests.unit.orchestrator.conductor.world import NOON
+from tests.unit.orchestrator.conductor.world import NOON, spec
 
 NAME = BackfillName("acme_corp", "p_daily", "b1")
+RUN = str(NAME.parent.run("r1"))
 ENDS = sorted(RESTING)
 
 
@@ -124,6 +126,23 @@ def test_a_tenant_without_room_waits(room: int) -> None:
     played = Played(4)
     played.room = room
     assert played.next().start == days_of(max(room, 0))
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_run_that_the_platform_cancels_counts_unless_it_had_failed_before(failed: bool) -> None:
+    failure = r.Failure(kind="source", reason="SOURCE_FORBIDDEN", message="403", advice="ask")
+    details: list[r.Detail] = [
+        r.RunCreated(
+            spec=spec().canonical(), spec_hash="", request_id="", request_digest="", created_by="k"
+        ),
+        r.RunFailed(failure=failure) if failed else r.RunCancelling(by=PLATFORM, reason=""),
+        r.RunCancelled(by=PLATFORM, reason=""),
+    ]
+    (run,) = folded(
+        r.Record(event_id="e", position=n, epoch=1, run=RUN, time=NOON, detail=detail)
+        for n, detail in enumerate(details)
+    ).values()
+    assert window_of(run).failing is not failed
 
 
 def test_so_many_failures_pause_it_and_resuming_counts_anew() -> None:
