@@ -49,8 +49,7 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
     ) -> service_pb.GetBackfillResponse:
         active = self._seat.active()
         backfill = active.backfills.find(_name(request.name))
-        runs = await _runs(active, backfill)
-        await active.backfills.settled(backfill, runs.values())
+        (runs,) = await _seen(active, backfill)
         sums = await self._tally.sums(tuple(runs.values()))
         whole = whole_message(backfill, runs, sums, now=active.mesh.clock())
         return service_pb.GetBackfillResponse(backfill=whole)
@@ -72,11 +71,12 @@ class BackfillServicer(service_grpc.BackfillServiceServicer):
         ]
         found.sort(key=_begun, reverse=True)
         some, token = page.below(found, _begun)
-        for backfill in some:
-            await active.backfills.settled(backfill, (await _runs(active, backfill)).values())
-        return service_pb.ListBackfillsResponse(
-            backfills=[await _message(active, backfill) for backfill in some], next_page_token=token
-        )
+        now = active.mesh.clock()
+        messages = [
+            backfill_message(backfill, runs, now=now)
+            for backfill, runs in zip(some, await _seen(active, *some), strict=True)
+        ]
+        return service_pb.ListBackfillsResponse(backfills=messages, next_page_token=token)
 
     async def PauseBackfill(
         self, request: service_pb.PauseBackfillRequest, context: Context
@@ -157,14 +157,21 @@ def _newest_first(order: int) -> bool:
     return order != pb.BACKFILL_ORDER_OLDEST_FIRST
 
 
-async def _runs(active: Active, backfill: Backfill) -> dict[date, Run]:
-    names = dict(active.ledger.backfills.runs(backfill.name))
-    runs = await active.commands.reader.runs(list(names.values()))
-    return {day: runs[name] for day, name in names.items()}
+async def _seen(active: Active, *backfills: Backfill) -> list[dict[date, Run]]:
+    """Return the runs of each by first day, when all that they and it say is durable.
+
+    Raises Unavailable.
+    """
+    names = [dict(active.ledger.backfills.runs(backfill.name)) for backfill in backfills]
+    runs = await active.commands.reader.runs([name for some in names for name in some.values()])
+    said = [backfill.position for backfill in backfills]
+    said += [run.position for run in runs.values()]
+    await active.commands.durable(max(said, default=0))
+    return [{day: runs[name] for day, name in some.items()} for some in names]
 
 
 async def _message(active: Active, backfill: Backfill) -> pb.Backfill:
-    runs = await _runs(active, backfill)
+    (runs,) = await _seen(active, backfill)
     return backfill_message(backfill, runs, now=active.mesh.clock())
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -15,7 +15,6 @@ from services.orchestrator.conductor.commands import PATIENCE_SECONDS, RequestId
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalUnavailable
 from services.orchestrator.runs import records as r
-from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec
 
 DEFAULT_PARALLEL: Final = 4
@@ -117,12 +116,11 @@ class BackfillCommands:
             raise BackfillNotFound(str(name))
         return backfill
 
-    async def settled(self, backfill: Backfill, runs: Iterable[Run] = ()) -> Backfill:
-        """Return a backfill when all that it and `runs` say is durable. Raises JournalUnavailable."""
-        position = max((backfill.position, *(run.position for run in runs)))
+    async def settled(self, backfill: Backfill) -> Backfill:
+        """Return a backfill when all that it says is durable. Raises JournalUnavailable."""
         try:
             async with asyncio.timeout(self._patience):
-                await self._history.settled(position)
+                await self._history.settled(backfill.position)
         except TimeoutError:
             raise JournalUnavailable(
                 "BigQuery does not answer, so nothing is known to be durable yet; repeat the call"

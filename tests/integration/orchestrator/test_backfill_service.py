@@ -321,3 +321,29 @@ async def test_a_call_waits_for_the_journal_only_so_long_and_may_be_repeated(
         again = await create(edge)
         await until(edge, again.name, "FINISHED")
         assert len(await runs_of(edge)) == 4
+
+
+@pytest.mark.parametrize("call", ["PauseBackfill", "GetBackfill", "ListBackfills"])
+async def test_no_answer_shows_states_of_runs_that_are_not_durable(
+    tmp_path: Path, call: str
+) -> None:
+    world = daily_world()
+    world.journals = MemoryJournals()
+    options = {"catalogue": catalogue(), "patience_seconds": 0.1}
+    async with edge_over(world, tmp_path, **options) as edge:
+        world.hang()
+        made = await create(edge, max_parallel=1)
+        await edge.ask("PauseBackfill", pb.PauseBackfillRequest(name=made.name))
+        asks = {
+            "PauseBackfill": pb.PauseBackfillRequest(name=made.name),
+            "GetBackfill": pb.GetBackfillRequest(name=made.name),
+            "ListBackfills": pb.ListBackfillsRequest(parent=PARENT),
+        }
+        (run,) = await runs_of(edge)
+        world.journals.gate = asyncio.Event()
+        with refused("UNAVAILABLE", "WAREHOUSE_UNAVAILABLE"):
+            await edge.ask("CancelRun", runs_pb.CancelRunRequest(name=run.name))
+        with refused("UNAVAILABLE", "WAREHOUSE_UNAVAILABLE"):
+            await edge.ask(call, asks[call])
+        world.journals.gate.set()
+        await edge.ask(call, asks[call])
