@@ -8,12 +8,15 @@ from libs.common.names import PipelineName
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.journal.history import History
 from services.orchestrator.schedules.deciding import due
-from services.orchestrator.schedules.records import ScheduleRemoved, ScheduleSet
+from services.orchestrator.schedules.records import FiresDecided, ScheduleRemoved, ScheduleSet
 from services.orchestrator.schedules.schedule import Schedule
 from services.orchestrator.specs import PipelineSpec, ScheduleSpec
 
 GONE_FOR: Final = timedelta(seconds=60)
 """How long a schedule must be missing in the files before it is gone."""
+
+GONE: Final = "its pipeline has no schedule any more"
+"""Why a fire that waited is refused."""
 
 
 class Files:
@@ -94,5 +97,10 @@ class Files:
         if now - self.missing.setdefault(name, now) < GONE_FOR:
             return False
         del self.missing[name]
+        schedule = self._history.ledger.schedules.by_pipeline[name]
+        if left := (*schedule.starting, *schedule.waiting):
+            refused = tuple(one.refused(GONE) for one in left)
+            detail = FiresDecided(pipeline=str(name), until=schedule.cursor, decisions=refused)
+            self._history.decide(None, detail)
         self._history.decide(None, ScheduleRemoved(pipeline=str(name)))
         return True

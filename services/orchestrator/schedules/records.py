@@ -35,6 +35,11 @@ class Decision(Part):
     """Ids of live runs that are cancelled for a fire that waits."""
     message: str = ""
 
+    def refused(self, message: str) -> "Decision":
+        """Return what becomes of a fire that was to start, or to wait, and cannot."""
+        changes = {"verdict": "refuse", "cause": "refused", "message": message}
+        return self.model_copy(update=changes)
+
 
 class ScheduleSet(Part):
     """A pipeline's file says this from here on."""

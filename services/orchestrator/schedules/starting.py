@@ -47,8 +47,7 @@ class Starter:
         try:
             self._commands.fire(fire, spec)
         except ServiceError as error:
-            changes = {"verdict": "refuse", "cause": "refused", "message": str(error)}
-            refused = start.model_copy(update=changes)
+            refused = start.refused(str(error))
             detail = FiresDecided(pipeline=str(name), until=start.fire_time, decisions=(refused,))
             self._history.decide(None, detail)
 

@@ -259,6 +259,23 @@ async def test_a_pipeline_that_is_gone_has_no_schedule_and_begins_anew_paused_as
         assert leading.told() == ["20 06:00 start"]
 
 
+async def test_what_waits_when_a_schedule_goes_is_refused_and_shown() -> None:
+    watched = world("0 * * * *", overlap="buffer_one")
+    async with watched.orchestrator() as leading:
+        await leading.on(at("20 01:00"))
+        await leading.on(at("20 02:00"))
+        assert leading.waiting() == ["20 02:00 overlap"]
+        watched.catalogue.remove("acme_corp", "p_bill")
+        leading.scheduler.adopt(PIPELINE)
+        watched.now += timedelta(seconds=61)
+        leading.scheduler.adopt(PIPELINE)
+        gone = leading.schedule()
+        assert (gone.gone, gone.waiting, gone.starting) == (True, (), ())
+        assert leading.told() == ["20 01:00 start", "20 02:00 refuse refused"]
+        assert gone.recent[-1].decision.message == "its pipeline has no schedule any more"
+        assert (gone.counts.started, gone.counts.refused) == (1, 1)
+
+
 async def test_files_that_vanish_for_a_moment_change_nothing() -> None:
     watched = world("0 * * * *")
     async with watched.orchestrator() as leading:
