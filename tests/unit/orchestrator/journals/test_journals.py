@@ -2,7 +2,7 @@
 
 import json
 import typing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.journal.rows import JournalUnreadable, payload_of, records_of
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.checkpoints import parts_of
+from services.orchestrator.runs.facts import forget, forgettable
 from services.orchestrator.runs.ledger import Ledger
 from tests.unit.orchestrator.journals import kept
 from tests.unit.orchestrator.journals.kept import FOLDER, journals, rows_of
+from tests.unit.orchestrator.journals.states import same, whole
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "what-was-journaled"
@@ -176,3 +179,16 @@ def test_a_field_that_a_later_release_of_the_same_version_added_is_left_out_and_
     (run,) = loaded(rows).runs.values()
     again = json.loads(run.spec.with_columns([("added", "STRING")]).canonical())
     assert (again["currency"], again["limits"]["memory"]) == ("EUR", 7)
+
+
+@every_journal
+async def test_a_checkpoint_after_a_journal_says_what_the_journal_does(file: Path) -> None:
+    records = records_of(rows_of(file))
+    ledger, last = whole(records), records[-1]
+    later = last.time + timedelta(seconds=1)
+    forget(ledger, forgettable(ledger, ended_before=later, written=lambda _: True))
+    details = [*parts_of(ledger), r.CheckpointCompleted(mark=last.position)]
+    for n, detail in enumerate(details, start=1):
+        changes = {"event_id": f"c{n}", "position": last.position + n, "run": "", "detail": detail}
+        records.append(last.model_copy(update=changes))
+    await same(records)
