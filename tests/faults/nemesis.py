@@ -10,7 +10,7 @@ import signal
 import struct
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from libs.local.mesh.states import Process, State
 from tests.faults import mesh
@@ -19,6 +19,8 @@ from tests.faults.links import Link
 from tests.faults.odometer import Odometer
 from tests.faults.rest_port import RestPort
 from tests.faults.storage_port import METHODS, Fault, StoragePort
+
+T = TypeVar("T")
 
 SIGNALS: Final = ("kill", "term", "stop")
 LINKED: Final = ("cut", "refuse", "delay", "stall")
@@ -30,6 +32,9 @@ LEADER: Final = "leader"
 """A place: whichever orchestrator leads."""
 
 LINKS: Final = ("auth", "quality", *mesh.WORKERS, "orchestrator", "bigquery_rest", "bigquery_grpc")
+ABSENT_SECONDS: Final = 30.0
+"""How long a fault waits for its process, which may be starting again."""
+
 SKEWS: Final = (-86_400, -3_600, -30, 30, 3_600, 86_400)
 WEIGHTS: Final = {"kill": 5, "term": 4, "stop": 4, "cut": 5, "delay": 3, "refuse": 3, "stall": 3}
 
@@ -135,13 +140,27 @@ class Nemesis:
         elif kind == "usurp":
             await self._usurp(strike.seconds)
         else:
-            leader = self.leader() if at == LEADER else None
-            process = leader or self.state().process(mesh.ORCHESTRATORS[0] if at == LEADER else at)
-            if process.identity is None:
+            process = await self._found(lambda: self._target(at))
+            if process is None:
                 self.history.write("spared", fault=kind, at=at)
                 return
             self._write(kind, process.name, seconds=strike.seconds)
             self._process(kind, process, strike.seconds)
+
+    def _target(self, at: str) -> Process | None:
+        """Return the process that a place names; None while there is none."""
+        leader = self.leader() if at == LEADER else None
+        process = leader or self.state().process(mesh.ORCHESTRATORS[0] if at == LEADER else at)
+        return process if process.identity is not None else None
+
+    async def _found(self, look: Callable[[], T | None]) -> T | None:
+        """Return what `look` finds as soon as there is something; None if there is nothing for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ABSENT_SECONDS):
+                while (found := look()) is None:
+                    await asyncio.sleep(0.05)
+                return found
+        return None
 
     def _process(self, kind: str, process: Process, seconds: float) -> None:
         assert process.identity is not None
@@ -200,15 +219,13 @@ class Nemesis:
         The lease is replaced by a copy, which nobody has locked: what an operator does to a leader
         that hangs. The other orchestrator has the old file open, so it is killed and looks anew.
         """
-        leader = self.leader()
-        if leader is None:
+        both = await self._found(self._both)
+        if both is None:
             self.history.write("spared", fault="usurp", at="")
             return
-        (other,) = set(mesh.ORCHESTRATORS) - {leader.name}
-        second = self.state().process(other)
-        if second.identity is None or leader.identity is None:
-            self.history.write("spared", fault="usurp", at=leader.name)
-            return
+        leader, second = both
+        assert leader.identity is not None
+        assert second.identity is not None
         self._write("usurp", leader.name, seconds=seconds)
         leader.identity.signal(signal.SIGSTOP)
         lease = lease_of(self.spec)
@@ -218,6 +235,15 @@ class Nemesis:
         second.identity.signal(signal.SIGKILL)
         self.links["orchestrator"].cut()
         self._later(self._wake(leader, seconds + 4.0))
+
+    def _both(self) -> tuple[Process, Process] | None:
+        """Return the leader and the other orchestrator; None while one of them is missing."""
+        leader = self.leader()
+        if leader is None or leader.identity is None:
+            return None
+        (other,) = set(mesh.ORCHESTRATORS) - {leader.name}
+        second = self.state().process(other)
+        return (leader, second) if second.identity is not None else None
 
     async def _wake(self, leader: Process, most: float) -> None:
         assert leader.identity is not None
