@@ -212,6 +212,18 @@ async def test_a_missing_record_before_the_checkpoint_is_noticed(told: Told, kep
         await told.read()
 
 
+async def test_a_kept_run_that_has_other_records_than_were_counted_is_read_with_all(
+    told: Told,
+) -> None:
+    """Rows whose day lies outside of what a start reads of a run: a clock that was set back."""
+    kept = next(x.run for x in needed(told.records) if x.run)
+    first = next(x.position for x in told.records if x.run == kept)
+    await told.query(
+        f"UPDATE metadata.run_events SET event_date = DATE '2020-01-01' WHERE position = {first}"
+    )
+    assert await told.read() == told.records
+
+
 @pytest.mark.parametrize("table", ["pipeline_runs", "dq_results"])
 async def test_rows_of_runs_that_have_left_are_rebuilt(told: Told, table: str) -> None:
     before = await both(told.bq)

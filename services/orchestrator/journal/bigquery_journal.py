@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
@@ -176,7 +177,7 @@ class BigQueryJournal:
         """
         last = await self._last_checkpoint()
         if last is None:
-            return await asyncio.to_thread(records_of, await self._rows("TRUE"))
+            return await self._whole()
         mark, day = last
         rows = await self._rows(f"position > {mark} AND event_date >= DATE '{day - MARGIN}'")
         (counted,) = await self._do(
@@ -185,8 +186,11 @@ class BigQueryJournal:
         )
         if counted["found"] != counted["last"] or len(rows) + mark != counted["last"]:
             log.warning("checkpoint.ignored", mark=mark, cause="positions have gaps")
-            return await asyncio.to_thread(records_of, await self._rows("TRUE"))
+            return await self._whole()
         return await self._from(mark, rows)
+
+    async def _whole(self) -> list[Record]:
+        return await asyncio.to_thread(records_of, await self._rows("TRUE"))
 
     async def _from(self, mark: int, rows: list[Row]) -> list[Record]:
         parts = parts_in(await asyncio.to_thread(parts_of_rows, rows, mark), mark)
@@ -206,6 +210,10 @@ class BigQueryJournal:
                 timeout=120.0,
             )
             before += await asyncio.to_thread(kept_of_rows, found, kept, versions)
+        counts = {name: one.record_count for name, one in kept.items()}
+        if dict(Counter(record.run for record in before)) != counts:
+            log.warning("checkpoint.ignored", mark=mark, cause="kept runs have other records")
+            return await self._whole()
         return [*sorted(before, key=lambda record: record.position), *after]
 
     async def _last_checkpoint(self) -> tuple[int, dt.date] | None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -146,26 +145,8 @@ def parts_of_rows(rows: Iterable[Mapping[str, object]], mark: int) -> list[Recor
 def kept_of_rows(
     rows: Iterable[Mapping[str, object]], kept: Mapping[str, Kept], versions: Mapping[int, int]
 ) -> list[Record]:
-    """Return the records of kept runs from their rows.
-
-    Raises:
-        JournalUnreadable: of a row that this version cannot read, or the last row of a run of which
-            there are more or fewer than the checkpoint says.
-    """
-    records: list[Record] = []
-    counted: Counter[str] = Counter()
-    last: dict[str, Mapping[str, object]] = {}
-    for row in rows:
-        record = record_of(row, versions)
-        if record.run in kept:
-            records.append(record)
-            counted[record.run] += 1
-            last[record.run] = row
-    for name, row in last.items():
-        if counted[name] != kept[name].record_count:
-            text = f"its run has {counted[name]} records up to the checkpoint, not {kept[name].record_count}"
-            raise JournalUnreadable(row, text, version=writer(versions, row), advice=MISSING)
-    return records
+    """Return the records of kept runs from their rows. Raises JournalUnreadable."""
+    return [record for row in rows if (record := record_of(row, versions)).run in kept]
 
 
 def record_of(row: Mapping[str, object], versions: Mapping[int, int]) -> Record:
