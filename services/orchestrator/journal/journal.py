@@ -103,6 +103,8 @@ class MemoryJournal:
     fail: int = 0
     lose: int = 0
     stream: str = ""
+    _stored: int = 0
+    """Position of the last record that was stored: one that is appended again is known by its own."""
 
     async def open(self, term: Term) -> tuple[list[Record], str]:
         opened = [x.detail.stream for x in self.shared.records if isinstance(x.detail, EpochOpened)]
@@ -110,6 +112,7 @@ class MemoryJournal:
         self.stream = f"epoch-{term.epoch}"
         while self.stream in self.shared.sealed:
             self.stream += "'"
+        self._stored = 0
         records = list(self.shared.records)
         return needed(records) if self.shared.short else records, self.stream
 
@@ -129,8 +132,8 @@ class MemoryJournal:
             self.fail -= 1
             raise JournalUnavailable("the append was refused by a dial")
         self.shared.groups.append(len(records))
-        known = {record.event_id for record in self.shared.records}
-        self.shared.records.extend(r for r in records if r.event_id not in known)
+        self.shared.records.extend(r for r in records if r.position > self._stored)
+        self._stored = max((r.position for r in records), default=self._stored)
         if self.lose:
             self.lose -= 1
             raise JournalUnavailable("the answer was lost by a dial")
