@@ -2,12 +2,15 @@
 
 import dataclasses
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 from google.cloud.bigquery.job import QueryJob
+from google.cloud.bigquery.table import Row as ClientRow
+from google.cloud.bigquery.table import RowIterator
 
 from libs.bigquery.client import BigQuery, rest_retry
 from libs.bigquery.columns import Column
@@ -144,6 +147,33 @@ def query(
         return _rows(bq, job, limit)
 
 
+def stream(
+    bq: BigQuery,
+    sql: str,
+    parameters: Mapping[str, object] = _NONE,
+    *,
+    timeout: float = TIMEOUT,
+) -> Generator[Row]:
+    """Yield the rows that `sql` selects, in order; some are fetched while those before are used.
+
+    For results of many pages. Fails as `query` does, before the first row or at any other;
+    `timeout` is that of the statement, and of each page.
+    """
+    limit = Deadline(timeout)
+    config = _config(parameters, _NO_LABELS, None)
+    config.job_timeout_ms = int(timeout * 1000)
+    with (
+        calling(bq.endpoint, "bigquery.query", "run a query"),
+        ThreadPoolExecutor(1, "pages") as ahead,
+    ):
+        found = _found(bq, _insert(bq, sql, config, limit), limit)
+        pages = iter(found.pages)
+        coming = ahead.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = ahead.submit(next, pages, None)
+            yield from _dicts(found.schema, page)
+
+
 def settle(bq: BigQuery, job_id: str, *, timeout: float = TIMEOUT) -> SettledJob | None:
     """Wait until the job of `job_id` is done and say how it ended; None if there is no such job.
 
@@ -267,6 +297,18 @@ def _rows(bq: BigQuery, job: QueryJob, limit: Deadline) -> list[Row]:
     """Return a finished SELECT's rows; BigQuery keeps them about a day."""
     if job.statement_type not in {None, "", "SELECT"}:
         return []
+    found = _found(bq, job, limit)
+    return list(_dicts(found.schema, found))
+
+
+def _found(bq: BigQuery, job: QueryJob, limit: Deadline) -> RowIterator:
     _wait(bq, job, limit)
     found = job.result(retry=rest_retry(limit.left()), timeout=limit.left(), job_retry=None)
-    return [dict(row.items()) for row in found]
+    assert isinstance(found, RowIterator), "a SELECT has a result"
+    return found
+
+
+def _dicts(schema: Sequence[bigquery.SchemaField], rows: Iterable[ClientRow]) -> Iterator[Row]:
+    """Yield rows as dicts; a row's own `items` copies each value deeply."""
+    names = [field.name for field in schema]
+    return (dict(zip(names, row, strict=True)) for row in rows)

@@ -19,8 +19,8 @@ def checked(text: str, pattern: re.Pattern[str], what: str) -> str:
 
 def _parts(text: str, *collections: str) -> list[str]:
     parts = text.split("/")
-    form = "/".join(f"{name}/{{{name.rstrip('s')}}}" for name in collections)
     if len(parts) != 2 * len(collections) or tuple(parts[::2]) != collections:
+        form = "/".join(f"{name}/{{{name.rstrip('s')}}}" for name in collections)
         raise ValueError(f"found {text!r}; allowed is {form}")
     return parts[1::2]
 

@@ -32,6 +32,9 @@ PATIENCE_SECONDS = 3.0
 """How long a call waits for the journal to be looked at anew."""
 
 
+Loading = Callable[[], contextlib.AbstractContextManager[None]]
+
+
 class NotActive(Unavailable):
     """Another orchestrator is active, or this one is not ready yet."""
 
@@ -116,12 +119,23 @@ async def lead(
     open_active: Callable[[History], Active],
     also: Callable[[Active], list[asyncio.Task[None]]],
     pauses: Pauses = REAL,
+    loading: Loading = contextlib.nullcontext,
 ) -> None:
     """Win the election, read the journal, go on with its runs, and serve until something ends.
 
+    Args:
+        seat: Told who leads, or why nobody does.
+        election: Says when this candidate may.
+        journal: Read and then written.
+        open_history: Makes the history of an epoch.
+        open_active: Makes what decides over a history that was read.
+        also: Starts what runs beside it.
+        pauses: Between tries.
+        loading: Around the making of all that a start reads: very many objects that stay.
+
     Raises whatever ends the leadership: the process ends then and is started again.
     """
-    history = await _elected(seat, election, journal, open_history, pauses)
+    history = await _elected(seat, election, journal, open_history, pauses, loading)
     active = open_active(history)
     tasks = [
         asyncio.create_task(history.write(), name="journal"),
@@ -152,6 +166,7 @@ async def _elected(
     journal: Journal,
     open_history: Callable[[int], History],
     pauses: Pauses,
+    loading: Loading,
 ) -> History:
     """Return the history once this candidate leads and has read it.
 
@@ -162,11 +177,12 @@ async def _elected(
         log.info("leadership.sought")
         term = await election.win()
         try:
-            records, stream = await _open(seat, journal, term, pauses)
+            records, stream = await _open(seat, journal, term, pauses, loading)
             epoch = max(term.epoch, max((x.epoch for x in records), default=0) + 1)
             await election.announce(stream, epoch)
             history = open_history(epoch)
-            history.load(records)
+            with loading():
+                history.load(records)
         except JournalUnreadable as error:
             bug = None if isinstance(error.__cause__, ValueError) else error.__cause__
             log.exception("leadership.refused", reason=error.reason, cause=str(error), exc_info=bug)
@@ -179,13 +195,14 @@ async def _elected(
 
 
 async def _open(
-    seat: Seat, journal: Journal, term: Term, pauses: Pauses
+    seat: Seat, journal: Journal, term: Term, pauses: Pauses, loading: Loading
 ) -> tuple[list[Record], str]:
     """Open the journal; before `admin init`, and while BigQuery is away, wait and say so."""
     failed = 0
     while True:
         try:
-            return await journal.open(term)
+            with loading():
+                return await journal.open(term)
         except JournalUnreadable:
             raise
         except (FailedPrecondition, Unavailable) as error:

@@ -26,12 +26,13 @@ from pydantic_settings import SettingsConfigDict
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.common.app import Host
 from libs.common.channel import open_channel
+from libs.common.garbage import made_to_stay
 from libs.common.identity import Principal
 from libs.common.limits import RateLimiter
 from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.rpc import Scoped
 from libs.common.settings import ServiceSettings
-from services.orchestrator.active import Active, Seat, lead
+from services.orchestrator.active import Active, Loading, Seat, lead
 from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
 from services.orchestrator.api.backfill_servicer import BackfillServicer
 from services.orchestrator.api.metrics import RunMetrics
@@ -134,6 +135,8 @@ class Parts:
     """Passes time between two looks at schedules."""
     beside: Callable[[Active], list[asyncio.Task[None]]] = lambda _: []
     """Starts the loops that run while this orchestrator is active."""
+    loading: Loading = contextlib.nullcontext
+    """As in `lead`."""
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep
     new_run_id: Callable[[], str] = new_run_id
@@ -183,6 +186,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             beside=_projections(bigquery),
             shares=tokens.share,
             archive=BigQueryArchive(bigquery),
+            loading=made_to_stay,
         )
         register(host, settings, parts)
         yield
@@ -266,6 +270,7 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
         open_active,
         parts.beside,
         Pauses(sleep=parts.sleep),
+        parts.loading,
     )
     host.background(leading, "leadership")
 

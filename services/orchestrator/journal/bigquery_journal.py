@@ -1,6 +1,7 @@
 """The journal in BigQuery: one COMMITTED stream an epoch on `metadata.run_events`."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 from collections import Counter
@@ -190,7 +191,11 @@ class BigQueryJournal:
         return await self._from(mark, rows)
 
     async def _whole(self) -> list[Record]:
-        return await asyncio.to_thread(records_of, await self._rows("TRUE"))
+        return await self._do(self._stream_whole)
+
+    def _stream_whole(self, bq: BigQuery) -> list[Record]:
+        with contextlib.closing(jobs.stream(bq, self._select("TRUE"), timeout=120.0)) as rows:
+            return records_of(rows)
 
     async def _from(self, mark: int, rows: list[Row]) -> list[Record]:
         parts = parts_in(await asyncio.to_thread(parts_of_rows, rows, mark), mark)
@@ -242,8 +247,10 @@ class BigQueryJournal:
         return int(json.loads(str(row["payload"]))["mark"]), day
 
     async def _rows(self, where: str) -> list[Row]:
-        statement = f"SELECT {COLUMNS} FROM {self._table.sql} WHERE {where} ORDER BY position"
-        return await self._do(jobs.query, statement, timeout=120.0)
+        return await self._do(jobs.query, self._select(where), timeout=120.0)
+
+    def _select(self, where: str) -> str:
+        return f"SELECT {COLUMNS} FROM {self._table.sql} WHERE {where} ORDER BY position"
 
     def size_of(self, record: Record) -> int:
         size = len(payload_of(record.detail).encode())

@@ -128,64 +128,78 @@ class Run:
         return self
 
 
-def _to(run: Run, target: RunState, record: r.Record, **changes: object) -> Run:
+Changes = dict[str, object]
+"""Fields of a run, and what becomes of them."""
+
+_FIELDS: Final = {field.name: None for field in dataclasses.fields(Run)}
+
+
+def _changed(run: Run, changes: Changes) -> Run:
+    """Return a run with changes, in a third of the time of dataclasses.replace: every record does it."""
+    assert changes.keys() <= _FIELDS.keys(), changes.keys() - _FIELDS.keys()
+    made = object.__new__(Run)
+    for name in _FIELDS:
+        value = changes[name] if name in changes else getattr(run, name)
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _to(run: Run, target: RunState, record: r.Record, **changes: object) -> Changes:
     if target not in NEXT[run.state]:
         raise IllegalMove(str(run.name), run.state, frozenset({target}))
     end = record.time if target in RESTING else None
-    return dataclasses.replace(run, state=target, end_time=end, **changes)  # type: ignore[arg-type]
+    return {"state": target, "end_time": end, **changes}
 
 
-def _planning(run: Run, record: r.Record, _: r.RunPlanning) -> Run:
+def _planning(run: Run, record: r.Record, _: r.RunPlanning) -> Changes:
     if run.state is RunState.PLANNING:
-        return dataclasses.replace(run, snapshot=record.position)
+        return {"snapshot": record.position}
     return _to(run, RunState.PLANNING, record, snapshot=record.position, attempt_time=record.time)
 
 
-def _planned(run: Run, record: r.Record, detail: r.RunPlanned) -> Run:
+def _planned(run: Run, record: r.Record, detail: r.RunPlanned) -> Changes:
     kept = {c.chunk_id: run.landed[c.chunk_id] for c in detail.chunks if c.chunk_id in run.landed}
     spec = run.spec.with_columns(detail.evolved_columns)
     return _to(run, RunState.INGESTING, record, plan=detail, landed=kept, spec=spec)
 
 
-def _completed(run: Run, _: r.Record, detail: r.ChunkCompleted) -> Run:
-    landed = {**run.landed, detail.landed.chunk_id: detail.landed}
-    return dataclasses.replace(run, landed=landed)
+def _completed(run: Run, _: r.Record, detail: r.ChunkCompleted) -> Changes:
+    return {"landed": {**run.landed, detail.landed.chunk_id: detail.landed}}
 
 
-def _lost(run: Run, record: r.Record, detail: r.ChunksLost) -> Run:
+def _lost(run: Run, record: r.Record, detail: r.ChunksLost) -> Changes:
     kept = {key: value for key, value in run.landed.items() if key not in detail.chunk_ids}
+    changes: Changes = {"landed": kept, "reread": True}
     if run.state is RunState.INGESTING:
-        return dataclasses.replace(run, landed=kept, reread=True)
-    changes = {"landed": kept, "publishing": None, "audited": None, "reread": True}
-    return _to(run, RunState.INGESTING, record, **changes)
+        return changes
+    return _to(run, RunState.INGESTING, record, publishing=None, audited=None, **changes)
 
 
-def _audited(run: Run, record: r.Record, detail: r.RunAudited) -> Run:
-    return dataclasses.replace(
-        run,
-        audited=detail,
-        audit_attempt=run.attempt,
-        audit_position=record.position,
-        audit_time=record.time,
-    )
+def _audited(run: Run, record: r.Record, detail: r.RunAudited) -> Changes:
+    return {
+        "audited": detail,
+        "audit_attempt": run.attempt,
+        "audit_position": record.position,
+        "audit_time": record.time,
+    }
 
 
-def _publishing(run: Run, record: r.Record, detail: r.RunPublishing) -> Run:
+def _publishing(run: Run, record: r.Record, detail: r.RunPublishing) -> Changes:
     if run.state is RunState.PUBLISHING:
-        return dataclasses.replace(run, publishing=detail)
+        return {"publishing": detail}
     return _to(run, RunState.PUBLISHING, record, publishing=detail, held=None)
 
 
-def _transform_started(run: Run, _: r.Record, detail: r.TransformStarted) -> Run:
-    return dataclasses.replace(run, transform_jobs=(*run.transform_jobs, detail))
+def _transform_started(run: Run, _: r.Record, detail: r.TransformStarted) -> Changes:
+    return {"transform_jobs": (*run.transform_jobs, detail)}
 
 
-def _transformed(run: Run, _: r.Record, detail: r.TransformCompleted) -> Run:
-    return dataclasses.replace(run, transforms={**run.transforms, detail.transform_id: detail})
+def _transformed(run: Run, _: r.Record, detail: r.TransformCompleted) -> Changes:
+    return {"transforms": {**run.transforms, detail.transform_id: detail}}
 
 
-def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
-    changes: dict[str, object] = {
+def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Changes:
+    changes: Changes = {
         "attempt": detail.attempt,
         "failed_attempt": run.attempt,
         "attempt_time": record.time,
@@ -207,7 +221,7 @@ def _retried(run: Run, record: r.Record, detail: r.RunRetried) -> Run:
     return _to(run, RunState.INGESTING, record, **changes)
 
 
-_FOLD: Final[dict[type[r.Part], Callable[[Run, r.Record, r.Part], Run]]] = {
+_FOLD: Final[dict[type[r.Part], Callable[[Run, r.Record, r.Part], Changes]]] = {
     r.RunPlanning: _planning,  # type: ignore[dict-item]
     r.RunPlanned: _planned,  # type: ignore[dict-item]
     r.ChunkCompleted: _completed,  # type: ignore[dict-item]
@@ -265,8 +279,8 @@ def apply(run: Run | None, record: r.Record) -> Run:
     if isinstance(detail, r.RunCreated):
         return create(record, detail)
     assert run is not None, f"record {record.event_id} is about a run that was never created"
-    moved = _FOLD[type(detail)](run, record, detail)
-    return dataclasses.replace(moved, position=record.position, update_time=record.time)
+    changes = _FOLD[type(detail)](run, record, detail)
+    return _changed(run, {**changes, "position": record.position, "update_time": record.time})
 
 
 def folded(records: Iterable[r.Record]) -> dict[RunName, Run]:

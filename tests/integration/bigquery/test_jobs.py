@@ -13,7 +13,7 @@ from libs.bigquery.failures import (
     WarehouseUnavailable,
 )
 from libs.bigquery.ids import DatasetId, TableId
-from libs.bigquery.jobs import dry_run, query, run_once, settle
+from libs.bigquery.jobs import dry_run, query, run_once, settle, stream
 from libs.bigquery.parameters import Typed
 from libs.bigquery.tables import Column, ensure_table
 from tests.integration.bigquery.proxy import proxied
@@ -146,3 +146,24 @@ def test_a_cut_connection_does_not_run_a_statement_twice(
             proxy.silence(False)
             assert run_once(through, sql, job_id=f"{job_id}-2").affected_rows == 1
     assert count(bq, table) == 2
+
+
+def test_a_stream_of_rows_is_in_order_over_all_its_pages(bq: BigQuery) -> None:
+    rows = stream(bq, "SELECT n FROM UNNEST(GENERATE_ARRAY(1, 25000)) AS n ORDER BY n")
+    assert [row["n"] for row in rows] == list(range(1, 25001))
+
+
+def test_a_stream_that_nobody_reads_to_its_end_is_closed(bq: BigQuery) -> None:
+    rows = stream(bq, "SELECT n FROM UNNEST(GENERATE_ARRAY(1, 25000)) AS n ORDER BY n")
+    assert next(rows) == {"n": 1}
+    rows.close()
+    assert list(rows) == []
+
+
+def test_a_stream_of_what_is_refused_or_not_there_fails_before_its_first_row(
+    bq: BigQuery, dataset: DatasetId
+) -> None:
+    with pytest.raises(QueryRejected, match="bogus"):
+        next(stream(bq, "SELECT bogus"))
+    with pytest.raises(TableNotFound):
+        next(stream(bq, f"SELECT 1 AS n FROM {dataset.table('none').sql}"))
