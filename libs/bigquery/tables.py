@@ -39,7 +39,7 @@ TIMEOUT: Final = 30.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
-    """What BigQuery says about a table. The embedded engine does not keep expirations."""
+    """What BigQuery says about a table."""
 
     table: TableId
     columns: tuple[Column, ...]
@@ -161,7 +161,7 @@ def set_expiration(
     *,
     timeout: float = TIMEOUT,
 ) -> None:
-    """Have BigQuery drop `table` at `expires_at` (aware), or never. The embedded engine forgets."""
+    """Have BigQuery drop `table` at `expires_at` (aware), or never. The embedded engine says so and drops nothing."""
     wanted = bigquery.Table(str(table))
     wanted.expires = expires_at
     what = f"set the expiration of {table}"

@@ -10,7 +10,6 @@ import pytest
 from google.api_core.exceptions import Conflict, NotFound
 from google.cloud import bigquery
 
-from tests.cloud.places import differs
 from tests.cloud.scratch import LABEL, SCRATCH, SECONDS, Scratch
 from tests.support.appending import ONCE
 
@@ -95,7 +94,6 @@ def test_a_table_keeps_its_layout_and_labels(at: Scratch) -> None:
     assert (found.clustering_fields, found.labels) == (["k"], {"run": "r1"})
 
 
-@differs("a table's expiration is not kept there")
 def test_the_expiration_of_a_table_can_be_set_and_moved(at: Scratch) -> None:
     table = at.client.get_table(at.table(), retry=ONCE, timeout=SECONDS)
     for hours in (2, 5):

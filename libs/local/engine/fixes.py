@@ -15,6 +15,7 @@ from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
 from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
 from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
+from libs.local.engine.expirations import expirations_kept
 from libs.local.engine.grpc_threads import many_append_connections
 from libs.local.engine.halves import halves_mended
 from libs.local.engine.jobs import (
@@ -58,6 +59,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         bignumeric_casts_exact,
         assigned_literals_exact,
         schema_of_sql_tables,
+        expirations_kept,
         typed_parameters,
         merge_by_hash,
         one_source_row,

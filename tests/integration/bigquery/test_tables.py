@@ -87,7 +87,9 @@ def test_tables_are_listed_until_dropped(bq: BigQuery, dataset: DatasetId) -> No
     tables = [dataset.table(name) for name in ("b", "a")]
     for table in tables:
         ensure_table(bq, table, COLUMNS)
-    set_expiration(bq, tables[0], dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
+    for wanted in (dt.datetime(2099, 1, 1, tzinfo=dt.UTC), None):
+        set_expiration(bq, tables[0], wanted)
+        assert get_table(bq, tables[0]).expires_at == wanted
     assert list_tables(bq, dataset) == (tables[1], tables[0])
     drop_table(bq, tables[0])
     assert list_tables(bq, dataset) == (tables[1],)

@@ -120,6 +120,7 @@ CLAIMS: Final = (
         check=claims_on_values.a_written_number_is_stored_as_written,
     ),
     Claim(fix="schema_of_sql_tables", check=claims_on_values.sql_tables_are_listed_as_they_are),
+    Claim(fix="expirations_kept", check=claims_on_values.an_expiration_is_kept),
     Claim(fix="typed_parameters", check=claims_on_values.parameters_have_their_type),
     Claim(fix="merge_by_hash", check=claims_on_jobs.constants_in_on_cost_little),
     Claim(

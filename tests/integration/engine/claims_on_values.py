@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Final
 
@@ -61,6 +62,25 @@ def sql_tables_are_listed_as_they_are(warehouse: Warehouse) -> None:
     warehouse.run("CREATE TABLE `{d}.u` AS SELECT * FROM `{d}.t`")
     expected = {"n": "BIGNUMERIC", "j": "JSON", "m": "NUMERIC"}
     assert (warehouse.column_types("t"), warehouse.column_types("u")) == (expected, expected)
+
+
+def an_expiration_is_kept(warehouse: Warehouse) -> None:
+    """Set by DDL, moved and taken away by REST, shown by both."""
+    warehouse.run(
+        "CREATE OR REPLACE TABLE `{d}.t` OPTIONS (expiration_timestamp ="
+        " TIMESTAMP '2099-01-01 00:00:00+00:00') AS SELECT 1 AS n"
+    )
+    listed = "SELECT option_value FROM `{d}`.INFORMATION_SCHEMA.TABLE_OPTIONS"
+    assert warehouse.rows(listed) == [('TIMESTAMP "2099-01-01 00:00:00.000000 UTC"',)]
+    table = warehouse.client.get_table(f"{warehouse.dataset}.t")
+    assert table.expires == dt.datetime(2099, 1, 1, tzinfo=dt.UTC)
+    for wanted in (dt.datetime(2098, 1, 1, tzinfo=dt.UTC), None):
+        table.expires = wanted
+        warehouse.client.update_table(table, ["expires"])
+        warehouse.run("INSERT INTO `{d}.t` (n) VALUES (2)")
+        table = warehouse.client.get_table(table.reference)
+        assert table.expires == wanted
+    assert warehouse.rows(listed) == []
 
 
 def parameters_have_their_type(warehouse: Warehouse) -> None:
