@@ -8,21 +8,25 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
 from libs.client import AsyncClient
-from libs.common.errors import ServiceError
-from tests.faults import mesh, reading, running, sources, wire
+from tests.faults import last_look, mesh, reading, running, sources, wire
 from tests.faults.histories import History
+from tests.faults.kinds import KINDS
 from tests.faults.load import SCENARIOS, Ground, Load
 from tests.faults.nemesis import Nemesis, Strike, strikes
-from tests.faults.reading import Engine, Unanswered
-from tests.faults.sources import Pipeline
+from tests.faults.reading import Engine
+from tests.faults.robbery import Claims, Robber
+from tests.faults.sources import Delivery, Pipeline
 from tests.faults.storage_port import Fault
 
 TENANTS: Final = ("north", "south", "west")
+CLAIMED: Final = Pipeline(tenant="east", mode="append")
+"""Of which former leaders are asked for runs, and nobody else is."""
+
 SETTLE_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 2.5
 """How long the nemesis waits for operations before it strikes all the same."""
@@ -71,8 +75,11 @@ async def conduct(plan: Plan) -> None:
     history.write(
         "begun",
         wall=time.time(),
+        kinds=KINDS,
         **{k: facts[k] for k in ("seed", "mutant", "scale", "least", "seconds")},
     )
+    for name, role, link in mesh.members():
+        history.write("member", name=name, role=role, link=link)
     for pipeline in plan.pipelines:
         history.write("pipeline", **pipeline.facts())
     try:
@@ -93,7 +100,7 @@ async def conduct(plan: Plan) -> None:
 
 
 async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running.Running) -> None:
-    keys = await made.tenants(sorted({p.tenant for p in plan.pipelines}))
+    keys = await made.tenants(sorted({p.tenant for p in (*plan.pipelines, CLAIMED)}))
     ground = Ground(
         history=history,
         odometer=wired.odometer,
@@ -107,6 +114,12 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
         links=wired.links,
         rest=wired.rest,
         storage=wired.storage,
+        robber=Robber(
+            history=history,
+            spec=made.spec,
+            state=made.state,
+            claims=Claims(pipeline=CLAIMED.name, key=keys[CLAIMED.tenant]),
+        ),
         spec=made.spec,
         state=made.state,
     )
@@ -119,6 +132,8 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
             tenant: await stack.enter_async_context(AsyncClient(made.edge, key))
             for tenant, key in keys.items()
         }
+        folder = sources.lay_out(Path(made.spec.configs), CLAIMED)
+        sources.write(folder / "a.csv", Delivery(first=1, good=10))
         loads = []
         for pipeline in plan.pipelines:
             folder = sources.lay_out(Path(made.spec.configs), pipeline)
@@ -132,7 +147,7 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
             for load in loads
         ]
         try:
-            await _strike(plan, nemesis, stop)
+            await _strike(plan, nemesis, loads, stop)
         finally:
             stop.set()
             await nemesis.heal()
@@ -144,10 +159,11 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
             if task.done() and not task.cancelled() and (error := task.exception()):
                 history.write("odd", turn="", op="load", text=repr(error))
         await asyncio.gather(reader, return_exceptions=True)
-        try:
-            await _last_look(plan, history, engine, clients, wired)
-        except (ServiceError, Unanswered) as error:
-            history.write("odd", turn="", op="last look", text=repr(error))
+        for stream in wired.storage.streams.values():
+            history.write("stream", **dataclasses.asdict(stream))
+        await last_look.take(
+            history, engine, plan.pipelines, clients, within=SETTLE_SECONDS * plan.scale
+        )
 
 
 def _slow(wired: wire.Wire, tables: str, seconds: float) -> asyncio.Event:
@@ -163,7 +179,7 @@ def _script(seed: str, pipeline: Pipeline) -> list[str]:
     return ["plain", *rest]
 
 
-async def _strike(plan: Plan, nemesis: Nemesis, stop: asyncio.Event) -> None:
+async def _strike(plan: Plan, nemesis: Nemesis, loads: Sequence[Load], stop: asyncio.Event) -> None:
     """Let the nemesis work for the campaign's time, or for its rounds if that is sooner."""
     number = 0
     with contextlib.suppress(TimeoutError):
@@ -172,7 +188,20 @@ async def _strike(plan: Plan, nemesis: Nemesis, stop: asyncio.Event) -> None:
                 seeded = strikes(f"{plan.seed} {number}", gap=plan.gap)
                 await nemesis.work(list(plan.schedule or seeded), stop, patience=PATIENCE_SECONDS)
                 number += 1
-            await nemesis.met(within=30.0 * plan.scale)
+                await _calm(plan, nemesis, loads)
+
+
+async def _calm(plan: Plan, nemesis: Nemesis, loads: Sequence[Load]) -> None:
+    """Do nothing until every turn under way has ended: one that stands still could hide between two faults."""
+    await nemesis.settle(within=30.0 * plan.scale)
+    turns = {asyncio.create_task(load.ended.wait()): load.under_way for load in loads}
+    try:
+        _, standing = await asyncio.wait(turns, timeout=plan.patience)
+        for task in standing:
+            nemesis.history.write("standing", turn=turns[task], seconds=plan.patience)
+    finally:
+        for task in turns:
+            task.cancel()
 
 
 async def _read(plan: Plan, history: History, engine: Engine) -> None:
@@ -182,62 +211,6 @@ async def _read(plan: Plan, history: History, engine: Engine) -> None:
             if answered and pipeline.silver:
                 answered = await reading.read(engine, history, pipeline, silver=True)
             await asyncio.sleep(0.05 if answered else 0.5)
-
-
-async def _last_look(
-    plan: Plan,
-    history: History,
-    engine: Engine,
-    clients: dict[str, AsyncClient],
-    wired: wire.Wire,
-) -> None:
-    """Write down what is there at the end, when all is quiet; last what needs a journal that can be read."""
-    await _quiet(plan, history, engine)
-    for pipeline in plan.pipelines:
-        for silver, table in enumerate(filter(None, (pipeline.target, pipeline.silver))):
-            origin = "origin" if silver else "_source"
-            sql = f"SELECT {origin}, id, k, v, CAST(cost AS STRING) FROM {table} ORDER BY 1, 2"
-            rows = await engine.rows(sql, seconds=60) or []
-            history.write("rows", pipeline=pipeline.name, silver=bool(silver), rows=rows)
-        sql = f"SELECT _run_id, _source, _row_number FROM {pipeline.target}__quarantine"
-        history.write("quarantine", pipeline=pipeline.name, rows=await engine.rows(sql) or [])
-    sql = (
-        "SELECT position, epoch, event_id, event_type, tenant_id, pipeline_id, run_id"
-        " FROM metadata.run_events ORDER BY position"
-    )
-    for position, epoch, event, type_, tenant, pipeline_id, run in await engine.rows(sql) or ():
-        name = f"tenants/{tenant}/pipelines/{pipeline_id}/runs/{run}" if run else ""
-        facts = {"position": int(position), "epoch": int(epoch), "event": event}
-        history.write("record", **facts, type=type_, run=name)
-    for stream in wired.storage.streams.values():
-        history.write("stream", **dataclasses.asdict(stream))
-    for tenant, client in clients.items():
-        for run in await client.runs.list(f"tenants/{tenant}", limit=None):
-            history.write("run", run=run.name, state=_state(run), rows=run.receipt.landed_row_count)
-
-
-def _state(run: Any) -> str:
-    from convergence.orchestrator.v1.run_pb2 import RunState  # noqa: PLC0415
-
-    return RunState.Name(run.state).removeprefix("RUN_STATE_")
-
-
-async def _quiet(plan: Plan, history: History, engine: Engine) -> None:
-    """Wait until no staging table is left, and write down those that stay."""
-    tenants = sorted({p.tenant for p in plan.pipelines})
-    until = asyncio.get_running_loop().time() + SETTLE_SECONDS * plan.scale
-    while True:
-        left = []
-        for tenant in tenants:
-            sql = f"SELECT table_name FROM {tenant}_staging.INFORMATION_SCHEMA.TABLES"
-            try:
-                left += [f"{tenant}_staging.{row[0]}" for row in await engine.rows(sql) or ()]
-            except Unanswered as error:
-                left.append(str(error))
-        if not left or asyncio.get_running_loop().time() > until:
-            history.write("left", what="staging", found=left)
-            return
-        await asyncio.sleep(0.5)
 
 
 def _keep_logs(history: History, made: running.Running) -> None:

@@ -27,8 +27,8 @@ from libs.common import errors
 from libs.local.mesh.states import Process
 from tests.faults import mesh, running, sources, wire
 from tests.faults.histories import History
-from tests.faults.nemesis import leading, lease_of
 from tests.faults.reading import Engine
+from tests.faults.robbery import hand_on, leading, lease_of
 from tests.faults.sources import Delivery, Pipeline
 
 PIPELINE: Final = Pipeline(tenant="north", mode="replace")
@@ -160,10 +160,7 @@ async def stalled(at: Field, seconds: float) -> str:
     old = at.leader()
     assert old.identity is not None
     old.identity.signal(signal.SIGSTOP)
-    lease = lease_of(at.made.spec)
-    copy = lease.with_suffix(".copy")
-    shutil.copy(lease, copy)
-    copy.replace(lease)
+    hand_on(at.made.spec)
     (other,) = set(mesh.ORCHESTRATORS) - {old.name}
     second = at.made.state().process(other)
     assert second.identity is not None

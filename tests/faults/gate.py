@@ -13,6 +13,7 @@ from tests.faults import check, histories
 from tests.faults.campaign import Plan, a_few, conduct
 from tests.faults.mutants import MUTANTS
 from tests.faults.nemesis import JOURNAL, LEADER, Strike
+from tests.faults.robbery import LEADING
 
 SECONDS = 60.0
 ROUNDS = 8
@@ -22,7 +23,7 @@ SCHEDULES: Final[dict[str, tuple[Strike, ...]]] = {
         Strike("kill", LEADER, 40, 0.0),
     ),
     "lock_not_held": (Strike("kill", "quality", 30, 0.0),),
-    "predecessor_not_sealed": (Strike("usurp", "orchestrator", 40, 1.0),),
+    "predecessor_not_sealed": (Strike("usurp", LEADING, 60, 0.5),),
     "lost_commit_is_failure": (Strike("grpc_lost", "BatchCommitWriteStreams", 40, 0.0),),
     "appends_without_offset": (Strike("grpc_lost", JOURNAL, 10, 0.0),),
     "finalizes_too_early": (Strike("grpc_slow", "AppendRows", 10, 1.0),),

@@ -65,6 +65,8 @@ class Load:
         self._published: set[str] = set()
         self._next_id = 1
         self.turns = 0
+        self.ended = asyncio.Event()
+        """Set when a turn ends, until the next one begins."""
 
     async def run(self, stop: asyncio.Event, script: list[str]) -> None:
         """Take turns until `stop`, first those of `script`; the last one is plain and must succeed.
@@ -79,10 +81,16 @@ class Load:
                 return
         await self.turn(PLAIN, last=True)
 
+    @property
+    def under_way(self) -> str:
+        """The name of the turn that began last."""
+        return f"{self.pipeline.name}#{self.turns}"
+
     async def turn(self, scenario: str, *, last: bool = False) -> str:
         self.turns += 1
+        self.ended.clear()
         self._deliver(scenario)
-        turn = f"{self.pipeline.name}#{self.turns}"
+        turn = self.under_way
         files = {self._path(name): file.facts() for name, file in self._files.items()}
         self._note("turn", turn=turn, scenario=scenario, files=files, last=last)
         try:
@@ -92,6 +100,7 @@ class Load:
         except Lost:
             state = "MISSING"
         self._note("outcome", turn=turn, state=state)
+        self.ended.set()
         if state == "SUCCEEDED":
             self._published.update(self._files)
         return state

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +17,22 @@ from libs.local.mesh.plans import Mesh, Plan, plans
 from libs.local.mesh.ports import Reservations
 from libs.local.mesh.states import locked
 from libs.local.mesh.supervisor import Supervisor, _prepare
+from tests.faults.kinds import BIGQUERY, ORCHESTRATOR, WORKER
 
 STANDBY: Final = "standby"
 WORKERS: Final = ("ingest-1", "ingest-2")
 ORCHESTRATORS: Final = ("orchestrator", STANDBY)
 SERVICES: Final = (*ORCHESTRATORS, *WORKERS, "quality", "auth")
 PROCESSES: Final = (*SERVICES, "bigquery", "edge")
+LINKS: Final = ("auth", "quality", *WORKERS, "orchestrator", "bigquery_rest", "bigquery_grpc")
+
+
+def members() -> Iterator[tuple[str, str, bool]]:
+    """Yield each process and link: its name, what it is to the others, and whether it is a link."""
+    roles = {**dict.fromkeys(ORCHESTRATORS, ORCHESTRATOR), **dict.fromkeys(WORKERS, WORKER)}
+    roles |= {"bigquery_rest": BIGQUERY, "bigquery_grpc": BIGQUERY}
+    for name in dict.fromkeys((*PROCESSES, *LINKS)):
+        yield name, roles.get(name, name), name not in PROCESSES
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

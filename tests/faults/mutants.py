@@ -147,7 +147,11 @@ MUTANTS: Final = {
             {"acknowledged": "", "reads": "", "rows": ""},
         ),
         Mutant(lock_not_held, ORCHESTRATOR, {"one-leader": "was alive"}),
-        Mutant(predecessor_not_sealed, ORCHESTRATOR, {"journal": "", "one-outcome": ""}),
+        Mutant(
+            predecessor_not_sealed,
+            ORCHESTRATOR,
+            {"journal": "", "one-outcome": "", "acknowledged": "woke up and acknowledged"},
+        ),
         Mutant(lost_commit_is_failure, ORCHESTRATOR, {"reads": "", "rows": ""}),
         Mutant(appends_without_offset, ORCHESTRATOR, {"journal": "is there"}),
         Mutant(finalizes_too_early, WORKER, {"reads": "", "rows": "", "progress": "FAILED"}),

@@ -5,33 +5,26 @@ import contextlib
 import dataclasses
 import random
 import resource
-import shutil
 import signal
 import struct
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Final, TypeVar
 
 from libs.local.mesh.states import Process, State
 from tests.faults import mesh
 from tests.faults.histories import History
+from tests.faults.kinds import ANSWERED, KINDS, LINKED, SIGNALS, STORED
 from tests.faults.links import Link
 from tests.faults.odometer import Odometer
 from tests.faults.rest_port import RestPort
+from tests.faults.robbery import MOMENTS, Robber, leading
 from tests.faults.storage_port import METHODS, Fault, StoragePort
 
 T = TypeVar("T")
 
-SIGNALS: Final = ("kill", "term", "stop")
-LINKED: Final = ("cut", "refuse", "delay", "stall")
-ANSWERED: Final = ("rest_429", "rest_500", "rest_503", "rest_lost")
-STORED: Final = ("grpc_aborted", "grpc_unavailable", "grpc_exhausted", "grpc_lost", "grpc_slow")
-OTHER: Final = ("disk", "clock", "usurp")
-KINDS: Final = (*SIGNALS, *LINKED, *ANSWERED, *STORED, *OTHER)
 LEADER: Final = "leader"
 """A place: whichever orchestrator leads."""
 
-LINKS: Final = ("auth", "quality", *mesh.WORKERS, "orchestrator", "bigquery_rest", "bigquery_grpc")
 ABSENT_SECONDS: Final = 30.0
 """How long a fault waits for its process, which may be starting again."""
 
@@ -64,10 +57,10 @@ def places(kind: str) -> tuple[str, ...]:
     if kind in SIGNALS:
         return mesh.PROCESSES
     if kind in LINKED:
-        return LINKS
+        return mesh.LINKS
     if kind in STORED:
         return (*METHODS, JOURNAL)
-    return {"disk": mesh.SERVICES, "clock": mesh.WORKERS, "usurp": ("orchestrator",)}.get(
+    return {"disk": mesh.SERVICES, "clock": mesh.WORKERS, "usurp": MOMENTS}.get(
         kind, ("bigquery_rest",)
     )
 
@@ -97,6 +90,7 @@ class Nemesis:
     links: Mapping[str, Link]
     rest: RestPort
     storage: StoragePort
+    robber: Robber
     spec: mesh.Spec
     state: Callable[[], State]
     done: int = 0
@@ -138,7 +132,7 @@ class Nemesis:
             self._write(kind, at, seconds=strike.seconds)
             self._later(self._link(kind, self.links[at], strike.seconds))
         elif kind == "usurp":
-            await self._usurp(strike.seconds)
+            await self._usurp(at, strike.seconds)
         else:
             process = await self._found(lambda: self._target(at))
             if process is None:
@@ -213,50 +207,27 @@ class Nemesis:
         await asyncio.sleep(seconds)
         set_clock(self.spec, worker, 0)
 
-    async def _usurp(self, seconds: float) -> None:
-        """Stop the leader, hand its lease to another, and let it wake up beside its successor.
-
-        The lease is replaced by a copy, which nobody has locked: what an operator does to a leader
-        that hangs. The other orchestrator has the old file open, so it is killed and looks anew.
-        """
-        both = await self._found(self._both)
+    async def _usurp(self, moment: str, seconds: float) -> None:
+        """Stop the leader, hand its lease to another, and let it wake up beside its successor."""
+        both = await self._found(lambda: self.robber.pair(moment))
         if both is None:
-            self.history.write("spared", fault="usurp", at="")
+            self.history.write("spared", fault="usurp", at=moment)
             return
         leader, second = both
-        assert leader.identity is not None
-        assert second.identity is not None
         self._write("usurp", leader.name, seconds=seconds)
-        leader.identity.signal(signal.SIGSTOP)
-        lease = lease_of(self.spec)
-        copy = lease.with_suffix(".copy")
-        shutil.copy(lease, copy)
-        copy.replace(lease)
-        second.identity.signal(signal.SIGKILL)
+        self.robber.rob(leader, second)
         self.links["orchestrator"].cut()
-        self._later(self._wake(leader, seconds + 4.0))
-
-    def _both(self) -> tuple[Process, Process] | None:
-        """Return the leader and the other orchestrator; None while one of them is missing."""
-        leader = self.leader()
-        if leader is None or leader.identity is None:
-            return None
-        (other,) = set(mesh.ORCHESTRATORS) - {leader.name}
-        second = self.state().process(other)
-        return (leader, second) if second.identity is not None else None
-
-    async def _wake(self, leader: Process, most: float) -> None:
-        assert leader.identity is not None
-        async with asyncio.timeout(most + 30):
-            for _ in range(int(most * 10)):
-                await asyncio.sleep(0.1)
-                if (now := self.leader()) and now.name != leader.name:
-                    break
-        await asyncio.sleep(1.0)
-        leader.identity.signal(signal.SIGCONT)
+        self._later(self.robber.wake(leader, moment, seconds))
 
     def leader(self) -> Process | None:
         return leading(self.spec, self.state())
+
+    async def settle(self, *, within: float) -> None:
+        """Let every fault come to its end, then take back what is left."""
+        await self.met(within=within)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within)
+        await self.heal()
 
     async def heal(self) -> None:
         """Take every fault back."""
@@ -278,15 +249,6 @@ class Nemesis:
         self.history.write("healed")
 
 
-def leading(spec: mesh.Spec, state: State) -> Process | None:
-    """Return the orchestrator that holds the lease's lock, None if none does."""
-    pid = holder(lease_of(spec))
-    for process in state.processes:
-        if pid is not None and process.identity and process.identity.pid == pid:
-            return process
-    return None
-
-
 def set_clock(spec: mesh.Spec, worker: str, seconds: int) -> None:
     """Shift a worker's clock."""
     file = spec.skew(worker)
@@ -294,18 +256,3 @@ def set_clock(spec: mesh.Spec, worker: str, seconds: int) -> None:
         file.write_bytes(struct.pack("q", 0))
     with file.open("r+b") as opened:
         opened.write(struct.pack("q", seconds))
-
-
-def lease_of(spec: mesh.Spec) -> Path:
-    return Path(spec.folder) / "orchestrator" / "orchestrator.lease"
-
-
-def holder(file: Path) -> int | None:
-    """Return the process that holds a lock on `file`, None if none does."""
-    with contextlib.suppress(OSError):
-        inode = file.stat().st_ino
-        for line in Path("/proc/locks").read_text().splitlines():
-            fields = line.split()
-            if fields[1] == "FLOCK" and int(fields[5].rpartition(":")[2]) == inode:
-                return int(fields[4])
-    return None

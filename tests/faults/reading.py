@@ -22,10 +22,11 @@ class Engine:
 
     session: aiohttp.ClientSession
     address: Callable[[], str]
+    project: str = "local"
 
     async def rows(self, sql: str, *, seconds: float = 20.0) -> list[list[Any]] | None:
         """Return a query's rows as texts, None if a table is missing; raise Unanswered."""
-        url = f"http://{self.address()}/bigquery/v2/projects/local/queries"
+        url = f"http://{self.address()}/bigquery/v2/projects/{self.project}/queries"
         body = {"query": sql, "useLegacySql": False, "maxResults": 1_000_000}
         timeout = aiohttp.ClientTimeout(total=seconds)
         try:

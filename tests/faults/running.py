@@ -22,7 +22,8 @@ from libs.local.mesh.identities import Identity
 from libs.local.mesh.plans import import_path
 from libs.local.mesh.states import State
 from tests.faults import mesh
-from tests.faults.nemesis import leading, set_clock
+from tests.faults.nemesis import set_clock
+from tests.faults.robbery import leading
 from tests.faults.wire import Wire
 
 START_SECONDS = 120.0

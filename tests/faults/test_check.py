@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.faults import gate, histories, models, sources
+from tests.faults import check, gate, histories, models, sources
 from tests.faults.check import runs, violations
-from tests.faults.mesh import PROCESSES
-from tests.faults.nemesis import KINDS, SIGNALS, places, strikes
+from tests.faults.kinds import KINDS, SIGNALS
+from tests.faults.mesh import PROCESSES, members
+from tests.faults.nemesis import places, strikes
 from tests.faults.sources import Delivery
 
 P = "tenants/north/pipelines/p_replace"
@@ -65,7 +66,8 @@ def good() -> History:
     """Three turns: published, cancelled, published; one change of leader; everything tidy."""
     wall = 1_700_000_000.0
     return [
-        {"t": 0.0, "kind": "begun", "wall": wall, "scale": 1.0, "least": {}},
+        {"t": 0.0, "kind": "begun", "wall": wall, "scale": 1.0, "least": {}, "kinds": KINDS},
+        *({"t": 0.0, "kind": "member", "name": name, "role": role, "link": link} for name, role, link in members()),
         {"t": 0.0, "kind": "pipeline", "pipeline": P, "mode": "replace", "target": "north_raw.rows"},
         *turn(1, 10, OLD, "SUCCEEDED"),
         *turn(2, 20, delivery(5, 5), "CANCELLED"),
@@ -85,7 +87,7 @@ def good() -> History:
         {"t": 98.0, "kind": "leads", "process": "orchestrator", "epoch": 1, "wall": "2023-11-14T22:13:25+00:00"},
         {"t": 98.0, "kind": "process", "event": "process.died", "process": "orchestrator", "wall": "2023-11-14T22:13:41+00:00"},
         {"t": 98.0, "kind": "leads", "process": "standby", "epoch": 2, "wall": "2023-11-14T22:13:42+00:00"},
-        {"t": 99.0, "kind": "left", "what": "staging", "found": []},
+        {"t": 99.0, "kind": "left", "what": "staging", "found": [], "expiring": []},
         {"t": 99.0, "kind": "left", "what": "process", "found": []},
         {"t": 13.0, "kind": "fault", "fault": "kill", "at": "orchestrator", "seconds": 0.0},
     ]  # fmt: skip
@@ -187,6 +189,12 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
         f"a run stays {state}": ("progress", change("outcome", {"turn": f"{P}#2"}, state=state))
         for state in ("HELD", "FAILED", "TRANSFORM_FAILED", "PUBLISHING")
     },
+    "a former leader acknowledges a run that is not there": (
+        "acknowledged",
+        add({"t": 50.0, "kind": "claimed", "process": "orchestrator", "pipeline": P, "run": run(9)}),
+    ),
+    "a run stands still between two faults": (
+        "progress", add({"t": 50.0, "kind": "standing", "turn": f"{P}#1", "seconds": 9.0})),
     "a process does not serve again": (
         "progress",
         add({"t": 80.0, "kind": "ill", "processes": ["quality"]}),
@@ -210,7 +218,7 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
         change("leads", {"epoch": 2}, wall="2023-11-14T22:13:30+00:00"),
     ),
     "two leaders of one epoch": ("one-leader", change("leads", {"epoch": 2}, epoch=1)),
-    "a staging table is left": ("leaks", change("left", {"what": "staging"}, found=["x.y"])),
+    "a staging table is left": ("leaks", change("left", {"what": "staging"}, found=["x.y"], expiring=["x.y"])),
     "a process is left": ("leaks", change("left", {"what": "process"}, found=["1 python"])),
     "a connection is left": ("leaks", change("stream", {"opened": 20.5}, open_call_count=1)),
     "too few faults": ("enough", change("begun", {}, least={"all": 2})),
@@ -259,6 +267,7 @@ def test_a_scenario_that_never_came_to_what_it_is_for_is_found(scenario: str) ->
     assert any(f"of {scenario} came to" in text for text in texts)
 
 
+LEFT, SILVER = "north_staging.rows__r3", "north_staging.silver__r3_1"
 LOADED = {"t": 5.0, "kind": "loaded"}
 
 
@@ -301,7 +310,7 @@ def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:
 
 def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
     history = good()
-    change("left", {"what": "staging"}, found=["north_staging.rows__r3"])(history)
+    change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
     said = {
         "t": 97.0,
         "kind": "untidied",
@@ -324,7 +333,7 @@ def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
 
 def test_a_staging_table_that_its_leader_died_over_expires() -> None:
     history = good()
-    change("left", {"what": "staging"}, found=["north_staging.silver__r3_1"])(history)
+    change("left", {"what": "staging"}, found=[SILVER], expiring=[SILVER])(history)
     died = {
         "t": 98.0,
         "kind": "process",
@@ -339,7 +348,7 @@ def test_a_staging_table_that_its_leader_died_over_expires() -> None:
 
 def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
     history = good()
-    change("left", {"what": "staging"}, found=["north_staging.rows__r3"])(history)
+    change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
     robbed = {
         "t": 31.0,
         "kind": "fault",
@@ -351,6 +360,29 @@ def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
     assert violations([*history, {**robbed, "t": 29.0}]), "the run was not there yet"
     assert violations([*history, {**robbed, "at": "orchestrator"}]), "it did not lead"
     assert violations([*history, robbed]) == []
+    awake = {"t": 31.5, "kind": "woken", "process": "standby"}
+    assert violations([*history, robbed, awake]) == []
+    slow = copy.deepcopy(history)
+    change("seen", {"run": run(3)}, t=65.0)(slow)
+    assert violations([*slow, robbed, awake])
+    assert violations([*slow, robbed, {**awake, "t": 60.0}]) == []
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kinds in check.NEEDS.values() for kind in kinds}))
+def test_what_a_rule_cannot_look_at_is_said_unless_the_history_does_without(kind: str) -> None:
+    history = [e for e in good() if e["kind"] != kind]
+    assert f"nothing of kind {kind}" in str(violations(history))
+    find(history, "begun").update(without=[kind])
+    assert f"nothing of kind {kind}" not in str(violations(history))
+
+
+def test_a_staging_table_that_never_expires_is_a_leak_whatever_left_it() -> None:
+    history = good()
+    change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
+    history.append({"t": 31.0, "kind": "fault", "fault": "usurp", "at": "standby", "seconds": 1.0})
+    assert violations(history) == []
+    change("left", {"what": "staging"}, expiring=[])(history)
+    assert [found.rule for found in violations(history)] == ["leaks"]
 
 
 def test_what_a_stopped_worker_does_late_is_no_violation() -> None:

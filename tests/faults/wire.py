@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from libs.local.mesh.states import State
 from tests.faults.histories import History
 from tests.faults.links import Link
-from tests.faults.nemesis import LINKS
+from tests.faults.mesh import LINKS
 from tests.faults.odometer import Odometer
 from tests.faults.rest_port import RestPort
 from tests.faults.storage_port import StoragePort

@@ -8,7 +8,7 @@ from typing import Final
 from tests.faults import histories
 from tests.faults.check import meshes, runs, tables
 from tests.faults.check.accounts import Account, Violation
-from tests.faults.nemesis import SIGNALS
+from tests.faults.kinds import SIGNALS
 
 RULES: Final[tuple[Callable[[Account], Iterator[Violation]], ...]] = (
     tables.reads,
@@ -24,20 +24,44 @@ RULES: Final[tuple[Callable[[Account], Iterator[Violation]], ...]] = (
     meshes.leaks,
     meshes.enough,
 )
+NEEDS: Final = {
+    "reads": ("read",),
+    "rows": ("rows",),
+    "quarantine": ("quarantine",),
+    "acknowledged": ("run",),
+    "one-outcome": ("run", "record"),
+    "progress": ("outcome",),
+    "cancel": ("stream",),
+    "journal": ("record",),
+    "one-leader": ("leads", "process"),
+    "leaks": ("left", "stream"),
+    "enough": ("fault", "member"),
+}
+"""By rule: the kinds without which it has nothing to look at."""
+
 SHOWN: Final = 8
+
+
+def unseen(account: Account) -> Iterator[Violation]:
+    """What a rule looks at is there, unless the history says that it does `without`."""
+    without = account.begun.get("without", ())
+    for rule, kinds in NEEDS.items():
+        for kind in kinds:
+            if not account.of[kind] and kind not in without:
+                yield Violation("enough", f"nothing of kind {kind}: {rule} has nothing to look at")
 
 
 def violations(entries: Iterable[histories.Entry]) -> list[Violation]:
     """Return everything that a history shows to be wrong."""
     account = Account(entries)
-    return [violation for rule in RULES for violation in rule(account)]
+    return [violation for rule in (*RULES, unseen) for violation in rule(account)]
 
 
 def report(folder: Path, mutant: str = "") -> int:
     """Print what a history shows; return 1 if something is wrong."""
-    account = Account(histories.read(folder))
-    print(summary(account))
-    found = [violation for rule in RULES for violation in rule(account)]
+    entries = list(histories.read(folder))
+    print(summary(Account(entries)))
+    found = violations(entries)
     by_rule: dict[str, list[Violation]] = collections.defaultdict(list)
     for violation in found:
         by_rule[violation.rule].append(violation)
@@ -68,7 +92,8 @@ def summary(account: Account) -> str:
         f"{len(account.of['record'])} records, {len(account.of['leads'])} leaderships",
         f"{len(meshes.excused(account))} staging tables left to expire by a fault",
     )
-    return "\n".join(lines)
+    blind = [rule for rule, kinds in NEEDS.items() if not all(account.of[kind] for kind in kinds)]
+    return "\n".join([*lines, *([f"looked at in part: {', '.join(blind)}"] if blind else [])])
 
 
 def _shown(counts: "collections.Counter[str]") -> str:

@@ -91,6 +91,14 @@ class Account:
         ]
         return min(unknown, default=FOREVER)
 
+    def members(self, *roles: str) -> frozenset[str]:
+        """Return the processes that are something to the others, and the links that lead to them."""
+        return frozenset(e["name"] for e in self.of["member"] if e["role"] in roles)
+
+    @property
+    def processes(self) -> list[str]:
+        return [e["name"] for e in self.of["member"] if not e["link"]]
+
     @property
     def faults(self) -> list[Entry]:
         """Return those faults that were done while an acknowledged run was not at its end."""

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from tests.faults.check.accounts import Account, Violation
-from tests.faults.mesh import ORCHESTRATORS, PROCESSES
-from tests.faults.nemesis import KINDS, SIGNALS, STORED
+from tests.faults.histories import Entry
+from tests.faults.kinds import BIGQUERY, ORCHESTRATOR, SIGNALS, STORED
 
 JOURNAL: Final = "/datasets/metadata/tables/run_events/"
 NOTED_SECONDS: Final = 2.0
@@ -20,14 +20,11 @@ TIDY_SECONDS: Final = 15.0
 
 
 ROBBED_SECONDS: Final = 30.0
-"""How long a leader that was robbed of its lease may go on: until it must write to the journal."""
+"""How long a leader that was robbed of its lease may go on once it is awake: until it must write to the journal."""
 
 
 REFUSED_SECONDS: Final = 5.0
 """How long after a fault of BigQuery a leader may give up what that has failed."""
-
-
-BIGQUERY: Final = frozenset({"bigquery", "bigquery_rest", "bigquery_grpc"})
 
 
 def journal(account: Account) -> Iterator[Violation]:
@@ -84,13 +81,17 @@ def _moment(text: str) -> float:
 def leaks(account: Account) -> Iterator[Violation]:
     """No staging table, no process and no connection of a stream is left; only the journal's stay open.
 
-    A staging table may be left to expire when a fault of BigQuery failed its drop, or its leader ended before it.
+    A staging table may be left to expire when a fault of BigQuery failed its drop, or its leader ended before it;
+    one that does not expire is always a leak.
     """
     for left in account.of["left"]:
         for found in left["found"]:
-            if left["what"] == "staging" and _excused(account, found):
-                continue
-            yield Violation("leaks", f"{left['what']} is left: {found}")
+            if left["what"] != "staging":
+                yield Violation("leaks", f"{left['what']} is left: {found}")
+            elif found not in left["expiring"]:
+                yield Violation("leaks", f"staging is left and never expires: {found}")
+            elif not _excused(account, found):
+                yield Violation("leaks", f"staging is left: {found}")
     for stream in account.of["stream"]:
         if stream["open_call_count"] and JOURNAL not in stream["name"]:
             yield Violation("leaks", f"stream has a connection still: {stream['name']}")
@@ -98,7 +99,7 @@ def leaks(account: Account) -> Iterator[Violation]:
 
 def excused(account: Account) -> list[str]:
     """Return the staging tables that are left, and that a fault has left to expire."""
-    staging = (e["found"] for e in account.of["left"] if e["what"] == "staging")
+    staging = (e["expiring"] for e in account.of["left"] if e["what"] == "staging")
     return [table for found in staging for table in found if _excused(account, table)]
 
 
@@ -119,23 +120,30 @@ def _excused(account: Account, table: str) -> bool:
         return False
     last, began = max(e["t"] for e in seen), account.turns[seen[0]["turn"]].began
     died = [(e["process"], _moment(e["wall"]) - wall) for e in account.of["process"]
-            if e["event"] == "process.died" and e["process"] in ORCHESTRATORS]  # fmt: skip
+            if e["event"] == "process.died" and e["process"] in account.members(ORCHESTRATOR)]  # fmt: skip
     for process, end in died:
         soon = last - NOTED_SECONDS <= end <= last + TIDY_SECONDS * account.scale
         if soon and _led(account, process, end + wall):
             return True
-    since = max(began, last - ROBBED_SECONDS * account.scale)
     return any(
-        e["fault"] == "usurp" and since <= e["t"] <= last and _led(account, e["at"], e["t"] + wall)
+        began <= e["t"] <= last <= _awake(account, e) + ROBBED_SECONDS * account.scale
+        and _led(account, e["at"], e["t"] + wall)
         for e in account.of["fault"]
+        if e["fault"] == "usurp"
     )
+
+
+def _awake(account: Account, robbed: Entry) -> float:
+    """Return when a leader that was robbed woke up; as it was robbed if nobody knows."""
+    woken = (e["t"] for e in account.of["woken"] if e["process"] == robbed["at"])
+    return min((t for t in woken if t >= robbed["t"]), default=float(robbed["t"]))
 
 
 def _refused(account: Account, moment: float) -> bool:
     """Whether a fault of BigQuery was under way at a moment, or had just been."""
     after = REFUSED_SECONDS * account.scale
     return any(
-        (e["at"] in BIGQUERY or e["fault"] in STORED)
+        (e["at"] in account.members(BIGQUERY) or e["fault"] in STORED)
         and e["t"] <= moment <= e["t"] + e["seconds"] + after
         for e in account.of["fault"]
     )
@@ -160,12 +168,12 @@ def enough(account: Account) -> Iterator[Violation]:
     by_process = collections.Counter(e["at"] for e in counted if e["fault"] in SIGNALS)
     if len(counted) < least.get("all", 0):
         yield Violation("enough", f"{len(counted)} faults, at least {least['all']} were to be done")
-    for kind in KINDS:
+    for kind in account.begun.get("kinds", ()):
         if by_kind[kind] < least.get("kind", 0):
             yield Violation(
                 "enough", f"{by_kind[kind]} faults of kind {kind}, least {least['kind']}"
             )
-    for process in PROCESSES:
+    for process in account.processes:
         if by_process[process] < least.get("process", 0):
             text = f"{by_process[process]} signals to {process}, least {least['process']}"
             yield Violation("enough", text)

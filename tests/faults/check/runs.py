@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.faults.check.accounts import FOREVER, PUBLISHED, Account, Turn, Violation
 from tests.faults.histories import Entry
-from tests.faults.mesh import ORCHESTRATORS, WORKERS
+from tests.faults.kinds import BIGQUERY, ORCHESTRATOR, WORKER
 
 FINAL: Final = frozenset({"SUCCEEDED", "CANCELLED", "SUPERSEDED"})
 ENDS: Final = frozenset({"run.succeeded", "run.cancelled", "run.superseded"})
@@ -28,10 +28,8 @@ MET: Final = {
 
 CANCEL_SECONDS: Final = 2.0
 HINDERED: Final = frozenset({"stop", "cut", "refuse", "delay", "stall", "kill", "usurp", "term"})
-CONCERNED: Final = frozenset(
-    {*WORKERS, *ORCHESTRATORS, "bigquery", "bigquery_rest", "bigquery_grpc"}
-)
-"""Processes and links between a cancel and the work that it ends: what is done to others keeps nobody from it."""
+CONCERNED: Final = (WORKER, ORCHESTRATOR, BIGQUERY)
+"""Who is between a cancel and the work that it ends: what is done to others keeps nobody from it."""
 
 
 def acknowledged(account: Account) -> Iterator[Violation]:
@@ -44,6 +42,12 @@ def acknowledged(account: Account) -> Iterator[Violation]:
             )
         for run in turn.runs - set(final):
             yield Violation("acknowledged", f"{turn.name}: {run} was acknowledged and is not there")
+    for claimed in account.of["claimed"]:
+        if claimed["run"] not in final:
+            text = (
+                f"{claimed['process']} woke up and acknowledged {claimed['run']} at {claimed['t']}"
+            )
+            yield Violation("acknowledged", f"{text}, which is not there")
     for seen in account.of["seen"]:
         if seen["state"] == "MISSING":
             text = f"{seen['run']} was acknowledged and not found at {seen['t']}"
@@ -90,6 +94,11 @@ def progress(account: Account) -> Iterator[Violation]:
             yield Violation("progress", f"{text}: {turn.state}")
         elif turn.last and turn.state != PUBLISHED:
             yield Violation("progress", f"{turn.name}, when all was well again, ended {turn.state}")
+    for e in account.of["standing"]:
+        text = (
+            f"{e['turn']} stood still for {e['seconds']:g} s, from {e['t'] - e['seconds']:.1f} on"
+        )
+        yield Violation("progress", f"{text}, when nothing was done to it")
     for e in account.of["ill"]:
         if e["processes"]:
             yield Violation("progress", f"not serving when all was well again: {e['processes']}")
@@ -150,10 +159,11 @@ def _streams(account: Account, answered: Entry) -> Iterator[Entry]:
 
 def _hindered(account: Account, begin: float, end: float) -> float:
     """Return for how many seconds between two moments a neighbour of the work was kept from working."""
+    concerned = account.members(*CONCERNED)
     spans = sorted(
         (e["t"], e["t"] + e["seconds"])
         for e in account.of["fault"]
-        if e["fault"] in HINDERED and e["at"] in CONCERNED
+        if e["fault"] in HINDERED and e["at"] in concerned
     )
     seconds, counted = 0.0, begin
     for began, ended in spans:
