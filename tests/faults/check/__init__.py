@@ -90,6 +90,7 @@ def summary(account: Account) -> str:
         f"{len(account.turns)} turns: {_shown(states)}",
         f"{len(read)} reads answered, {len(account.of['read']) - len(read)} not",
         f"{len(account.of['record'])} records, {len(account.of['leads'])} leaderships",
+        f"{len(account.of['woken'])} robbed leaders woke up, {len(account.of['claimed'])} answered with a run",
         f"{len(meshes.excused(account))} staging tables left to expire by a fault",
     )
     blind = [rule for rule, kinds in NEEDS.items() if not all(account.of[kind] for kind in kinds)]
