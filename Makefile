@@ -64,6 +64,17 @@ errors-doc: setup ## Write docs/errors.md from error_reason.proto
 journal-doc: setup ## Write the table of docs/journal.md from the records
 	@$(BIN)/python tools/journal_doc.py
 
+.PHONY: chart chart-readme chart-schemas
+chart: setup ## Render the chart for every combination of values, and hold it to schemas and policies
+	$(BIN)/python tools/chart_readme.py --check
+	$(BIN)/python -m pytest -q tests/chart
+
+chart-readme: setup ## Write the chart's README from its values.yaml
+	@$(BIN)/python tools/chart_readme.py
+
+chart-schemas: setup ## Take the schemas of Kubernetes anew, of the versions that tools/kubernetes_schemas.py names; needs Go
+	@$(BIN)/python tools/kubernetes_schemas.py
+
 journals: setup journal-doc ## Keep journals as the records of this version are written, below tests/data/journals
 	PYTHONPATH=.:gen $(BIN)/python -m tests.unit.orchestrator.journals.record
 
@@ -81,6 +92,7 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 	$(BIN)/python tools/gen.py --check
 	$(BIN)/python tools/errors_doc.py --check
 	$(BIN)/python tools/journal_doc.py --check
+	$(BIN)/python tools/chart_readme.py --check
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: setup ## mypy, strict
