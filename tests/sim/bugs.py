@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from libs.common.errors import ServiceError
+from libs.common.names import RunName
 from services.orchestrator.conductor import (
     auditing,
     commands,
@@ -205,6 +206,17 @@ async def abandoned(work: asyncio.Task[Any]) -> None:
 
 async def untidy(self: SimWarehouse, run: Run) -> None:
     """Nobody removes what a run leaves that published nothing."""
+
+
+_ENDED = Conductor._ended
+
+
+def tidy_heard(self: Conductor, name: RunName, task: asyncio.Task[None]) -> None:
+    """What a run left is removed where whoever recorded its end lived to hear that."""
+    if not task.cancelled():
+        _ENDED(self, name, task)
+    elif self._tasks.get(name) is task:
+        del self._tasks[name]
 
 
 _COMMITTER = ingesting._Committer

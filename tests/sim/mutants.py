@@ -150,6 +150,12 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "replace, cancelled while it is read",
         seeds=20,
     ),
+    "leave what a superseded run has staged when its task is stopped": Mutant(
+        replaced(Conductor, "_ended", bugs.tidy_heard),
+        "",
+        seeds=0,
+        test="tests/unit/orchestrator/conductor/test_tidying.py",
+    ),
     "tidy up before the outcome is durable": Mutant(
         replaced(Mesh, "record", bugs.tidy_first), "", seeds=100
     ),

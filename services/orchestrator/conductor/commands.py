@@ -303,14 +303,7 @@ class Commands:
         detail = r.RunCancelled if run.state is RunState.FAILED else r.RunCancelling
         after = self._mesh.history.decide(name, detail(by=by, reason=reason))
         assert after is not None
-        return await self._answer(self._stop(after))
-
-    async def _stop(self, run: Run) -> Run:
-        await self._settled(run)
-        await self._conductor.restart(run)
-        if run.state is RunState.CANCELLED:
-            self._conductor.tidy(run)
-        return run
+        return await self._answer(self._drive(after))
 
     async def discard(self, name: RunName, *, by: str, reason: str) -> Run:
         """Throw a HELD run away; a repeat succeeds."""

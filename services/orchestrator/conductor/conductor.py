@@ -97,8 +97,9 @@ class Conductor:
         ]
 
     def start(self, run: Run) -> None:
-        """Begin to drive a run; nothing happens if somebody does already."""
-        if (driving := self._tasks.get(run.name)) and not driving.done():
+        """Begin to drive an open run; nothing happens if somebody does already."""
+        driving = self._tasks.get(run.name)
+        if run.state not in OPEN_STATES or (driving and not driving.done()):
             return
         task = asyncio.create_task(self._drive(run.name), name=str(run.name))
         self._tasks[run.name] = task
@@ -124,9 +125,13 @@ class Conductor:
             log.warning("work.failed", cause=str(error), exc_info=unexpected)
 
     def _ended(self, name: RunName, task: asyncio.Task[None]) -> None:
+        """Whoever ended the run, and whatever became of the task that drove it: what it left goes now."""
         if self._tasks.get(name) is task:
             del self._tasks[name]
             self.live.pop(name, None)
+        run = self.mesh.history.ledger.runs.get(name)
+        if run and tidied_late(run):
+            self.tidy(run)
         if task.cancelled():
             return
         if error := task.exception():
@@ -148,12 +153,16 @@ class Conductor:
 
     async def close(self) -> None:
         """Stop working on all runs; the journal has them."""
+        await self._forsake()
+        for name in list(self._tasks):
+            await self.stop(name)
+        await self._forsake()
+        await self.admission.close()
+
+    async def _forsake(self) -> None:
         for asked in self._asked:
             asked.cancel()
         await asyncio.gather(*self._asked, return_exceptions=True)
-        for name in list(self._tasks):
-            await self.stop(name)
-        await self.admission.close()
 
     async def _drive(self, name: RunName) -> None:
         """Do phase after phase; each begins when the decision that it follows from is durable."""
@@ -325,8 +334,6 @@ class Conductor:
             finally:
                 if self.mesh.run(run).state is not RunState.PUBLISHING:
                     self.locks.give(table_of(run), run.name)
-        if after.state is RunState.SUPERSEDED:
-            self.tidy(after)
         return after
 
     def tidy(self, run: Run) -> None:
@@ -334,6 +341,7 @@ class Conductor:
         self.soon(self._tidy(run))
 
     async def _tidy(self, run: Run) -> None:
+        await self.mesh.history.settled(run.position)
         tidied = self.mesh.warehouse.tidy_unpublished
         await self.mesh.retries.until_done(lambda: tidied(run), TIDYING, run.spec, stubborn=True)
 
@@ -349,8 +357,7 @@ class Conductor:
     async def transform(self, run: Run) -> None:
         """TRANSFORMING → SUCCEEDED."""
         try:
-            for ended in await publishing.tidy(self.mesh, run):
-                self.tidy(ended)
+            await publishing.tidy(self.mesh, run)
         except ServiceError as error:
             if class_of(error).passes:
                 raise
@@ -378,7 +385,7 @@ class Conductor:
         seconds = (run.update_time + FAILED_FOR - self.mesh.clock()).total_seconds()
         await self.mesh.sleep(max(seconds, 0.0))
         late = r.RunCancelled(by="platform", reason="nobody retried it in time")
-        self.tidy(await self.mesh.record(run, late))
+        await self.mesh.record(run, late)
 
     async def finish_cancel(self, run: Run) -> None:
         """CANCELLING → CANCELLED."""

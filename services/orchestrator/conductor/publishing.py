@@ -218,30 +218,20 @@ async def _restated(mesh: Mesh, run: Run) -> r.Restatement | None:
     )
 
 
-async def tidy(mesh: Mesh, run: Run) -> list[Run]:
+async def tidy(mesh: Mesh, run: Run) -> None:
     """After a publication: drop what it made needless. May be repeated, at any later time.
 
-    Returns:
-        Runs that are SUPERSEDED now; what they have left is still there.
+    Held and failed runs whose whole scope has newer looks are SUPERSEDED by it.
     """
     assert run.publishing is not None
     await mesh.warehouse.tidy_published(run, run.publishing)
-    return await supersede_older(mesh, run)
-
-
-async def supersede_older(mesh: Mesh, run: Run) -> list[Run]:
-    """End held and failed runs whose whole scope has newer looks; return them."""
     older = [
         other
         for other in mesh.history.ledger.of(run.name.parent)
         if other.state in {RunState.HELD, RunState.FAILED}
     ]
-    ended = []
     for other in older:
         await mesh.recall(key_of(other))
-        newer = mesh.history.ledger.superseded(other)
-        if newer is None:
-            continue
-        with contextlib.suppress(IllegalMove):
-            ended.append(await mesh.record(other, r.RunSuperseded(by_run=newer)))
-    return ended
+        if newer := mesh.history.ledger.superseded(other):
+            with contextlib.suppress(IllegalMove):
+                await mesh.record(other, r.RunSuperseded(by_run=newer))

@@ -95,3 +95,20 @@ async def test_a_start_tidies_no_run_that_ended_long_before_the_last_record() ->
         for _ in range(100):
             await asyncio.sleep(0)
     assert "tidy_unpublished" not in made.warehouse.calls
+
+
+async def test_what_a_superseded_run_left_is_removed_whoever_is_stopped_while_that_is_recorded() -> (
+    None
+):
+    made = World.of(a_csv=HELD)
+    async with made.orchestrator() as o:
+        older = await o.finish()
+        assert left(made, older) != []
+        made.source.inputs["a.csv"] = ONE
+        newer = await o.start()
+        runs = o.conductor.mesh.history.ledger.runs
+        async with asyncio.timeout(5):
+            while runs[older.name].state is not RunState.SUPERSEDED:
+                await asyncio.sleep(0)
+        await o.conductor.restart(newer)
+        await gone(made, older)
