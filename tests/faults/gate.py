@@ -62,8 +62,7 @@ def shortcoming(name: str, entries: Iterable[histories.Entry]) -> str:
         return "NEVER SERVED"
     if name == CONTROL:
         return "NOT CLEAN" if found else ""
-    about = MUTANTS[name].found_by
-    return "" if any(v.rule in about and about[v.rule] in v.text for v in found) else "NOT FOUND"
+    return "" if check.about(found, name) else "NOT FOUND"
 
 
 def main() -> int:

@@ -109,6 +109,7 @@ class Robber:
         assert leader.identity is not None
         assert second.identity is not None
         leader.identity.signal(signal.SIGSTOP)
+        self.history.write("robbed", process=leader.name, announced=announced(self.spec))
         hand_on(self.spec)
         second.identity.signal(signal.SIGKILL)
 

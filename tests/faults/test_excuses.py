@@ -2,23 +2,42 @@
 
 import copy
 
+from tests.faults import histories
 from tests.faults.by_hand import change, good, run
 from tests.faults.check import violations
 
 LEFT, SILVER = "north_staging.rows__r3", "north_staging.silver__r3_1"
 
 
+def robbed(process: str, t: float, *, announced: bool = True) -> histories.Entry:
+    return {"t": t, "kind": "robbed", "process": process, "announced": announced}
+
+
 def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:
     history = good()
     change("leads", {"epoch": 2}, wall="2023-11-14T22:13:30+00:00")(history)
-    usurped = {
-        "t": 8.0,
-        "kind": "fault",
-        "fault": "usurp",
-        "at": "orchestrator",
-        "seconds": 1.0,
+    assert violations(history)
+    assert violations([*history, robbed("orchestrator", 11.0)]), "it was robbed too late"
+    assert violations([*history, robbed("standby", 8.0)]), "another was robbed"
+    assert violations([*history, robbed("orchestrator", 8.0)]) == []
+
+
+def test_who_was_robbed_before_it_said_that_it_leads_may_say_so_when_it_wakes() -> None:
+    """Unless it had not even said where its journal is: then nobody could seal it."""
+    history = good()
+    change("leads", {"epoch": 1}, wall="2023-11-14T22:13:44+00:00")(history)
+    change("process", {"process": "orchestrator"}, wall="2023-11-14T22:13:46+00:00")(history)
+    started = {
+        "t": 98.0,
+        "kind": "process",
+        "event": "process.started",
+        "process": "orchestrator",
+        "wall": "2023-11-14T22:13:35+00:00",
     }
-    assert violations([*history, usurped]) == []
+    assert violations([*history, started])
+    assert violations([*history, started, robbed("orchestrator", 14.0)]), "of a former process"
+    assert violations([*history, started, robbed("orchestrator", 18.0, announced=False)])
+    assert violations([*history, started, robbed("orchestrator", 18.0)]) == []
 
 
 def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
@@ -62,29 +81,23 @@ def test_a_staging_table_that_its_leader_died_over_expires() -> None:
 def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
     history = good()
     change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
-    robbed = {
-        "t": 31.0,
-        "kind": "fault",
-        "fault": "usurp",
-        "at": "standby",
-        "seconds": 1.0,
-    }
-    assert violations([*history, {**robbed, "t": 1.0}])
-    assert violations([*history, {**robbed, "t": 29.0}]), "the run was not there yet"
-    assert violations([*history, {**robbed, "at": "orchestrator"}]), "it did not lead"
-    assert violations([*history, robbed]) == []
+    assert violations([*history, robbed("standby", 1.0)])
+    assert violations([*history, robbed("standby", 29.0)]), "the run was not there yet"
+    assert violations([*history, robbed("standby", 31.0, announced=False)]), "it did not lead"
+    it = robbed("standby", 31.0)
+    assert violations([*history, it]) == []
     awake = {"t": 31.5, "kind": "woken", "process": "standby"}
-    assert violations([*history, robbed, awake]) == []
+    assert violations([*history, it, awake]) == []
     slow = copy.deepcopy(history)
     change("seen", {"run": run(3)}, t=65.0)(slow)
-    assert violations([*slow, robbed, awake])
-    assert violations([*slow, robbed, {**awake, "t": 60.0}]) == []
+    assert violations([*slow, it, awake])
+    assert violations([*slow, it, {**awake, "t": 60.0}]) == []
 
 
 def test_a_staging_table_that_never_expires_is_a_leak_whatever_left_it() -> None:
     history = good()
     change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
-    history.append({"t": 31.0, "kind": "fault", "fault": "usurp", "at": "standby", "seconds": 1.0})
+    history.append(robbed("standby", 31.0))
     assert violations(history) == []
     change("left", {"what": "staging"}, expiring=[])(history)
     assert [found.rule for found in violations(history)] == ["leaks"]

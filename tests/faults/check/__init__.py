@@ -9,6 +9,7 @@ from tests.faults import histories
 from tests.faults.check import meshes, runs, tables
 from tests.faults.check.accounts import Account, Violation
 from tests.faults.kinds import SIGNALS
+from tests.faults.mutants import MUTANTS
 
 RULES: Final[tuple[Callable[[Account], Iterator[Violation]], ...]] = (
     tables.reads,
@@ -57,8 +58,14 @@ def violations(entries: Iterable[histories.Entry]) -> list[Violation]:
     return [violation for rule in (*RULES, unseen) for violation in rule(account)]
 
 
+def about(found: Iterable[Violation], mutant: str) -> list[str]:
+    """Return the rules that have found a planted bug, and not only that something is wrong."""
+    by = MUTANTS[mutant].found_by
+    return sorted({v.rule for v in found if v.rule in by and by[v.rule] in v.text})
+
+
 def report(folder: Path, mutant: str = "") -> int:
-    """Print what a history shows; return 1 if something is wrong."""
+    """Print what a history shows; return 1 if something is wrong, of a planted bug if it was found."""
     entries = list(histories.read(folder))
     print(summary(Account(entries)))
     found = violations(entries)
@@ -70,8 +77,10 @@ def report(folder: Path, mutant: str = "") -> int:
         for violation in of_rule[:SHOWN]:
             print(f"  {violation.text}")
     if mutant:
-        print(f"{mutant}: {'found by ' + ', '.join(by_rule) if found else 'NOT FOUND'}")
-    elif not found:
+        rules = about(found, mutant)
+        print(f"{mutant}: {'found by ' + ', '.join(rules) if rules else 'NOT FOUND'}")
+        return 1 if rules else 0
+    if not found:
         print("no violation")
     return 1 if found else 0
 

@@ -51,26 +51,36 @@ def one_leader(account: Account) -> Iterator[Violation]:
     for before, after in itertools.pairwise(leads):
         if before["epoch"] == after["epoch"]:
             yield Violation("one-leader", f"two leaders of epoch {before['epoch']}")
-        began, robbed = _moment(after["wall"]), _moment(before["wall"])
-        if _robbed(account, before["process"], robbed, began):
+        began = _moment(after["wall"])
+        if _robbed(account, before, began):
             continue
         ends = [
             _moment(e["wall"])
             for e in account.of["process"]
             if e["event"] == "process.died" and e["process"] == before["process"]
         ]
-        ended = min((end for end in ends if end > robbed), default=float("inf"))
+        ended = min((end for end in ends if end > _moment(before["wall"])), default=float("inf"))
         if ended > began + NOTED_SECONDS * account.scale:
             text = f"epoch {after['epoch']} ({after['process']}) began at {after['wall']}"
             yield Violation("one-leader", f"{text} while that of {before['epoch']} was alive")
 
 
-def _robbed(account: Account, process: str, after: float, before: float) -> bool:
-    """Whether a leader's lease was handed on between two moments."""
-    wall, begun = account.begun["wall"], account.begun["t"]
+def _robbed(account: Account, lead: Entry, before: float) -> bool:
+    """Whether a leader's lease was handed on before a moment.
+
+    It may have been stopped before it said that it leads, but not before it said where its journal is.
+    """
+    begun, process = _moment(lead["wall"]), lead["process"]
+    starts = (
+        _moment(e["wall"])
+        for e in account.of["process"]
+        if e["event"] == "process.started" and e["process"] == process
+    )
+    since = max((start for start in starts if start <= begun), default=0.0)
+    wall = account.begun["wall"] - account.begun["t"]
     return any(
-        e["fault"] == "usurp" and e["at"] == process and after <= e["t"] - begun + wall <= before
-        for e in account.of["fault"]
+        e["process"] == process and e["announced"] and since <= e["t"] + wall <= before
+        for e in account.of["robbed"]
     )
 
 
@@ -127,15 +137,14 @@ def _excused(account: Account, table: str) -> bool:
             return True
     return any(
         began <= e["t"] <= last <= _awake(account, e) + ROBBED_SECONDS * account.scale
-        and _led(account, e["at"], e["t"] + wall)
-        for e in account.of["fault"]
-        if e["fault"] == "usurp"
+        for e in account.of["robbed"]
+        if e["announced"]
     )
 
 
 def _awake(account: Account, robbed: Entry) -> float:
     """Return when a leader that was robbed woke up; as it was robbed if nobody knows."""
-    woken = (e["t"] for e in account.of["woken"] if e["process"] == robbed["at"])
+    woken = (e["t"] for e in account.of["woken"] if e["process"] == robbed["process"])
     return min((t for t in woken if t >= robbed["t"]), default=float(robbed["t"]))
 
 
