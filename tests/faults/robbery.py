@@ -27,7 +27,7 @@ MOMENTS: Final = (CHOSEN, LEADING)
 SUCCESSOR_SECONDS: Final = 40.0
 """How long a successor is waited for before the old leader wakes up all the same."""
 
-ASKED_SECONDS: Final = 5.0
+ASKED_SECONDS: Final = 10.0
 """How long the former leader is asked for a run."""
 
 
@@ -129,7 +129,7 @@ class Robber:
         """Ask a former leader for a run until it answers, refuses or has ended."""
         assert former.identity is not None
         facts = {"process": former.name, "pipeline": self.claims.pipeline}
-        how = "ended"
+        how = "no answer"
         with contextlib.suppress(TimeoutError):
             async with (
                 asyncio.timeout(ASKED_SECONDS),
