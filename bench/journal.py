@@ -118,7 +118,7 @@ def started(place: Stored, folder: Path) -> dict[str, float]:
         "AUTH": "127.0.0.1:9",
         "QUALITY": "127.0.0.1:9",
         "CONFIGS": str(folder),
-        "STATE_DIR": str(folder),
+        "LEASE": str(folder),
         "STREAMS_END_WITH_SERVER": "true",
         "BIGQUERY_ENDPOINT": place.engine.rest,
         "BIGQUERY_STORAGE_ENDPOINT": place.engine.grpc,

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 import structlog
 
@@ -33,12 +34,16 @@ PATIENCE_SECONDS = 3.0
 
 
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
+T = TypeVar("T")
 
 
 class NotActive(Unavailable):
     """Another orchestrator is active, or this one is not ready yet."""
 
     reason = "NOT_ACTIVE"
+
+    def __init__(self) -> None:
+        super().__init__("this orchestrator is not active yet; call again")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,7 @@ class Seat:
 
     def __init__(self) -> None:
         self._active: Active | None = None
-        self._refusal: ServiceError = NotActive("this orchestrator is not active yet; call again")
+        self._refusal: ServiceError = NotActive()
         self._tried = asyncio.Condition()
         self._tries = 0
 
@@ -143,6 +148,7 @@ async def lead(
         asyncio.create_task(active.conductor.watch(), name="conductor"),
         asyncio.create_task(active.backfilling.follow(), name="backfills"),
         asyncio.create_task(active.scheduler.follow(), name="scheduler"),
+        asyncio.create_task(election.lost(), name="lease"),
         *also(active),
     ]
     active.conductor.resume()
@@ -175,9 +181,10 @@ async def _elected(
     """
     while True:
         log.info("leadership.sought")
-        term = await election.win()
+        term = await _won(seat, election, pauses)
         try:
-            records, stream = await _open(seat, journal, term, pauses, loading)
+            opened = _open(seat, journal, term, pauses, loading)
+            records, stream = await _unless_lost(election, opened)
             epoch = max(term.epoch, max((x.epoch for x in records), default=0) + 1)
             await election.announce(stream, epoch)
             history = open_history(epoch)
@@ -192,6 +199,39 @@ async def _elected(
             await pauses.sleep(STEP_DOWN_SECONDS)
         else:
             return history
+
+
+async def _won(seat: Seat, election: Election, pauses: Pauses) -> Term:
+    """Win the election; while the lease cannot be looked at, say so and stand again."""
+    failed = 0
+    while True:
+        winning = asyncio.ensure_future(election.win())
+        try:
+            await asyncio.wait({winning}, timeout=PATIENCE_SECONDS if failed else None)
+            if not winning.done():
+                await seat.refuse(NotActive())
+            return await winning
+        except (FailedPrecondition, Unavailable) as error:
+            failed += 1
+            await seat.refuse(error)
+            log.warning("leadership.delayed", reason=error.reason, cause=str(error))
+        finally:
+            winning.cancel()
+        await pauses.rest(LEADERSHIP, failed)
+
+
+async def _unless_lost(election: Election, work: Coroutine[None, None, T]) -> T:
+    """Do `work` while the term that was won lasts. Raises what `lost` raises."""
+    working, lost = asyncio.ensure_future(work), asyncio.ensure_future(election.lost())
+    try:
+        await asyncio.wait({working, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            await lost
+        return await working
+    finally:
+        for task in (working, lost):
+            task.cancel()
+        await asyncio.gather(working, lost, return_exceptions=True)
 
 
 async def _open(

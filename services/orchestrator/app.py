@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import grpc
 import pydantic
@@ -32,6 +33,7 @@ from libs.common.limits import RateLimiter
 from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.rpc import Scoped
 from libs.common.settings import ServiceSettings
+from libs.kubernetes.names import SCHEME, ObjectName
 from services.orchestrator.active import Active, Loading, Seat, lead
 from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
 from services.orchestrator.api.backfill_servicer import BackfillServicer
@@ -75,6 +77,16 @@ INGEST = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_na
 QUALITY = quality_service_pb2.DESCRIPTOR.services_by_name["QualityService"].full_name
 
 
+def _lease_name(text: str) -> str:
+    found = ObjectName.parse(text)
+    if found is not None and not found.pod:
+        raise ValueError(f"found {text!r}; allowed is a folder, or {SCHEME}NAMESPACE/LEASE?pod=POD")
+    return text
+
+
+LeaseName = Annotated[str, pydantic.AfterValidator(_lease_name)]
+
+
 class Settings(ServiceSettings):
     """Settings of the orchestrator."""
 
@@ -88,8 +100,8 @@ class Settings(ServiceSettings):
     """Address of the quality service."""
     workers: str = ""
     """Addresses of the workers, separated by commas."""
-    state_dir: Path = Path(".convergence/orchestrator")
-    """Where the lock file of the local election is."""
+    lease: LeaseName = ".convergence/orchestrator"
+    """What elects the active one: a folder for a lock file, or `kubernetes://NAMESPACE/LEASE?pod=POD`."""
     credential: Path = Path(".convergence/keys/orchestrator_credential")
     """Owner-only file with the credential that auth gives run tokens for."""
     streams_end_with_server: bool = False
@@ -163,7 +175,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             never = [(INGEST, "IngestChunk")]
             channel = open_channel(address, retried=[INGEST], never=never)
             workers.append(GrpcWorker(address, await stack.enter_async_context(channel), tokens))
-        election = FileElection(settings.state_dir)
+        election = _election(settings, stack)
         stack.push_async_callback(election.close)
         journal = BigQueryJournal(
             bigquery, streams_end_with_server=settings.streams_end_with_server
@@ -190,6 +202,21 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
         )
         register(host, settings, parts)
         yield
+
+
+def _election(settings: Settings, stack: contextlib.AsyncExitStack) -> Election:
+    lease = ObjectName.parse(settings.lease)
+    if lease is None:
+        return FileElection(Path(settings.lease))
+    # Half a second and 40 MiB that only a cluster needs.
+    from libs.kubernetes.cluster import Cluster  # noqa: PLC0415
+    from services.orchestrator.elections.kubernetes_election import (  # noqa: PLC0415
+        KubernetesElection,
+    )
+
+    cluster = Cluster.open()
+    stack.callback(cluster.close)
+    return KubernetesElection(cluster, lease)
 
 
 def register(host: Host, settings: Settings, parts: Parts) -> None:

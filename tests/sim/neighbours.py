@@ -298,6 +298,10 @@ class LeaseElection:
     async def announce(self, stream: str, epoch: int = 0) -> None:
         await self._call("announce", self._epoch, epoch or self._epoch, stream)
 
+    async def lost(self) -> None:
+        """Wait for ever: who was deposed goes on beside its successor until the journal tells it."""
+        await asyncio.get_running_loop().create_future()
+
     async def close(self) -> None:
         self._lease.release(self._process)
 

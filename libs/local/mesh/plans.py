@@ -75,7 +75,7 @@ def _own_settings(mesh: Mesh, at: Mapping[str, str]) -> dict[str, dict[str, str]
             "QUALITY": at["quality"],
             "WORKERS": ",".join(at[name] for name in WORKERS),
             "CONFIGS": str(mesh.configs),
-            "STATE_DIR": str(mesh.folder / "orchestrator"),
+            "LEASE": str(mesh.folder / "orchestrator"),
             "CREDENTIAL": credential,
             "STREAMS_END_WITH_SERVER": "true",
             "STREAMS_PER_HOUR": "0",

@@ -2,13 +2,12 @@
 
 import asyncio
 import fcntl
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from services.orchestrator.elections.elections import LeaseTaken, Term
+from services.orchestrator.elections.elections import Handover, LeaseTaken, LeaseUnusable, Term
 
 POLL_SECONDS: Final = 0.2
 
@@ -20,31 +19,29 @@ class FileElection:
     """A candidate that leads while it holds the lock; the kernel frees it when the process ends.
 
     Whoever replaces the file by a copy while its holder is stopped hands the lease on: the holder finds
-    another file in its place.
+    another file in its place when it announces. Later it is the journal that tells it: the kernel
+    keeps the lock as long as its process lives.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "orchestrator.lease"
         self._file: int | None = None
-        self._epoch = 0
+        self._handover = Handover()
 
     async def win(self) -> Term:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         while not self._taken():  # noqa: ASYNC110 the kernel tells nobody
             await asyncio.sleep(POLL_SECONDS)
         assert self._file is not None
-        known = json.loads(os.pread(self._file, RECORD_BYTES, 0).strip() or b"{}")
-        last = int(known.get("epoch", 0))
-        self._epoch = last + 1
-        stream, stream_epoch = str(known.get("stream", "")), int(known.get("stream_epoch", last))
-        said = known.get("announced")
-        self._write(stream, stream_epoch, said)
-        return Term(
-            epoch=self._epoch,
-            predecessor=stream,
-            predecessor_epoch=stream_epoch,
-            announced=datetime.fromisoformat(said) if said else None,
-        )
+        try:
+            known = Handover.read(os.pread(self._file, RECORD_BYTES, 0).decode())
+        except ValueError as error:
+            await self.close()
+            todo = "write {} into it while no orchestrator runs: the journal tells the rest"
+            raise LeaseUnusable(str(self._path), f"cannot be read ({error})", todo) from error
+        self._handover = known.next()
+        self._write()
+        return self._handover.term()
 
     def _taken(self) -> bool:
         """Whether the file that is there now, and no former one, is locked by this candidate."""
@@ -73,24 +70,20 @@ class FileElection:
         return True
 
     async def announce(self, stream: str, epoch: int = 0) -> None:
-        self._epoch = epoch or self._epoch
-        self._write(stream, self._epoch, datetime.now(UTC).isoformat())
+        self._handover = self._handover.announcing(stream, epoch, datetime.now(UTC))
+        self._write()
         if not self._current():
             raise LeaseTaken(
                 "the lease was handed on before this orchestrator said where its journal is: it ends"
             )
 
-    def _write(self, stream: str, stream_epoch: int, announced: str | None) -> None:
+    def _write(self) -> None:
         assert self._file is not None, "win comes first"
-        record: dict[str, object] = {
-            "epoch": self._epoch,
-            "stream": stream,
-            "stream_epoch": stream_epoch,
-        }
-        record |= {"announced": announced} if announced else {}
-        text = json.dumps(record).encode()
-        os.pwrite(self._file, text.ljust(RECORD_BYTES), 0)
+        os.pwrite(self._file, self._handover.text().encode().ljust(RECORD_BYTES), 0)
         os.fsync(self._file)
+
+    async def lost(self) -> None:
+        await asyncio.get_running_loop().create_future()
 
     async def close(self) -> None:
         if self._file is not None:

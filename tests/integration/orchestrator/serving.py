@@ -285,7 +285,7 @@ async def orchestrating(
     **changes: Any,
 ) -> AsyncGenerator[Edge]:
     """Run one orchestrator over a world; leaving the block ends it, and the next goes on."""
-    settings = Settings(state_dir=folder, **changes.pop("settings", {}))
+    settings = Settings(lease=str(folder), **changes.pop("settings", {}))
     ids = itertools.count()
     clock = world.clock
     async with open_channel(auth.address) as channel:

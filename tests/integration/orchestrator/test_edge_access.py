@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,10 +15,11 @@ from google.protobuf.message import Message
 from libs.common.channel import from_status
 from libs.common.errors import ServiceError, Unavailable
 from libs.common.rpc import DETAILS
+from libs.kubernetes.cluster import ClusterRefused, ClusterUnavailable
 from services.auth.signing_keys import NotInitialized as AuthNotInitialized
 from services.orchestrator.api.access import BACKFILLS, PIPELINES, RUNS, SCHEDULES
-from services.orchestrator.elections.elections import Term
-from services.orchestrator.elections.file_election import FileElection
+from services.orchestrator.elections.elections import LeaseUnusable, Term
+from services.orchestrator.elections.file_election import POLL_SECONDS, FileElection
 from services.orchestrator.journal.bigquery_journal import NotInitialized
 from services.orchestrator.journal.journal import JournalUnavailable, MemoryJournal
 from services.orchestrator.journal.rows import JournalUnreadable
@@ -291,12 +293,14 @@ class Waiting(MemoryJournal):
 
 
 @contextlib.asynccontextmanager
-async def waiting(folder: Path, error: ServiceError) -> AsyncGenerator[tuple[Edge, Waiting]]:
+async def waiting(
+    folder: Path, error: ServiceError, **changes: Any
+) -> AsyncGenerator[tuple[Edge, Waiting]]:
     journal = Waiting()
     journal.error = error
     async with (
         authenticating(folder) as auth,
-        orchestrating(World(), auth, folder, journal=journal) as edge,
+        orchestrating(World(), auth, folder, journal=journal, **changes) as edge,
     ):
         while (await reason_of(edge)) == "NOT_ACTIVE":
             await asyncio.sleep(0.01)
@@ -329,7 +333,11 @@ async def test_a_journal_that_a_newer_version_wrote_is_named_by_every_rpc_and_le
 ) -> None:
     record = {"event_id": "e7", "event_type": "run.paused", "position": 7, "epoch": 3}
     error = JournalUnreadable(record, "unknown type", version=9)
-    async with waiting(tmp_path, error) as (edge, journal):
+
+    async def stepped_down(_: float) -> None:
+        await asyncio.sleep(2 * POLL_SECONDS)
+
+    async with waiting(tmp_path, error, sleep=stepped_down) as (edge, journal):
         for method in NEED_A_LEADER:
             with refused("FAILED_PRECONDITION", "JOURNAL_UNREADABLE") as refusal:
                 await edge.ask(method, real(method))
@@ -342,6 +350,61 @@ async def test_a_journal_that_a_newer_version_wrote_is_named_by_every_rpc_and_le
         journal.error = None
         await active(edge)
         assert await reason_of(edge) == "RUN_NOT_FOUND"
+
+
+class Refusing(FileElection):
+    """An election that cannot be won until `error` is None."""
+
+    error: ServiceError | None = None
+
+    async def win(self) -> Term:
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        return await super().win()
+
+
+UNELECTED = [
+    pytest.param(
+        LeaseUnusable("mesh/orchestrator", "does not exist", "create it"),
+        ("FAILED_PRECONDITION", "LEASE_UNUSABLE"),
+        {"lease": "mesh/orchestrator"},
+        id="no lease",
+    ),
+    pytest.param(
+        ClusterRefused("let the Role get it", asked="get lease mesh/orchestrator", status=403),
+        ("FAILED_PRECONDITION", "CLUSTER_REFUSED"),
+        {"asked": "get lease mesh/orchestrator", "status": "403"},
+        id="no right",
+    ),
+    pytest.param(
+        ClusterUnavailable("it does not answer", retry_after=2.0),
+        ("UNAVAILABLE", "CLUSTER_UNAVAILABLE"),
+        {},
+        id="no API server",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "expected", "metadata"), UNELECTED)
+async def test_why_nobody_can_be_elected_is_said_by_every_rpc_until_that_is_mended(
+    tmp_path: Path, error: ServiceError, expected: tuple[str, str], metadata: dict[str, str]
+) -> None:
+    election = Refusing(tmp_path)
+    election.error = error
+    async with (
+        authenticating(tmp_path) as auth,
+        orchestrating(World(), auth, tmp_path, election=election) as edge,
+    ):
+        while (await reason_of(edge)) == "NOT_ACTIVE":
+            await asyncio.sleep(0.01)
+        for method in NEED_A_LEADER:
+            with refused(*expected) as refusal:
+                await edge.ask(method, real(method))
+            assert refusal.metadata == metadata
+        election.error = None
+        await active(edge)
+        assert await reason_of(edge) == "RUN_NOT_FOUND"
+        await election.close()
 
 
 @every_rpc

@@ -2,16 +2,18 @@
 
 import asyncio
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 
-from libs.common.errors import FailedPrecondition, Unavailable
+from libs.common.errors import FailedPrecondition, ServiceError, Unavailable
+from services.orchestrator import active as active_module
 from services.orchestrator.active import STEP_DOWN_SECONDS, Active, NotActive, Seat, lead
-from services.orchestrator.elections.elections import Term
+from services.orchestrator.elections.elections import LeaseLost, Term
 from services.orchestrator.journal.history import History
-from services.orchestrator.journal.journal import MemoryJournals
+from services.orchestrator.journal.journal import MemoryJournal, MemoryJournals
 from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.runs import records as r
@@ -75,6 +77,9 @@ class Chair:
     async def announce(self, stream: str, epoch: int = 0) -> None:
         self._noted.append(f"announced {stream} of {epoch}")
 
+    async def lost(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
     async def close(self) -> None:
         self._noted.append("closed")
 
@@ -129,3 +134,143 @@ async def test_who_cannot_follow_the_journal_lets_others_lead_says_why_and_looks
         "won 1", "announced epoch-1 of 10", "closed", f"slept {STEP_DOWN_SECONDS:g}",
         "won 2", "announced epoch-2 of 2",
     ]  # fmt: skip
+
+
+class Shaky:
+    """An election that fails as it is told to before it is won, and is lost when a test says so."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.stands = asyncio.Event()
+        self.wins = asyncio.Event()
+        self.loses = asyncio.Event()
+        self.closed = False
+
+    async def win(self) -> Term:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.stands.set()
+        await self.wins.wait()
+        return Term(epoch=1)
+
+    async def announce(self, stream: str, epoch: int = 0) -> None:
+        assert not self.loses.is_set()
+
+    async def lost(self) -> None:
+        await self.loses.wait()
+        raise LeaseLost("the lease could not be renewed")
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Idle:
+    """What an active orchestrator consists of, as far as leading goes: nothing ends by itself."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __getattr__(self, name: str) -> "Idle":
+        return self
+
+    def resume(self) -> None: ...
+
+    def recover(self) -> None: ...
+
+    async def watch(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    follow = watch
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def leading(
+    seat: Seat, election: Shaky, idle: Idle, *, journal: MemoryJournal | None = None
+) -> "asyncio.Task[None]":
+    journals = MemoryJournals()
+    member = journal or journals.member()
+
+    def open_history(epoch: int) -> History:
+        return History(member, epoch=epoch, clock=lambda: NOON, new_id=lambda: "x")
+
+    async def sleep(_: float) -> None:
+        await asyncio.sleep(0)
+
+    return asyncio.create_task(
+        lead(
+            seat, election, member, open_history,
+            lambda _: cast("Active", idle), lambda _: [], Pauses(sleep=sleep),
+        )
+    )  # fmt: skip
+
+
+async def until(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not claim():
+            await asyncio.sleep(0.001)
+
+
+def said(seat: Seat) -> str:
+    try:
+        seat.active()
+    except ServiceError as error:
+        return error.reason
+    return ""
+
+
+async def test_a_leader_that_lost_its_lease_ends_and_stops_its_runs() -> None:
+    seat, election, idle = Seat(), Shaky(), Idle()
+    election.wins.set()
+    led = leading(seat, election, idle)
+    await until(lambda: said(seat) == "")
+    assert not led.done()
+    election.loses.set()
+    with pytest.raises(LeaseLost):
+        await led
+    assert idle.closed
+
+
+class Stuck(MemoryJournal):
+    """A journal whose opening never ends."""
+
+    async def open(self, term: Term) -> tuple[list[r.Record], str]:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+async def test_who_loses_the_lease_while_it_opens_the_journal_ends() -> None:
+    seat, election = Seat(), Shaky()
+    election.wins.set()
+    led = leading(seat, election, Idle(), journal=Stuck())
+    await until(election.wins.is_set)
+    election.loses.set()
+    with pytest.raises(LeaseLost):
+        await led
+    assert said(seat) == "NOT_ACTIVE"
+
+
+async def test_what_keeps_a_candidate_from_standing_is_said_until_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(active_module, "PATIENCE_SECONDS", 0.1)
+    lasting = FailedPrecondition("there is none", reason="LEASE_UNUSABLE")
+    seat, election, idle = Seat(), Shaky(lasting, Unavailable("away", reason="AWAY")), Idle()
+    heard = list[str]()
+
+    async def listen() -> None:
+        while True:
+            if (reason := said(seat)) not in heard[-1:]:
+                heard.append(reason)
+            await asyncio.sleep(0)
+
+    listening = asyncio.create_task(listen())
+    led = leading(seat, election, idle)
+    await until(lambda: said(seat) == "NOT_ACTIVE" and election.stands.is_set())
+    election.wins.set()
+    await until(lambda: said(seat) == "")
+    assert heard == ["NOT_ACTIVE", "LEASE_UNUSABLE", "AWAY", "NOT_ACTIVE", ""]
+    for task in (listening, led):
+        task.cancel()
+    await asyncio.gather(listening, led, return_exceptions=True)
