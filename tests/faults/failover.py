@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import signal
 import statistics
@@ -24,12 +25,14 @@ from convergence.orchestrator.v1.run_pb2 import Run, RunState
 
 from libs.client import AsyncClient
 from libs.common import errors
+from libs.local.mesh.plans import import_path
 from libs.local.mesh.states import Process
-from tests.faults import mesh, running, sources, wire
+from tests.faults import cluster_lease, mesh, running, sources, wire
 from tests.faults.histories import History
 from tests.faults.reading import Engine
 from tests.faults.robbery import hand_on, leading, lease_of
 from tests.faults.sources import Delivery, Pipeline
+from tests.support.kube_api import kubeconfig
 
 PIPELINE: Final = Pipeline(tenant="north", mode="replace")
 ROWS: Final = 12_000
@@ -84,6 +87,8 @@ class Field:
         return datetime.fromtimestamp(int(micros) / 1e6, UTC)
 
     def epoch(self) -> int:
+        if self.made.spec.kubeconfig:
+            return cluster_lease.epoch(self.made.spec.kubeconfig)
         return int(json.loads(lease_of(self.made.spec).read_text())["epoch"])
 
     def noted(self, event: str, process: str, after: datetime) -> datetime:
@@ -117,13 +122,32 @@ class Field:
 
 
 @contextlib.asynccontextmanager
-async def field(*, standby: bool) -> AsyncGenerator[Field]:
+async def api_server(folder: Path) -> AsyncGenerator[str]:
+    """Run the small API server as a process; give its kubeconfig."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tests.support.kube_api"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": import_path()},
+    )
+    assert process.stdout is not None
+    try:
+        address = (await process.stdout.readline()).decode().strip()
+        yield str(kubeconfig(folder / "kubeconfig", address))
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def field(*, standby: bool, lease_at: str = "") -> AsyncGenerator[Field]:
     folder = Path(tempfile.mkdtemp(prefix="faults-")) / "mesh"
     history = History(folder)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder.parent)
         wired = await stack.enter_async_context(wire.opened(history))
-        made = await stack.enter_async_context(running.running(wired, folder, standby=standby))
+        made = await stack.enter_async_context(
+            running.running(wired, folder, standby=standby, kubeconfig=lease_at)
+        )
         assert not await made.serving(120.0)
         (key,) = (await made.tenants([PIPELINE.tenant])).values()
         client = await stack.enter_async_context(AsyncClient(made.edge, key))
@@ -160,11 +184,8 @@ async def stalled(at: Field, seconds: float) -> str:
     old = at.leader()
     assert old.identity is not None
     old.identity.signal(signal.SIGSTOP)
-    hand_on(at.made.spec)
-    (other,) = set(mesh.ORCHESTRATORS) - {old.name}
-    second = at.made.state().process(other)
-    assert second.identity is not None
-    second.identity.signal(signal.SIGKILL)
+    if not at.made.spec.kubeconfig:
+        _rob(at, old)
     await asyncio.sleep(seconds)
     done = await at.end(run)
     newer = await at.end(await at.start())
@@ -181,8 +202,30 @@ async def stalled(at: Field, seconds: float) -> str:
     return how
 
 
-async def measure(times: int, stall_seconds: float) -> int:
+def _rob(at: Field, leader: Process) -> None:
+    """Hand on the lock of a leader that was stopped: a Lease would run out by itself."""
+    hand_on(at.made.spec)
+    (other,) = set(mesh.ORCHESTRATORS) - {leader.name}
+    second = at.made.state().process(other)
+    assert second.identity is not None
+    second.identity.signal(signal.SIGKILL)
+
+
+async def measure(times: int, stall_seconds: float, given: str) -> int:
     missed = 0
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
+        server = given or await stack.enter_async_context(api_server(Path(folder)))
+        cluster_lease.create(server)
+        elected = await stack.enter_async_context(field(standby=True, lease_at=server))
+        found = [await killed(elected, restarted=False) for _ in range(times)]
+        missed += _say(
+            "kill -9 of the leader of a Lease of 10 s, runs moving at the standby",
+            found,
+            FAILOVER_BAR,
+        )
+        how = await stalled(elected, stall_seconds)
+        print(f"a leader of a Lease stopped for {stall_seconds:g} s published nothing and {how}")
     async with field(standby=False) as alone:
         found = [await killed(alone, restarted=True) for _ in range(times)]
         missed += _say(
@@ -209,5 +252,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults.failover", description=__doc__)
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--stall", type=float, default=120.0, metavar="SECONDS")
+    parser.add_argument("--kubeconfig", default="", help="a real API server for the Lease")
     given = parser.parse_args()
-    sys.exit(asyncio.run(measure(given.times, given.stall)))
+    sys.exit(asyncio.run(measure(given.times, given.stall, given.kubeconfig)))

@@ -48,6 +48,8 @@ class Spec:
     """Library that shifts a worker's clock; empty for none."""
     standby: bool = True
     """Whether a second orchestrator stands by."""
+    kubeconfig: str = ""
+    """Where the API server is whose Lease elects the orchestrator; empty: a lock file does."""
 
     def skew(self, worker: str) -> Path:
         """Return the file that says by how much a worker's clock is shifted."""
@@ -103,6 +105,11 @@ def _led(plan: Plan, links: Mapping[str, str]) -> Plan:
 def _started(spec: Spec, plan: Plan) -> Plan:
     """Start a process through `tests.faults.start` when there is a mutant, with a clock that can be shifted."""
     settings, command = dict(plan.settings), plan.command
+    if spec.kubeconfig and plan.name in ORCHESTRATORS:
+        lease = f"kubernetes://default/faults-orchestrator?pod={plan.name}"
+        settings |= {"CONVERGENCE_ORCHESTRATOR_LEASE": lease, "KUBECONFIG": spec.kubeconfig}
+        at = command.index("-m") + 1
+        command = (*command[:at], "tests.faults.pod", *command[at:])
     if spec.mutant:
         at = command.index("-m") + 1
         command = (*command[:at], "tests.faults.start", spec.mutant, *command[at:])

@@ -14,7 +14,7 @@ from typing import Final
 from libs.client import AsyncClient
 from libs.common import errors
 from libs.local.mesh.states import Process, State
-from tests.faults import mesh
+from tests.faults import cluster_lease, mesh
 from tests.faults.histories import History
 
 CHOSEN: Final = "chosen"
@@ -47,8 +47,9 @@ def holder(file: Path) -> int | None:
 
 
 def leading(spec: mesh.Spec, state: State) -> Process | None:
-    """Return the orchestrator that holds the lease's lock, None if none does."""
-    pid = holder(lease_of(spec))
+    """Return the orchestrator that holds the lease, or its lock; None if none does."""
+    named = spec.kubeconfig
+    pid = cluster_lease.holder(named) if named else holder(lease_of(spec))
     for process in state.processes:
         if pid is not None and process.identity and process.identity.pid == pid:
             return process

@@ -85,7 +85,7 @@ def preloaded(folder: Path) -> str:
 
 @contextlib.asynccontextmanager
 async def running(
-    wire: Wire, folder: Path, *, mutant: str = "", standby: bool = True
+    wire: Wire, folder: Path, *, mutant: str = "", standby: bool = True, kubeconfig: str = ""
 ) -> AsyncGenerator[Running]:
     """Run the mesh behind `wire`; it is stopped when the block ends."""
     home, configs = folder / "mesh", folder / "configs"
@@ -97,6 +97,7 @@ async def running(
         links=wire.addresses(),
         mutant=mutant,
         standby=standby,
+        kubeconfig=kubeconfig,
         preload=await asyncio.to_thread(preloaded, folder),
     )
     for worker in mesh.WORKERS:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import enum
 import json
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +57,8 @@ class KubeApi:
     next_writes: list[Mishap | Refusal] = dataclasses.field(default_factory=list)
     """The same for requests that write."""
     always: Mishap | Refusal | None = None
+    gate: asyncio.Event | None = None
+    """What was done is answered when this is set."""
     asked: list[str] = dataclasses.field(default_factory=list)
     """Method and path of each request."""
     _events: list[tuple[int, str, str, dict[str, Any]]] = dataclasses.field(default_factory=list)
@@ -65,21 +68,7 @@ class KubeApi:
 
     def kubeconfig(self, file: Path) -> Path:
         """Write the file that says where this server is."""
-        cluster = {"name": "c", "cluster": {"server": self.address}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        file.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "c",
-                    "clusters": [cluster],
-                    "contexts": [context],
-                    "users": [{"name": "u", "user": {}}],
-                }
-            )
-        )
-        return file
+        return kubeconfig(file, self.address)
 
     async def put(self, kind: str, namespace: str, name: str, /, **content: Any) -> dict[str, Any]:
         """Create or replace an object, whatever its version was."""
@@ -124,6 +113,8 @@ class KubeApi:
             return _status(meets.code, meets.message, meets.retry_after)
         if meets is not Mishap.DROP:
             answer = await self._answer(request)
+            if self.gate is not None:
+                await self.gate.wait()
         if meets is not None:
             assert request.transport is not None
             request.transport.abort()
@@ -218,6 +209,20 @@ class KubeApi:
         return [event for event in self._events if event[0] > version]
 
 
+def kubeconfig(file: Path, address: str) -> Path:
+    """Write a kubeconfig without credentials; return it."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": address}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    file.write_text(json.dumps(content))
+    return file
+
+
 def _has(thing: dict[str, Any], wanted: dict[str, str]) -> bool:
     labels = thing["metadata"].get("labels") or {}
     return all(labels.get(name) == value for name, value in wanted.items())
@@ -260,3 +265,14 @@ async def kube_api(port: int = 0) -> AsyncGenerator[KubeApi]:
         yield api
     finally:
         await runner.cleanup()
+
+
+async def _serve() -> None:
+    async with kube_api() as api:
+        sys.stdout.write(f"{api.address}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

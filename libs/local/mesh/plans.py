@@ -99,7 +99,14 @@ def _service(name: str, at: Mapping[str, str], own: Mapping[str, str]) -> Plan:
             f"CONVERGENCE_{service.upper()}_{field}": value for field, value in fields.items()
         },
         addresses=at,
-        code=(f"services/{service}", "libs/common", "libs/bigquery", "libs/metadata", "gen"),
+        code=(
+            f"services/{service}",
+            "libs/common",
+            "libs/bigquery",
+            "libs/kubernetes",
+            "libs/metadata",
+            "gen",
+        ),
     )
 
 

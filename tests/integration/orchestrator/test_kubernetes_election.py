@@ -334,6 +334,23 @@ async def test_a_call_of_a_leader_takes_no_longer_than_what_is_left(place: Place
     assert isinstance(await ending, LeaseLost)
 
 
+async def test_the_deadline_counts_from_before_a_write_and_not_from_its_answer(
+    place: Place,
+) -> None:
+    leader = place.candidate()
+    await won(leader)
+    place.api.gate = asyncio.Event()
+    await place.renewals(1)
+    place.clock.now += 5.0
+    place.api.always = Refusal(code=500)
+    place.api.gate.set()
+    ending = asyncio.create_task(lost(leader))
+    await asyncio.sleep(0.2)
+    assert not ending.done()
+    place.clock.now += 2.1
+    assert isinstance(await ending, LeaseLost)
+
+
 async def test_a_leader_that_was_stopped_for_minutes_goes_on_if_nobody_took_its_lease(
     place: Place,
 ) -> None:
