@@ -139,6 +139,10 @@ class KubernetesElection:
         assert self._keeping is not None, "win comes first"
         await self._write(lambda known: known.announcing(stream, epoch, datetime.now(UTC)))
 
+    async def renew(self) -> None:
+        """Renew the lease now. Raises LeaseTaken or LeaseLost."""
+        await self._write()
+
     async def lost(self) -> None:
         await self._ended.wait()
         assert self._end is not None
