@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import json
@@ -26,6 +27,8 @@ _TOO_MANY: Final = 429
 _THREADS: Final = 4
 """Calls under way at once: a lease's, a label's, and those that are given up and have not ended yet."""
 _LONGEST_TEXT: Final = 500
+FAILURES: Final = (ApiException, urllib3.exceptions.HTTPError, OSError, ValueError)
+"""What a call of the client raises."""
 
 
 class ClusterUnavailable(Unavailable):
@@ -71,6 +74,7 @@ class Cluster:
 
     def __init__(self, configuration: Configuration) -> None:
         configuration.retries = False  # urllib3 takes it for none at all
+        configuration.keep_alive = True
         self.client: Final = ApiClient(configuration)
         self.address: Final = configuration.host
         self._threads: Final = concurrent.futures.ThreadPoolExecutor(_THREADS, "kubernetes")
@@ -110,12 +114,27 @@ class Cluster:
         try:
             async with asyncio.timeout(call.seconds):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except ApiException as error:
-            raise self._refused(call, error) from error
         except TimeoutError as error:
             raise self._silent(call, f"no answer in {call.seconds:g} s") from error
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise self._silent(call, type(error).__name__) from error
+        except FAILURES as error:
+            raise self.failure(call, error) from error
+
+    async def call_raw(self, call: Call, method: Callable[..., Any], **named: Any) -> Any:
+        """Call a method of the client; return the JSON of its answer as it came. Raises as `call`."""
+
+        def read(**asked: Any) -> Any:
+            with contextlib.closing(method(**asked, _preload_content=False)) as response:
+                return json.loads(response.data)
+
+        return await self.call(call, read, **named)
+
+    def failure(
+        self, call: Call, error: Exception
+    ) -> ObjectStale | ClusterRefused | ClusterUnavailable:
+        """Return what one of FAILURES means."""
+        if isinstance(error, ApiException):
+            return self._refused(call, error)
+        return self._silent(call, type(error).__name__)
 
     def close(self) -> None:
         """Close connections; calls in flight end by themselves."""

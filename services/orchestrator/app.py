@@ -32,7 +32,7 @@ from libs.common.identity import Principal
 from libs.common.limits import RateLimiter
 from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.rpc import Scoped
-from libs.common.settings import ServiceSettings
+from libs.common.settings import LISTEN, ServiceSettings
 from libs.kubernetes.names import SCHEME, ObjectName
 from services.orchestrator.active import Active, Loading, Seat, lead
 from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
@@ -54,6 +54,7 @@ from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.configs.file_catalogue import FileCatalogue
 from services.orchestrator.elections.elections import Election
 from services.orchestrator.elections.file_election import FileElection
+from services.orchestrator.elections.role import Role, keep
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
 from services.orchestrator.journal.checkpoints import Checkpoints
 from services.orchestrator.journal.history import History
@@ -69,8 +70,10 @@ from services.orchestrator.schedules.tenants import MemoryTenants, Tenants
 from services.orchestrator.tokens.grpc_tokens import EdgeAuthenticator, RunTokens
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.warehouse.warehouse import Warehouse
+from services.orchestrator.workers.discovery import Discovery, FixedDiscovery
 from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.grpc_workers import GrpcWorker
+from services.orchestrator.workers.roster import Roster
 
 AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
 INGEST = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
@@ -84,6 +87,18 @@ def _lease_name(text: str) -> str:
     return text
 
 
+def _workers_name(text: str) -> str:
+    if ObjectName.parse(text) is None:
+        for address in filter(None, text.split(",")):
+            if not LISTEN.fullmatch(address):
+                raise ValueError(
+                    f"found {address!r}; allowed are addresses host:port with commas between them, "
+                    f"or {SCHEME}NAMESPACE/SERVICE"
+                )
+    return text
+
+
+Workers = Annotated[str, pydantic.AfterValidator(_workers_name)]
 LeaseName = Annotated[str, pydantic.AfterValidator(_lease_name)]
 
 
@@ -98,8 +113,8 @@ class Settings(ServiceSettings):
     """Address of the auth service."""
     quality: str = "127.0.0.1:50053"
     """Address of the quality service."""
-    workers: str = ""
-    """Addresses of the workers, separated by commas."""
+    workers: Workers = ""
+    """Addresses of the workers, separated by commas, or `kubernetes://NAMESPACE/SERVICE`."""
     lease: LeaseName = ".convergence/orchestrator"
     """What elects the active one: a folder for a lock file, or `kubernetes://NAMESPACE/LEASE?pod=POD`."""
     credential: Path = Path(".convergence/keys/orchestrator_credential")
@@ -170,12 +185,8 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
         tokens = RunTokens(
             auth, credential=lambda: settings.credential.read_text().strip(), clock=time.time
         )
-        workers = []
-        for address in filter(None, settings.workers.split(",")):
-            never = [(INGEST, "IngestChunk")]
-            channel = open_channel(address, retried=[INGEST], never=never)
-            workers.append(GrpcWorker(address, await stack.enter_async_context(channel), tokens))
-        election = _election(settings, stack)
+        neighbours = _neighbours(settings, stack)
+        election = neighbours.election
         stack.push_async_callback(election.close)
         journal = BigQueryJournal(
             bigquery, streams_end_with_server=settings.streams_end_with_server
@@ -188,35 +199,60 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             journal=journal,
             warehouse=BigQueryWarehouse(bigquery),
             dispatcher=Dispatcher(
-                workers,
                 monotonic=time.monotonic,
                 sleep=asyncio.sleep,
                 streams_per_hour=settings.streams_per_hour,
             ),
             judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
             tenants=tokens,
-            beside=_projections(bigquery),
+            beside=_beside(bigquery, neighbours.role),
             shares=tokens.share,
             archive=BigQueryArchive(bigquery),
             loading=made_to_stay,
         )
+        roster = Roster(neighbours.discovery, parts.dispatcher, lambda a: _worker(a, tokens))
+        stack.push_async_callback(roster.close)
+        host.background(roster.follow(), "workers")
         register(host, settings, parts)
         yield
 
 
-def _election(settings: Settings, stack: contextlib.AsyncExitStack) -> Election:
-    lease = ObjectName.parse(settings.lease)
-    if lease is None:
-        return FileElection(Path(settings.lease))
+def _worker(address: str, tokens: RunTokens) -> tuple[GrpcWorker, grpc.aio.Channel]:
+    channel = open_channel(address, retried=[INGEST], never=[(INGEST, "IngestChunk")])
+    return GrpcWorker(address, channel, tokens), channel
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Neighbours:
+    """How the orchestrator finds others of its kind, callers find it, and it finds workers."""
+
+    election: Election
+    discovery: Discovery
+    role: Role | None = None
+    """None where callers have one address to go to."""
+
+
+def _neighbours(settings: Settings, stack: contextlib.AsyncExitStack) -> _Neighbours:
+    lease, workers = ObjectName.parse(settings.lease), ObjectName.parse(settings.workers)
+    election: Election = FileElection(Path(settings.lease))
+    discovery: Discovery = FixedDiscovery(filter(None, settings.workers.split(",")))
+    role: Role | None = None
+    if lease is None and workers is None:
+        return _Neighbours(election=election, discovery=discovery)
     # Half a second and 40 MiB that only a cluster needs.
     from libs.kubernetes.cluster import Cluster  # noqa: PLC0415
-    from services.orchestrator.elections.kubernetes_election import (  # noqa: PLC0415
-        KubernetesElection,
-    )
+    from services.orchestrator.elections import kubernetes_election as elections  # noqa: PLC0415
+    from services.orchestrator.elections import kubernetes_role as roles  # noqa: PLC0415
+    from services.orchestrator.workers import kubernetes_discovery as discoveries  # noqa: PLC0415
 
     cluster = Cluster.open()
     stack.callback(cluster.close)
-    return KubernetesElection(cluster, lease)
+    if lease is not None:
+        election = candidate = elections.KubernetesElection(cluster, lease)
+        role = roles.KubernetesRole(cluster, lease, candidate.renew)
+    if workers is not None:
+        discovery = discoveries.KubernetesDiscovery(cluster, workers)
+    return _Neighbours(election=election, discovery=discovery, role=role)
 
 
 def register(host: Host, settings: Settings, parts: Parts) -> None:
@@ -302,11 +338,13 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
     host.background(leading, "leadership")
 
 
-def _projections(bigquery: BigQuery) -> Callable[[Active], list[asyncio.Task[None]]]:
+def _beside(bigquery: BigQuery, role: Role | None) -> Callable[[Active], list[asyncio.Task[None]]]:
     def start(active: Active) -> list[asyncio.Task[None]]:
+        kept = [] if role is None else [asyncio.create_task(keep(role, asyncio.sleep), name="role")]
         projections = BigQueryProjections(bigquery, active.history)
         checkpoints = Checkpoints(active.history, written=projections.written)
         return [
+            *kept,
             asyncio.create_task(projections.follow(asyncio.sleep), name="projections"),
             asyncio.create_task(checkpoints.keep(asyncio.sleep), name="checkpoints"),
         ]

@@ -9,7 +9,7 @@ import pytest
 from convergence.ingest.v1 import source_pb2
 from convergence.quality.v1 import suite_pb2
 
-from libs.common.errors import FailedPrecondition
+from libs.common.errors import FailedPrecondition, Unavailable
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.windows import Window
 from services.orchestrator.specs import OpenAiOptions
@@ -235,3 +235,58 @@ async def test_a_plan_that_takes_too_long_says_so_and_stops_the_worker(bench: Be
     async with asyncio.timeout(5):
         while bench.stopped() != 1:
             await asyncio.sleep(0.01)
+
+
+async def left(bench: OverGrpc, work: "asyncio.Task[object]") -> None:
+    """Take the worker for gone once it has been called."""
+    async with asyncio.timeout(5):
+        while not (bench.requests or bench.plans):
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert not work.done()
+    bench.worker.leave()
+
+
+async def test_a_chunk_at_a_worker_that_is_gone_is_lost_at_once(bench: Bench) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.source(a_csv=rows("1"))
+    bench.hang()
+    work: asyncio.Task[object] = asyncio.create_task(events(bench))
+    await left(bench, work)
+    async with asyncio.timeout(2):
+        with pytest.raises(WorkerGone, match="worker w1 is gone") as gone:
+            await work
+    assert not gone.value.refused
+
+
+async def test_a_plan_at_a_worker_that_is_gone_is_asked_of_another(bench: Bench) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.stall = True
+    work: asyncio.Task[object] = asyncio.create_task(bench.worker.plan(PIPELINE, spec(), None))
+    await left(bench, work)
+    async with asyncio.timeout(2):
+        with pytest.raises(Unavailable, match="worker w1 is gone") as away:
+            await work
+    assert away.value.reason == "NO_WORKER"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_who_cancels_a_chunk_hears_that_whether_or_not_the_worker_is_gone(
+    bench: Bench, gone: bool
+) -> None:
+    if not isinstance(bench, OverGrpc):
+        return
+    bench.source(a_csv=rows("1"))
+    bench.hang()
+    work: asyncio.Task[object] = asyncio.create_task(events(bench))
+    async with asyncio.timeout(5):
+        while not bench.requests:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    work.cancel()
+    if gone:
+        bench.worker.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await work

@@ -107,7 +107,7 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
-        self.worker: Worker = GrpcWorker("w1", channel, Plain())
+        self.worker = GrpcWorker("w1", channel, Plain())
         self.memory = InMemory()
         self.refusal: ServiceError | None = None
         self.dying = self.filled = False

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
@@ -59,6 +59,10 @@ class KubeApi:
     always: Mishap | Refusal | None = None
     gate: asyncio.Event | None = None
     """What was done is answered when this is set."""
+    lists: list[str] = dataclasses.field(default_factory=list)
+    """Kinds of the lists that were asked for."""
+    watch_count: int = 0
+    """Watches that were begun."""
     asked: list[str] = dataclasses.field(default_factory=list)
     """Method and path of each request."""
     _events: list[tuple[int, str, str, dict[str, Any]]] = dataclasses.field(default_factory=list)
@@ -160,6 +164,7 @@ class KubeApi:
         )
         if request.query.get("watch") in {"true", "True"}:
             return await self._watch(request, f"{key[0]}/{key[1]}", wanted)
+        self.lists.append(key[0])
         items = [
             thing for at, thing in self.objects.items() if at[:2] == key[:2] and _has(thing, wanted)
         ]
@@ -177,6 +182,8 @@ class KubeApi:
         self, request: web.Request, room: str, wanted: dict[str, str]
     ) -> web.StreamResponse:
         seen = int(request.query.get("resourceVersion") or 0)
+        seconds = float(request.query.get("timeoutSeconds") or 3600)
+        self.watch_count += 1
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         if seen < self._oldest:
@@ -187,19 +194,27 @@ class KubeApi:
         assert task is not None
         self._watches.add(task)
         try:
-            while True:
-                await self._later(seen)
-                for version, where, event, thing in self._events_after(seen):
-                    seen = version
-                    if where == room and _has(thing, wanted):
-                        line = json.dumps({"type": event, "object": thing}).encode() + b"\n"
-                        await response.write(line)
+            async with asyncio.timeout(seconds):
+                await self._tell(response, room, wanted, seen)
+        except TimeoutError:
+            return response
         except (asyncio.CancelledError, ConnectionError):
             if request.transport is not None:
                 request.transport.abort()
             return response
         finally:
             self._watches.discard(task)
+
+    async def _tell(
+        self, response: web.StreamResponse, room: str, wanted: dict[str, str], seen: int
+    ) -> NoReturn:
+        while True:
+            await self._later(seen)
+            for version, where, event, thing in self._events_after(seen):
+                seen = version
+                if where == room and _has(thing, wanted):
+                    line = json.dumps({"type": event, "object": thing}).encode() + b"\n"
+                    await response.write(line)
 
     async def _later(self, version: int) -> None:
         async with self._changed:

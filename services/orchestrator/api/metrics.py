@@ -42,8 +42,13 @@ class RunMetrics(Collector):
         yield _gauge("journal_position", "Newest durable record.", active.history.durable)
         chunks = sum(len(live.beats) for live in active.conductor.live.values())
         yield _gauge("chunks_running", "Chunks that workers have now.", chunks)
-        yield from _waiting(active.mesh.dispatcher.tenants())
-        yield _slots(active.mesh.dispatcher.workers())
+        tenants, workers = active.mesh.dispatcher.tenants(), active.mesh.dispatcher.workers()
+        yield from _waiting(tenants)
+        yield _slots(workers)
+        yield _workers(workers)
+        waiting = sum(lane.waiting_count for tenant in tenants for lane in tenant.lanes)
+        wanted = waiting + sum(worker.busy for worker in workers)
+        yield _gauge("slots_wanted", "Chunks that have a slot or wait for one.", wanted)
         streams = active.mesh.dispatcher.streams()
         yield _gauge("streams_ready", "Streams that chunks may open at once.", streams.ready_count)
         seconds = streams.wait_seconds
@@ -118,16 +123,28 @@ def _pending(admission: Admission) -> Metric:
 
 
 def _slots(workers: Sequence[Occupancy]) -> Metric:
-    counts = Counter({"busy": 0, "free": 0, "resting": 0})
+    counts = Counter({"busy": 0, "free": 0, "resting": 0, "draining": 0})
     for worker in workers:
         counts["busy"] += worker.busy
-        counts["resting" if worker.resting else "free"] += max(worker.slot_count - worker.busy, 0)
+        idle = "draining" if worker.draining else "resting" if worker.resting else "free"
+        counts[idle] += max(worker.slot_count - worker.busy, 0)
     slots = GaugeMetricFamily(
         "convergence_orchestrator_slots", "Slots of workers by state.", labels=["state"]
     )
     for state, count in counts.items():
         slots.add_metric([state], count)
     return slots
+
+
+def _workers(workers: Sequence[Occupancy]) -> Metric:
+    counts = Counter(ready=0, draining=0)
+    counts.update("draining" if worker.draining else "ready" for worker in workers)
+    gauge = GaugeMetricFamily(
+        "convergence_orchestrator_workers", "Workers by state.", labels=["state"]
+    )
+    for state, count in counts.items():
+        gauge.add_metric([state], count)
+    return gauge
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

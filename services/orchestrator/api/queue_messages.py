@@ -102,4 +102,5 @@ def _worker(worker: Occupancy) -> queue_pb2.WorkerSlots:
         slot_count=worker.slot_count,
         busy_slot_count=worker.busy,
         resting=worker.resting,
+        draining=worker.draining,
     )

@@ -65,9 +65,11 @@ def _slots(conductor: Conductor, tenant: str) -> Slots:
     return Slots(
         busy=sum(one.slot_count for one in tenants if one.tenant == tenant),
         cap=conductor.mesh.history.ledger.share(tenant).chunk_count,
-        free=sum(max(w.slot_count - w.busy, 0) for w in workers if not w.resting),
+        free=sum(
+            max(w.slot_count - w.busy, 0) for w in workers if not w.resting and not w.draining
+        ),
         others=sum(one.tenant != tenant for one in tenants),
-        all=sum(worker.slot_count for worker in workers),
+        all=sum(worker.slot_count for worker in workers if not worker.draining),
     )
 
 

@@ -32,16 +32,19 @@ class Seat:
     slot_count: int = 1
     busy: int = 0
     rest_until: float = 0.0
+    draining: bool = False
+    """Whether it takes nothing new, since it is being taken away or is not ready."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Occupancy:
-    """How a worker stands. Who rests takes no new chunk, whatever is free."""
+    """How a worker stands. Who rests or drains takes no new chunk, whatever is free."""
 
     address: str
     slot_count: int
     busy: int
     resting: bool
+    draining: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        workers: Sequence[Worker],
+        workers: Sequence[Worker] = (),
         *,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Coroutine[None, None, None]],
@@ -83,6 +86,25 @@ class Dispatcher:
         self._serving = False
         self._rest: asyncio.Task[None] | None = None
         """Waits until a worker has rested, or a stream may be opened, that somebody waits for."""
+
+    def join(self, worker: Worker) -> None:
+        """Hand out the slots of a worker that has come: one, until it says how many it has."""
+        self._seats.append(Seat(worker))
+        self._serve_soon()
+
+    def drain(self, worker: Worker, draining: bool) -> None:
+        """Give a worker nothing new while it drains; what it has goes on."""
+        seat = self._seat_of(worker)
+        if seat.draining != draining:
+            seat.draining = draining
+            self._serve_soon()
+
+    def leave(self, worker: Worker) -> None:
+        """Forget a worker that is gone; whoever has a seat there gives it back as always."""
+        self._seats.remove(self._seat_of(worker))
+
+    def _seat_of(self, worker: Worker) -> Seat:
+        return next(seat for seat in self._seats if seat.worker is worker)
 
     @contextlib.asynccontextmanager
     async def seat(
@@ -156,7 +178,11 @@ class Dispatcher:
             self._rest.cancel()
             self._rest = None
         now = self._monotonic()
-        rests = [seat.rest_until - now for seat in self._seats if seat.busy < seat.slot_count]
+        rests = [
+            seat.rest_until - now
+            for seat in self._seats
+            if seat.busy < seat.slot_count and not seat.draining
+        ]
         if rests and self._queue.first():
             seconds = max(min(rests), self._pace.wait(now))
             self._rest = asyncio.create_task(self._serve_in(seconds), name="rest")
@@ -172,6 +198,7 @@ class Dispatcher:
             seat
             for seat in self._seats
             if seat.busy < seat.slot_count
+            and not seat.draining
             and seat.rest_until <= now
             and seat.worker.address not in avoid
         ]
@@ -210,21 +237,25 @@ class Dispatcher:
     def any(self) -> Worker:
         """Return the worker that plans next: the least busy one that is not resting."""
         now = self._monotonic()
-        awake = [seat for seat in self._seats if seat.rest_until <= now] or self._seats
+        ready = [seat for seat in self._seats if not seat.draining]
+        awake = [seat for seat in ready if seat.rest_until <= now] or ready
         if not awake:
-            raise NoWorker("no worker is configured; set CONVERGENCE_ORCHESTRATOR_WORKERS")
+            raise NoWorker(
+                f"none of {len(self._seats)} workers takes work: check that pods of the workers are "
+                "ready, and what CONVERGENCE_ORCHESTRATOR_WORKERS names"
+            )
         return min(awake, key=lambda seat: seat.busy).worker
 
     def others(self, than: Worker) -> list[Worker]:
-        """Return the other workers, for a second try."""
-        return [seat.worker for seat in self._seats if seat.worker is not than]
+        """Return the other workers that take work, for a second try."""
+        return [s.worker for s in self._seats if s.worker is not than and not s.draining]
 
     def tenants(self) -> list[Standing]:
         """Return the tenants that have slots or wait for one, by id."""
         return self._queue.standings(self._monotonic())
 
     def workers(self) -> list[Occupancy]:
-        """Return how the workers stand, in the order in which they were named."""
+        """Return how the workers stand, in the order in which they came."""
         now = self._monotonic()
         return [
             Occupancy(
@@ -232,6 +263,7 @@ class Dispatcher:
                 slot_count=seat.slot_count,
                 busy=seat.busy,
                 resting=seat.rest_until > now,
+                draining=seat.draining,
             )
             for seat in self._seats
         ]

@@ -1,7 +1,9 @@
 """Workers over gRPC: one channel a worker, no retries here."""
 
+import asyncio
+import contextlib
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -96,6 +98,8 @@ class GrpcWorker:
         self._plan_seconds = plan_seconds
         self._stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
         self._tokens = tokens
+        self._calls: set[grpc.aio.Call] = set()
+        self._left = False
 
     @property
     def address(self) -> str:
@@ -113,10 +117,12 @@ class GrpcWorker:
             spec_hash=spec.spec_hash,
         )
         metadata = await self._tokens.metadata(parent)
+        call = self._stub.PlanChunks(request, metadata=metadata, timeout=self._plan_seconds)
         try:
-            response = await self._stub.PlanChunks(
-                request, metadata=metadata, timeout=self._plan_seconds
-            )
+            with self._under_way(call):
+                response = await call
+        except WorkerGone as error:
+            raise Unavailable(str(error), reason="NO_WORKER") from error
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise self._too_slow(spec) from error
@@ -140,11 +146,31 @@ class GrpcWorker:
         metadata = await self._tokens.metadata(assignment.run)
         call = self._stub.IngestChunk(_request(assignment), metadata=metadata)
         try:
-            async for response in call:
-                yield _event(assignment, response)
+            with self._under_way(call):
+                async for response in call:
+                    yield _event(assignment, response)
         except grpc.aio.AioRpcError as error:
             raise gone(self._address, error) from error
+
+    def leave(self) -> None:
+        """Take the worker for gone: its calls end at once, with WorkerGone or, for a plan, Unavailable."""
+        self._left = True
+        for call in tuple(self._calls):
+            call.cancel()
+
+    @contextlib.contextmanager
+    def _under_way(self, call: grpc.aio.Call) -> Generator[None]:
+        """End `call` with the block. Raises WorkerGone where `leave` has ended it, and nobody else."""
+        self._calls.add(call)
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._left or (task is not None and task.cancelling()):
+                raise
+            raise WorkerGone(f"worker {self._address} is gone", refused=False) from None
         finally:
+            self._calls.discard(call)
             call.cancel()
 
 

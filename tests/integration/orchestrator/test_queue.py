@@ -132,9 +132,10 @@ async def test_the_platform_sees_all_lines_and_the_workers(edge: Edge, world: Wo
     assert (value("convergence_orchestrator_longest_wait_seconds") or 0) > 0
     slots = {
         state: value("convergence_orchestrator_slots", {"state": state})
-        for state in ("busy", "free", "resting")
+        for state in ("busy", "free", "resting", "draining")
     }
-    assert slots == {"busy": 4, "free": 0, "resting": 0}
+    assert slots == {"busy": 4, "free": 0, "resting": 0, "draining": 0}
+    assert value("convergence_orchestrator_slots_wanted") == 4 + 2 + CHUNKS
     gate.set()
     await edge.until(first, "SUCCEEDED")
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.orchestrator.runs.records import Share
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
-from services.orchestrator.workers.dispatcher import REST_SECONDS, Dispatcher, Seat
+from services.orchestrator.workers.dispatcher import REST_SECONDS, Dispatcher, NoWorker, Seat
 from services.orchestrator.workers.memory_workers import MemorySource, MemoryWorker
 
 EVEN = Share()
@@ -302,3 +302,69 @@ async def test_whoever_is_at_its_cap_keeps_no_slot_from_being_spare_for_others()
         assert not at.dispatcher.spare("a", avoid=frozenset({seat.worker.address}))
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+def another(address: str) -> MemoryWorker:
+    return MemoryWorker(address, MemorySource(), MemoryWarehouse())
+
+
+async def test_a_worker_that_comes_takes_one_chunk_at_once_and_more_when_it_says_so() -> None:
+    async with floor(slots=3) as at:
+        for number in range(9):
+            at.do(at.chunk("acme", number))
+        await at.time.until(2.0)
+        assert at.begun["acme"] == []
+        at.dispatcher.join(another("w1"))
+        assert [worker.slot_count for worker in at.dispatcher.workers()] == [1]
+        await at.time.until(2.5)
+        assert at.begun["acme"] == [2.0] * 3
+
+
+async def test_a_worker_that_drains_is_given_nothing_and_ends_what_it_has() -> None:
+    async with floor("w1", "w2") as at:
+        (first, _) = at.dispatcher.workers()
+        for number in range(4):
+            at.do(at.chunk("acme", number))
+        await at.time.until(0.5)
+        worker = at.dispatcher.any()
+        at.dispatcher.drain(worker, draining=True)
+        await at.time.until(2.5)
+        assert at.begun["acme"] == [0.0, 0.0, 1.0, 2.0]
+        assert at.dispatcher.others(at.dispatcher.any()) == []
+        assert at.dispatcher.any() is not worker
+        assert not at.dispatcher.spare("acme", avoid=frozenset({"w2"}))
+        at.do(at.chunk("acme", 9))
+        at.do(at.chunk("acme", 10))
+        at.dispatcher.drain(worker, draining=False)
+        await at.time.until(2.75)
+        assert at.begun["acme"][4:] == [2.5]
+        assert first.address == "w1"
+
+
+async def test_a_seat_at_a_worker_that_is_gone_is_given_back_and_never_given_again() -> None:
+    async with floor("w1") as at:
+        async with at.seat("acme") as seat:
+            at.dispatcher.leave(seat.worker)
+            assert at.dispatcher.workers() == []
+        at.do(at.chunk("acme", 1))
+        await at.time.until(5.0)
+        assert at.begun["acme"] == []
+
+
+async def test_nobody_plans_where_nobody_takes_work() -> None:
+    async with floor("w1") as at:
+        at.dispatcher.drain(at.dispatcher.any(), draining=True)
+        with pytest.raises(NoWorker, match="none of 1 workers takes work: check that pods"):
+            at.dispatcher.any()
+
+
+async def test_a_worker_that_drains_no_more_wakes_who_waits() -> None:
+    async with floor("w1") as at:
+        worker = at.dispatcher.any()
+        at.dispatcher.drain(worker, draining=True)
+        at.do(at.chunk("acme"))
+        await at.time.until(1.5)
+        assert at.begun["acme"] == []
+        at.dispatcher.drain(worker, draining=False)
+        await at.time.until(1.5)
+        assert at.begun["acme"] == [1.5]

@@ -79,13 +79,15 @@ class StreamQueue(_message.Message):
     def __init__(self, per_hour_count: _Optional[int] = ..., ready_count: _Optional[int] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WorkerSlots(_message.Message):
-    __slots__ = ("address", "slot_count", "busy_slot_count", "resting")
+    __slots__ = ("address", "slot_count", "busy_slot_count", "resting", "draining")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     SLOT_COUNT_FIELD_NUMBER: _ClassVar[int]
     BUSY_SLOT_COUNT_FIELD_NUMBER: _ClassVar[int]
     RESTING_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     address: str
     slot_count: int
     busy_slot_count: int
     resting: bool
-    def __init__(self, address: _Optional[str] = ..., slot_count: _Optional[int] = ..., busy_slot_count: _Optional[int] = ..., resting: _Optional[bool] = ...) -> None: ...
+    draining: bool
+    def __init__(self, address: _Optional[str] = ..., slot_count: _Optional[int] = ..., busy_slot_count: _Optional[int] = ..., resting: _Optional[bool] = ..., draining: _Optional[bool] = ...) -> None: ...

@@ -20,6 +20,7 @@ ALLOWED = {
     "elections/kubernetes_election.py:_keep": "a lease is renewed by time",
     "elections/kubernetes_election.py:_rest": "a lease is renewed by time, until its deadline",
     "elections/kubernetes_election.py:win": "an API server is asked now and then whether a lease is free",
+    "elections/role.py:keep": "callers may be led elsewhere by somebody",
     "journal/bigquery_journal.py:_visible": "what was written can be read a moment later",
     "journal/checkpoints.py:keep": "a day passes between two checkpoints",
     "journal/history.py:keep": "an idle stream is used now and then",
@@ -29,6 +30,7 @@ ALLOWED = {
     "warehouse/memory_warehouse.py:_before": "a call in memory lets others go first",
     "workers/accounts.py:earn": "requests are earned by time",
     "workers/accounts.py:_rest": "a provider has been left alone as long as it asked for",
+    "workers/kubernetes_discovery.py:follow": "an API server that was away is asked again",
     "workers/dispatcher.py": "a worker has rested, or a stream may be opened",
 }
 """Places that sleep, by file or by file and function, and what they wait for."""
