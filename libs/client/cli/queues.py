@@ -107,7 +107,7 @@ def _workers(workers: Iterable[WorkerSlots]) -> Listing:
             one.address,
             f"{one.slot_count}",
             f"{one.busy_slot_count}",
-            "rests" if one.resting else "takes chunks",
+            "drains" if one.draining else "rests" if one.resting else "takes chunks",
         )
         for one in workers
     ]

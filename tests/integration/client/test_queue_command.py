@@ -39,6 +39,7 @@ LATE = TenantQueue(
 WORKERS = (
     WorkerSlots(address="127.0.0.1:50061", slot_count=4, busy_slot_count=4),
     WorkerSlots(address="127.0.0.1:50062", slot_count=1, resting=True),
+    WorkerSlots(address="127.0.0.1:50063", slot_count=2, busy_slot_count=1, draining=True),
 )
 
 
@@ -77,6 +78,7 @@ async def test_all_lines_and_the_workers_are_told_to_the_platform(command: Comma
         "worker           slots  busy  now",
         "127.0.0.1:50061      4     4  takes chunks",
         "127.0.0.1:50062      1     0  rests",
+        "127.0.0.1:50063      2     1  drains",
     ]
     assert [request.parent for request in runs.requests] == ["tenants/-"]
 
