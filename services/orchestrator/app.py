@@ -22,6 +22,7 @@ from convergence.orchestrator.v1 import (
     schedule_service_pb2_grpc,
 )
 from convergence.quality.v1 import quality_service_pb2
+from prometheus_client import CollectorRegistry, Gauge
 from pydantic_settings import SettingsConfigDict
 
 from libs.bigquery.client import BigQuery, Connection, connect
@@ -205,7 +206,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             ),
             judge=GrpcJudge(quality, tokens, location=settings.bigquery_location),
             tenants=tokens,
-            beside=_beside(bigquery, neighbours.role),
+            beside=_beside(bigquery, neighbours.role, host.registry),
             shares=tokens.share,
             archive=BigQueryArchive(bigquery),
             loading=made_to_stay,
@@ -338,10 +339,18 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
     host.background(leading, "leadership")
 
 
-def _beside(bigquery: BigQuery, role: Role | None) -> Callable[[Active], list[asyncio.Task[None]]]:
+def _beside(
+    bigquery: BigQuery, role: Role | None, registry: CollectorRegistry
+) -> Callable[[Active], list[asyncio.Task[None]]]:
+    refused = Gauge(
+        "convergence_orchestrator_projection_refused_runs",
+        "Runs of which BigQuery refuses a row of a table for people: they stay in memory.",
+        registry=registry,
+    )
+
     def start(active: Active) -> list[asyncio.Task[None]]:
         kept = [] if role is None else [asyncio.create_task(keep(role, asyncio.sleep), name="role")]
-        projections = BigQueryProjections(bigquery, active.history)
+        projections = BigQueryProjections(bigquery, active.history, observe_refused=refused.set)
         checkpoints = Checkpoints(active.history, written=projections.written)
         return [
             *kept,

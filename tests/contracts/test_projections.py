@@ -29,6 +29,7 @@ from services.orchestrator.projections.bigquery_published import BigQueryPublish
 from services.orchestrator.projections.rows import run_row
 from services.orchestrator.projections.statements import batches, select
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.facts import forgettable
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
@@ -36,6 +37,7 @@ from tests.support.engine import Engine
 from tests.unit.orchestrator.conductor.world import World, spec
 
 ONE = [Item(scope="a.csv", money=("1.5",))]
+LATE = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 QUOTED = 'Söhne\'s "9" \\ \n🙂'
 
 
@@ -163,6 +165,87 @@ async def test_a_row_that_bigquery_refuses_is_left_out_and_stops_no_other(
     assert await states(bigquery) == {run.name.run: "SUCCEEDED" for run in (runs[0], runs[2])}
     (line,) = [entry for entry in logged if entry["event"] == "projection.refused"]
     assert (line["table"], line["row"]) == ("pipeline_runs", [str(odd.name)])
+
+
+def odd_run(run: Run, table: str) -> Run:
+    """Return a run of which BigQuery refuses the row of a table."""
+    if table == "pipeline_runs":
+        return dataclasses.replace(run, attempt=2**70)
+    return dataclasses.replace(run, snapshot=2**70)
+
+
+def refusing(history: History, table: str) -> None:
+    """Have BigQuery refuse a row of the second run."""
+    name = list(history.ledger.runs)[1]
+    if table != "dq_results":
+        history.ledger.runs[name] = odd_run(history.ledger.runs[name], table)
+        return
+    records = history.ledger.history[name]
+    for n, x in enumerate(records):
+        if isinstance(x.detail, r.RunAudited):
+            odd = x.detail.results[0].model_copy(update={"element_count": 2**70})
+            detail = x.detail.model_copy(update={"results": (odd,)})
+            records[n] = x.model_copy(update={"detail": detail})
+
+
+@pytest.mark.parametrize("table", ["pipeline_runs", "dq_results", "published"])
+async def test_a_run_of_which_a_row_is_refused_stays_until_it_is_written(
+    bigquery: BigQuery, table: str
+) -> None:
+    """Its runs would be gone from the ledger and from the tables, and what it published with them."""
+    made = World.of(a_csv=ONE)
+    made.judge.results = (result(0),)
+    runs = []
+    for n in range(3):
+        made.source.inputs = {f"{n}.csv": [Item(scope=f"{n}.csv", money=(f"{n}",))]}
+        runs.append(await finished(made))
+    history = await history_of(made)
+    whole = history.ledger.runs[runs[1].name], list(history.ledger.history[runs[1].name])
+    refusing(history, table)
+    counts: list[int] = []
+    projections = BigQueryProjections(
+        bigquery, history, observe_refused=counts.append, again_seconds=0.1
+    )
+    follower = asyncio.create_task(projections.follow(asyncio.sleep))
+    try:
+        async with asyncio.timeout(20):
+            while not all(map(projections.written, (runs[0], runs[2]))):
+                await asyncio.sleep(0.02)
+            left = forgettable(history.ledger, ended_before=LATE, written=projections.written)
+            assert [run.name for run in left] == [runs[0].name]
+            assert counts[-1] == 1
+            assert (runs[1].name.run in await states(bigquery)) == (table == "dq_results")
+            history.ledger.runs[runs[1].name], history.ledger.history[runs[1].name] = whole
+            while not projections.written(runs[1]):
+                await asyncio.sleep(0.02)
+        assert counts[-1] == 0
+        assert await states(bigquery) == {run.name.run: "SUCCEEDED" for run in runs}
+        left = forgettable(history.ledger, ended_before=LATE, written=projections.written)
+        assert len(left) == 3
+    finally:
+        assert not follower.done()
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_with_what_the_newest_run_says_of_a_delivery_that_of_the_older_is_refused(
+    bigquery: BigQuery,
+) -> None:
+    made = World.of(a_csv=ONE)
+    made.source.deliveries = {"2026-11": ("a.csv",)}
+    older = await finished(made, mode="append")
+    made.source.inputs = {"b.csv": [Item(scope="b.csv", money=("2",))]}
+    made.source.deliveries = {"2026-11": ("b.csv",)}
+    newer = await finished(made, mode="append")
+    history = await history_of(made)
+    published = BigQueryPublished(bigquery, history)
+    history.ledger.runs[newer.name] = odd_run(newer, "published")
+    assert await published.write([older, odd_run(newer, "published")]) == {older.name, newer.name}
+    assert await published.write([older, newer]) == set()
+    found = await rows(
+        bigquery, "SELECT content_hash FROM metadata.published WHERE kind = 'delivery'"
+    )
+    assert found == [{"content_hash": '["a.csv","b.csv"]'}]
 
 
 async def test_rows_are_written_in_statements_that_bigquery_takes(bigquery: BigQuery) -> None:

@@ -1,16 +1,16 @@
 """`metadata.pipeline_runs`, `dq_results` and `published`: MERGEd in batches, newer positions only."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 import structlog
 
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery
-from libs.bigquery.failures import QueryRejected, WarehouseForbidden, WarehouseRejected
 from libs.bigquery.ids import TableId
 from libs.common.errors import ServiceError
 from libs.common.names import RunName
@@ -18,10 +18,17 @@ from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, RUN_EVENTS,
 from services.orchestrator.archive.archive import PublishedGone
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.journal.bigquery_journal import parameters_of, run_batches
-from services.orchestrator.journal.history import History
+from services.orchestrator.journal.history import History, Watch
 from services.orchestrator.projections.bigquery_published import BigQueryPublished
-from services.orchestrator.projections.rows import all_result_rows, last_said, result_rows, run_row
-from services.orchestrator.projections.statements import BATCH, Row, batches, behind, merge, select
+from services.orchestrator.projections.bigquery_rows import SECONDS, BigQueryRows
+from services.orchestrator.projections.rows import (
+    all_result_rows,
+    last_said,
+    result_rows,
+    run_of,
+    run_row,
+)
+from services.orchestrator.projections.statements import BATCH, behind
 from services.orchestrator.retries.pauses import PROJECTION, Pauses
 from services.orchestrator.runs.run import Run, folded
 from services.orchestrator.runs.states import RunState
@@ -34,15 +41,13 @@ PAUSE_SECONDS: Final = 2.0
 PROGRESS: Final = dt.timedelta(seconds=30)
 """How far the row of a run may lie behind it while its state stays: a chunk more is no MERGE more."""
 
-SECONDS: Final = 60.0
 REBUILT: Final = 50
 """Runs that left the ledger and are read and written at once."""
 
+RUN_KEY: Final = ("run_name",)
 RESULT_KEY: Final = ("tenant_id", "run_id", "attempt", "expectation")
 TABLES: Final = (RUN_EVENTS, PIPELINE_RUNS, DQ_RESULTS)
 NAMED: Final = ("tenant_id", "pipeline_id", "run_id")
-REFUSED: Final = (QueryRejected, WarehouseRejected)
-"""What another try of the same statement ends with again."""
 
 _Said: TypeAlias = tuple[RunState, int, int]
 
@@ -53,11 +58,36 @@ def _said(run: Run) -> _Said:
 
 
 class BigQueryProjections:
-    """Follows the journal; what it has not written yet, it writes after the next start."""
+    """Follows the journal; what it has not written yet, it writes after the next start.
 
-    def __init__(self, bigquery: BigQuery, history: History) -> None:
+    A run of which BigQuery refuses a row keeps no other from being written. It is not `written`, so
+    it stays in the ledger and in checkpoints; it is tried again when it changes, every `again_seconds`
+    and after the next start.
+
+    Args:
+        bigquery: Where the tables are.
+        history: The journal.
+        observe_refused: Is told of how many runs a row is refused now.
+        again_seconds: After how long those are tried again: somebody may have mended the table.
+    """
+
+    def __init__(
+        self,
+        bigquery: BigQuery,
+        history: History,
+        *,
+        observe_refused: Callable[[int], None] = lambda _: None,
+        again_seconds: float = 600.0,
+    ) -> None:
         self._bq = bigquery
         self._history = history
+        self._observe_refused = observe_refused
+        self._again_seconds = again_seconds
+        self._again = 0.0
+        """When, in the loop's time, what is refused is tried again."""
+        self._rows = BigQueryRows(bigquery)
+        self._refused: dict[RunName, None] = {}
+        """Runs of which BigQuery refuses a row."""
         self._judged: dict[RunName, int] = {}
         """Audit of each open run whose results are written already."""
         self._followed: dict[RunName, tuple[_Said, dt.datetime]] = {}
@@ -97,9 +127,10 @@ class BigQueryProjections:
                 if waiting is None:
                     waiting = await self._forgotten_behind()
                 records = await self._archive.records(waiting[:REBUILT])
-                await self._merge(DQ_RESULTS, RESULT_KEY, all_result_rows(records))
-                rows = [run_row(run) for run in folded(records).values()]
-                await self._merge(PIPELINE_RUNS, ("run_name",), rows)
+                results = [(run_of(row), row) for row in all_result_rows(records)]
+                await self._rows.merge(DQ_RESULTS, RESULT_KEY, results)
+                rows = [(run.name, run_row(run)) for run in folded(records).values()]
+                await self._rows.merge(PIPELINE_RUNS, RUN_KEY, rows)
                 waiting, failed = waiting[REBUILT:], 0
             except ServiceError as error:
                 log.warning("projection.delayed", cause=str(error))
@@ -121,9 +152,10 @@ class BigQueryProjections:
             while True:
                 if not waiting:
                     await self._declare_whole(pauses)
-                    await watch.changed.wait()
+                    await self._changed(watch)
                     await pauses.sleep(PAUSE_SECONDS)
                     waiting.update(dict.fromkeys(filter(self._due, watch.take())))
+                    waiting.update(self._due_again())
                 runs = [self._history.ledger.runs[name] for name in list(waiting)[:BATCH]]
                 try:
                     await self.write(runs)
@@ -140,6 +172,21 @@ class BigQueryProjections:
                         self._followed[run.name] = _said(run), run.update_time
                         if run.resting:
                             del self._followed[run.name]
+
+    async def _changed(self, watch: Watch) -> None:
+        """Return when something changed, or it is time for what was refused."""
+        left = self._again - asyncio.get_running_loop().time()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left if self._refused else None):
+                await watch.changed.wait()
+
+    def _due_again(self) -> dict[RunName, None]:
+        """Return the runs of which a row was refused, if it is time to try them again."""
+        now = asyncio.get_running_loop().time()
+        if now < self._again:
+            return {}
+        self._again = now + self._again_seconds
+        return dict(self._refused)
 
     def _due(self, name: RunName) -> bool:
         """Return whether a run that changed is to be written, or may wait for more."""
@@ -210,46 +257,37 @@ class BigQueryProjections:
     async def write(self, runs: Sequence[Run]) -> None:
         """Write the results of runs that were audited, then the runs; may be repeated.
 
-        The row of a run comes last: it says that everything before it is there.
+        The row of a run comes last: it says that all that it has published is there. So of a run of
+        which a fact is refused there is none; the results of an audit are asked for by themselves.
         """
         audited = [run for run in runs if run.audit_position != self._judged.get(run.name, 0)]
         history = self._history.ledger.history
-        results = [row for run in audited for row in result_rows(history[run.name])]
-        await self._merge(DQ_RESULTS, RESULT_KEY, results)
-        await self._published.write(runs)
-        await self._merge(PIPELINE_RUNS, ("run_name",), [run_row(run) for run in runs])
+        results = [(run.name, row) for run in audited for row in result_rows(history[run.name])]
+        unjudged = await self._rows.merge(DQ_RESULTS, RESULT_KEY, results)
+        unpublished = await self._published.write(runs)
+        rows = [(run.name, run_row(run)) for run in runs if run.name not in unpublished]
+        refused = unpublished | await self._rows.merge(PIPELINE_RUNS, RUN_KEY, rows)
+        for run in runs:
+            if run.name not in unjudged and not run.resting:
+                self._judged[run.name] = run.audit_position
+            else:
+                self._judged.pop(run.name, None)
+        self._note(runs, refused | unjudged)
+
+    def _note(self, runs: Sequence[Run], refused: set[RunName]) -> None:
+        """Keep which runs the tables have as they are now, and which they refuse."""
+        if not self._refused:
+            self._again = asyncio.get_running_loop().time() + self._again_seconds
         kept = self._history.ledger.runs
         self._positions = {k: v for k, v in self._positions.items() if k in kept}
         for run in runs:
-            self._positions[run.name] = run.position
-            self._judged[run.name] = run.audit_position
-            if run.resting:
-                del self._judged[run.name]
-
-    async def _merge(self, table: MetadataTable, key: Sequence[str], rows: Sequence[Row]) -> None:
-        """Write rows; one that BigQuery refuses is logged and left out, so that no other waits."""
-        selects = {select(row, table): [row[name] for name in key] for row in rows}
-        for part in batches(list(selects)):
-            try:
-                await self._query(merge(self._table(table).sql, table, key, part))
-            except WarehouseForbidden:
-                raise
-            except REFUSED:
-                await self._one_by_one(table, key, {row: selects[row] for row in part})
-
-    async def _one_by_one(
-        self, table: MetadataTable, key: Sequence[str], selects: Mapping[str, Sequence[object]]
-    ) -> None:
-        for row, named in selects.items():
-            try:
-                await self._query(merge(self._table(table).sql, table, key, [row]))
-            except WarehouseForbidden:
-                raise
-            except REFUSED as error:
-                log.warning("projection.refused", table=table.name, row=named, cause=str(error))
-
-    async def _query(self, statement: str) -> None:
-        await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+            if run.name not in refused:
+                self._positions[run.name] = run.position
+                self._refused.pop(run.name, None)
+            else:
+                self._positions.pop(run.name, None)
+                self._refused[run.name] = None
+        self._observe_refused(len(self._refused))
 
     def _table(self, table: MetadataTable) -> TableId:
         return TableId(self._bq.connection.project, DATASET, table.name)

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from libs.bigquery import jobs
@@ -13,23 +13,23 @@ from libs.metadata.tables import DATASET, PUBLISHED
 from services.orchestrator.archive.archive import know
 from services.orchestrator.archive.bigquery_archive import PLATFORM, WHOLE, BigQueryArchive
 from services.orchestrator.journal.history import History
-from services.orchestrator.projections.statements import Row, batches, merge, select
+from services.orchestrator.projections.bigquery_rows import SECONDS, BigQueryRows
+from services.orchestrator.projections.statements import Row, merge, select
 from services.orchestrator.runs.facts import facts_of
 from services.orchestrator.runs.ledger import key_of
 from services.orchestrator.runs.run import Run
 
 KEY: Final = ("tenant_id", "pipeline_id", "table_id", "kind", "scope_key")
 
-SECONDS: Final = 60.0
-
 
 class BigQueryPublished:
-    """Writes facts; a row changes only to a higher position. Failures are raised: none may be lost."""
+    """Writes facts; a row changes only to a higher position."""
 
     def __init__(self, bigquery: BigQuery, history: History) -> None:
         self._bq = bigquery
         self._history = history
         self._table = TableId(bigquery.connection.project, DATASET, PUBLISHED.name).sql
+        self._rows = BigQueryRows(bigquery)
         self._archive = BigQueryArchive(bigquery)
         self._written: set[RunName] = set()
 
@@ -44,12 +44,15 @@ class BigQueryPublished:
         """Say that the table has what every run that is published in the journal has published."""
         position = self._history.durable
         row = dict.fromkeys(("pipeline_id", "table_id", "scope_key"), PLATFORM)
-        await self._merge([row | {"tenant_id": PLATFORM, "kind": WHOLE, "position": position}])
+        whole = row | {"tenant_id": PLATFORM, "kind": WHOLE, "position": position}
+        statement = merge(self._table, PUBLISHED, KEY, [select(whole, PUBLISHED)])
+        await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
 
-    async def write(self, runs: Iterable[Run]) -> None:
-        """Write what runs have published; may be repeated.
+    async def write(self, runs: Iterable[Run]) -> set[RunName]:
+        """Write what runs have published; return those of which BigQuery refuses a row. May be repeated.
 
-        A delivery's objects are all that stand under it: those of runs that have left are recalled
+        Where runs say something of one scope value, input or delivery, what the newest says is written;
+        where it is refused, so are all. A delivery's objects are all that stand under it: those of runs that have left are recalled
         first, or they would be gone from the table with the row that named them.
         """
         ledger = self._history.ledger
@@ -58,17 +61,15 @@ class BigQueryPublished:
         published = [x for x in runs if x.name in ledger.published_at and x.name not in known]
         for key in {key_of(run) for run in published}:
             await know(self._archive, ledger, key)
-        rows: dict[tuple[object, ...], Row] = {}
+        said: dict[tuple[object, ...], dict[RunName, Row]] = {}
         for run in sorted(published, key=lambda run: ledger.published_at[run.name]):
             for row in fact_rows(self._history, run):
-                rows[tuple(row[name] for name in KEY)] = row
-        await self._merge(list(rows.values()))
-        self._written.update(run.name for run in published)
-
-    async def _merge(self, rows: Sequence[Row]) -> None:
-        for part in batches([select(row, PUBLISHED) for row in rows]):
-            statement = merge(self._table, PUBLISHED, KEY, part)
-            await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+                said.setdefault(tuple(row[name] for name in KEY), {})[run.name] = row
+        newest = [list(of.items())[-1] for of in said.values()]
+        refused = await self._rows.merge(PUBLISHED, KEY, newest)
+        refused |= {name for of in said.values() if refused & of.keys() for name in of}
+        self._written.update(run.name for run in published if run.name not in refused)
+        return refused
 
 
 def fact_rows(history: History, run: Run) -> list[dict[str, object]]:

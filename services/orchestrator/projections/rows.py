@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import pydantic
@@ -86,6 +86,11 @@ def all_result_rows(records: Iterable[Record]) -> list[dict[str, object]]:
     for record in records:
         by_run.setdefault(record.run, []).append(record)
     return [row for own in by_run.values() for row in result_rows(own)]
+
+
+def run_of(row: Mapping[str, object]) -> RunName:
+    """Return the run that a row of either table is of."""
+    return RunName(str(row["tenant_id"]), str(row["pipeline_id"]), str(row["run_id"]))
 
 
 def result_row(record: Record, attempt: int, result: Result) -> dict[str, object]:
