@@ -1,4 +1,4 @@
-"""AUDITING → HELD, PUBLISHING or FAILED: nothing a worker said is believed before it was counted."""
+"""AUDITING → HELD, PUBLISHING, SUPERSEDED or FAILED: nothing a worker said is believed before it was counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ class HoldNotPossible(FailedPrecondition):
 
 
 async def audit(mesh: Mesh, run: Run) -> Run:
-    """Count, judge and decide. Returns the run AUDITING (ready to publish), HELD or INGESTING.
+    """Count, judge and decide. Returns the run AUDITING (ready to publish), HELD, SUPERSEDED or INGESTING.
 
     Raises:
         AuditMismatch, QualityFailed, HoldNotPossible: the run fails.
@@ -373,12 +373,14 @@ async def _decide(mesh: Mesh, run: Run, reasons: list[str], renamed: Pairs) -> R
 
 
 async def hold(mesh: Mesh, run: Run, reasons: Iterable[str], renamed: Pairs) -> Run:
-    """AUDITING → HELD. Raises HoldNotPossible."""
+    """AUDITING → HELD, or SUPERSEDED where nobody needs its rows any more. Raises HoldNotPossible."""
     assert run.plan is not None
     if run.plan.direct:
         raise HoldNotPossible("; ".join(reasons))
     expire = mesh.clock() + timedelta(seconds=run.spec.quality.hold_for_seconds)
     await mesh.warehouse.keep_staging(run, expire_time=expire + timedelta(days=1))
+    if newer := mesh.history.ledger.superseded(run):
+        return await mesh.record(run, r.RunSuperseded(by_run=newer))
     detail = r.RunHeld(reasons=tuple(reasons), expire_time=expire, renamed_inputs=renamed)
     return await mesh.record(run, detail)
 

@@ -373,7 +373,9 @@ class Conductor:
                 task.cancel()
 
     async def expire(self, run: Run) -> None:
-        """HELD → CANCELLING when its time is over."""
+        """HELD → SUPERSEDED when newer looks are published already, CANCELLING when its time is over."""
+        if await self._overtaken(run):
+            return
         assert run.held is not None
         seconds = (run.held.expire_time - self.mesh.clock()).total_seconds()
         await self.mesh.sleep(max(seconds, 0.0))
@@ -381,11 +383,24 @@ class Conductor:
         await self.mesh.record(run, late)
 
     async def forget(self, run: Run) -> None:
-        """FAILED → CANCELLED when nobody has retried it for long."""
+        """FAILED → SUPERSEDED when newer looks are published already, CANCELLED when nobody has retried it for long."""
+        if await self._overtaken(run):
+            return
         seconds = (run.update_time + FAILED_FOR - self.mesh.clock()).total_seconds()
         await self.mesh.sleep(max(seconds, 0.0))
         late = r.RunCancelled(by="platform", reason="nobody retried it in time")
         await self.mesh.record(run, late)
+
+    async def _overtaken(self, run: Run) -> bool:
+        """End a run that rests, where newer looks at its whole scope were published before it did.
+
+        Where they are published later, who publishes them ends it.
+        """
+        newer = self.mesh.history.ledger.superseded(run)
+        if newer is None:
+            return False
+        await self.mesh.record(run, r.RunSuperseded(by_run=newer))
+        return True
 
     async def finish_cancel(self, run: Run) -> None:
         """CANCELLING → CANCELLED."""
