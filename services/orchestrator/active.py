@@ -14,6 +14,7 @@ from services.orchestrator.backfills.commands import BackfillCommands
 from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.conductor.limits import Limits
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.elections.elections import Election, Term
 from services.orchestrator.journal.history import History
@@ -56,6 +57,7 @@ class Active:
     backfills: BackfillCommands
     backfilling: BackfillRunner
     scheduler: Scheduler
+    limits: Limits
 
     @property
     def mesh(self) -> Mesh:
@@ -149,6 +151,7 @@ async def lead(
         asyncio.create_task(active.backfilling.follow(), name="backfills"),
         asyncio.create_task(active.scheduler.follow(), name="scheduler"),
         asyncio.create_task(election.lost(), name="lease"),
+        asyncio.create_task(active.limits.follow(), name="limits"),
         *also(active),
     ]
     active.conductor.resume()

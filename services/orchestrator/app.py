@@ -50,6 +50,7 @@ from services.orchestrator.backfills.commands import BackfillCommands
 from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import MOST_PENDING, PATIENCE_SECONDS, Commands
 from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.conductor.limits import Limits
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.configs.file_catalogue import FileCatalogue
@@ -158,9 +159,9 @@ class Parts:
     judge: Judge
     archive: Archive = dataclasses.field(default_factory=MemoryArchive)
     tenants: Tenants = dataclasses.field(default_factory=MemoryTenants)
-    """Tells schedules who may start anything."""
+    """Tells who may start anything, and what those may have of which something waits."""
     rest: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep
-    """Passes time between two looks at schedules."""
+    """Passes time between two looks at schedules, and at limits."""
     beside: Callable[[Active], list[asyncio.Task[None]]] = lambda _: []
     """Starts the loops that run while this orchestrator is active."""
     loading: Loading = contextlib.nullcontext
@@ -324,6 +325,7 @@ def register(host: Host, settings: Settings, parts: Parts) -> None:
             backfills=backfills,
             backfilling=BackfillRunner(history, commands),
             scheduler=scheduler,
+            limits=Limits(conductor, parts.tenants, sleep=parts.rest),
         )
 
     leading = lead(

@@ -13,6 +13,7 @@ from services.orchestrator.backfills.commands import BackfillCommands
 from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
+from services.orchestrator.conductor.limits import Limits
 from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.configs.catalogue import MemoryCatalogue
 from services.orchestrator.journal.history import History
@@ -126,6 +127,7 @@ class Pod:
                 scheduler=Scheduler(
                     conductor, commands, MemoryCatalogue(), MemoryTenants(), sleep=_for_ever
                 ),
+                limits=Limits(conductor, MemoryTenants(), sleep=_for_ever),
             )
 
         election = LeaseElection(world.lease, world.network, process)

@@ -131,6 +131,11 @@ class Admission:
             if queue
         }
 
+    def look_again(self, tenant: str) -> None:
+        """Look what may begin now that the ledger says something else of a tenant."""
+        if tenant in self._queues:
+            self._serve_soon(tenant)
+
     async def close(self) -> None:
         """Let nobody begin any more."""
         if self._night is not None:
@@ -138,8 +143,7 @@ class Admission:
             await asyncio.gather(self._night, return_exceptions=True)
 
     def _changed(self, run: Run) -> None:
-        if run.name.tenant in self._queues:
-            self._serve_soon(run.name.tenant)
+        self.look_again(run.name.tenant)
 
     def _serve_soon(self, tenant: str) -> None:
         """Serve when all have joined that do so now: after a start, the most urgent run begins first."""

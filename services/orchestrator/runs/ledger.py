@@ -131,6 +131,8 @@ class Ledger:
             self._index(run, record)
         elif isinstance(record.detail, r.BackfillDetail):
             self._add_of_backfill(record, record.detail)
+        elif isinstance(record.detail, r.TenantLimited):
+            self.shares[record.detail.tenant] = record.detail.share
         self._keep(record)
         for fold in self.folds.values():
             fold.add(record)

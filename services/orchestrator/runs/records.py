@@ -501,6 +501,14 @@ class BackfillFinished(Part):
     backfill: str
 
 
+class TenantLimited(Part):
+    """What a tenant may have of what all share, heard while something of it waited for that."""
+
+    type: Literal["tenant.limited"] = "tenant.limited"
+    tenant: str
+    share: Share
+
+
 BackfillDetail = (
     BackfillCreated | BackfillPaused | BackfillResumed | BackfillCancelled | BackfillFinished
 )
@@ -534,6 +542,7 @@ Detail = Annotated[
     | BackfillResumed
     | BackfillCancelled
     | BackfillFinished
+    | TenantLimited
     | ScheduleSet
     | ScheduleRemoved
     | SchedulePaused

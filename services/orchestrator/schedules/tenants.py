@@ -1,4 +1,4 @@
-"""What a schedule must know of its tenant before it fires: the port, and one in memory."""
+"""What must be known of a tenant before a schedule of it fires, or while it waits for its limits: the port, and one in memory."""
 
 import dataclasses
 from typing import Protocol

@@ -204,6 +204,11 @@ class Dispatcher:
         ]
         return min(free, key=lambda seat: seat.busy / seat.slot_count, default=None)
 
+    def limit(self, tenant: str, share: Share) -> None:
+        """Let a tenant have this share of the slots from here on; no slot is taken away by that."""
+        self._queue.limit(tenant, share)
+        self._serve_soon()
+
     def resize(self, seat: Seat, slot_count: int) -> None:
         """Note how many chunks a worker says that it takes at once."""
         if seat.slot_count != slot_count:

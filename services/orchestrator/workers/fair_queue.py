@@ -109,6 +109,11 @@ class FairQueue(Generic[T]):
         line.queue.join(ticket)
         self._waiting[ticket.tenant] = line
 
+    def limit(self, tenant: str, share: Share) -> None:
+        """Let a tenant have this share from here on; nothing happens if it never had a chunk."""
+        if line := self._lines.get(tenant):
+            line.share = share
+
     def leave(self, ticket: T) -> None:
         """Let a chunk wait no longer; nothing happens if it does not wait."""
         line = self._lines[ticket.tenant]

@@ -25,6 +25,7 @@ from services.orchestrator.runs.records import (
     Failure,
     Result,
     Share,
+    TenantLimited,
 )
 from services.orchestrator.runs.run import IllegalMove
 from services.orchestrator.runs.states import RunState
@@ -223,6 +224,13 @@ async def scheduled(made: World, o: Orchestrator) -> None:
     await history.settled(history.ledger.position)
 
 
+async def limited(made: World, o: Orchestrator) -> None:
+    made.source.inputs["a.csv"] = A
+    history = o.conductor.mesh.history
+    history.decide(None, TenantLimited(tenant=PIPELINE.tenant, share=Share(live_run_count=7)))
+    await o.finish()
+
+
 async def kept(made: World, o: Orchestrator) -> None:
     history = o.conductor.mesh.history
     keeping = asyncio.create_task(history.keep(made.clock.sleep))
@@ -247,6 +255,7 @@ WAYS: dict[str, Callable[[World, Orchestrator], Awaitable[None]]] = {
     "backfilled": backfilled,
     "checkpointed": checkpointed,
     "scheduled": scheduled,
+    "limited": limited,
     "kept": kept,
 }
 
