@@ -82,7 +82,7 @@ async def test_one_that_rests_as_an_earlier_version_left_it_is_superseded_by_a_s
         if state is RunState.HELD:
             history.decide(older.name, r.RunIngested())
             expire = made.clock().replace(year=2027)
-            left = r.RunHeld(reasons=("money",), expire_time=expire)
+            left: r.Detail = r.RunHeld(reasons=("money",), expire_time=expire)
         else:
             failure = r.Failure(kind="data", reason="AUDIT_MISMATCH", message="", advice="")
             left = r.RunFailed(failure=failure)
