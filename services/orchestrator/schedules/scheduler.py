@@ -301,5 +301,6 @@ class Scheduler:
 
     async def settled(self, name: PipelineName) -> Schedule:
         """Return a schedule when all that it says is durable. Raises JournalUnavailable."""
-        await self._commands.durable(self._all[name].position)
-        return self._all[name]
+        schedule = self._all[name]
+        await self._commands.durable(schedule.position)
+        return schedule

@@ -10,6 +10,7 @@ from libs.common.errors import Unavailable
 from services.orchestrator.configs.file_errors import FileError
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.states import RunState
+from services.orchestrator.schedules.records import SchedulePaused, ScheduleResumed
 from services.orchestrator.schedules.scheduler import ScheduleNotFound
 from services.orchestrator.schedules.schedules import Schedules
 from services.orchestrator.schedules.tenants import Standing
@@ -341,6 +342,19 @@ async def test_a_run_that_the_journal_cannot_hold_is_refused_and_the_next_fire_t
         watched.journals.largest_bytes = 1_000_000
         await leading.on(at("20 02:00"))
         assert leading.fired() == ["20 02:00"]
+
+
+async def test_an_answer_says_nothing_that_was_decided_while_it_waited_to_be_durable() -> None:
+    """That may never be: its leader may have been replaced meanwhile."""
+    async with world().orchestrator() as leading:
+        await leading.look()
+        decide = leading.history.decide
+        decide(None, SchedulePaused(pipeline=str(PIPELINE), by="key1", reason="wait"))
+        asked = leading.schedule()
+        answering = asyncio.create_task(leading.scheduler.settled(PIPELINE))
+        await asyncio.sleep(0)
+        decide(None, ScheduleResumed(pipeline=str(PIPELINE), by="key2"))
+        assert await answering == asked
 
 
 async def test_a_fold_can_be_kept_as_json_and_goes_on_from_there() -> None:
