@@ -1,14 +1,15 @@
 """Schedules as messages."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 from convergence.orchestrator.v1 import run_pb2, schedule_pb2
 from google.protobuf import duration_pb2
 
-from libs.common.names import PipelineName
+from libs.common.names import PipelineName, RunName
 from services.orchestrator.api.run_messages import stamp
-from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.windows import window_of
 from services.orchestrator.schedules.deciding import due_time
 from services.orchestrator.schedules.fires import jitter_of, next_fires
@@ -24,7 +25,11 @@ OUTCOMES: Final = {"start": "STARTED", "skip": "SKIPPED", "miss": "MISSED", "ref
 
 
 def schedule_message(
-    schedule: Schedule, spec: PipelineSpec | None, ledger: Ledger, now: datetime, hindrance: str
+    schedule: Schedule,
+    spec: PipelineSpec | None,
+    runs: Mapping[RunName, Run],
+    now: datetime,
+    hindrance: str,
 ) -> schedule_pb2.Schedule:
     """Return a schedule: what it says, what it will do, what it did."""
     name, said = PipelineName.parse(schedule.pipeline), schedule.spec
@@ -42,7 +47,7 @@ def schedule_message(
             for fire in next_fires(said.cron, said.timezone, max(now, schedule.cursor), NEXT)
         ],
         waiting_fires=[_waiting(name, one) for one in schedule.waiting],
-        last_fires=[_fire(name, outcome, ledger) for outcome in reversed(schedule.recent)],
+        last_fires=[_fire(name, outcome, runs) for outcome in reversed(schedule.recent)],
     )
     if said.after:
         message.after_timeout.CopyFrom(_span(said.after_timeout_seconds))
@@ -73,10 +78,10 @@ def _waiting(name: PipelineName, one: Decision) -> schedule_pb2.WaitingFire:
     )
 
 
-def _fire(name: PipelineName, outcome: Outcome, ledger: Ledger) -> schedule_pb2.Fire:
+def _fire(name: PipelineName, outcome: Outcome, runs: Mapping[RunName, Run]) -> schedule_pb2.Fire:
     one = outcome.decision
     run = name.run(one.run) if one.run else None
-    known = ledger.runs.get(run) if run else None
+    known = runs.get(run) if run else None
     return schedule_pb2.Fire(
         fire_time=stamp(one.fire_time),
         last_fire_time=stamp(one.last_fire_time),

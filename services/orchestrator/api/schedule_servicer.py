@@ -1,5 +1,6 @@
 """ScheduleService: messages to the scheduler and back."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from convergence.orchestrator.v1 import (
@@ -9,12 +10,13 @@ from convergence.orchestrator.v1 import (
 )
 
 from libs.common.identity import caller
-from libs.common.names import PipelineName, ScheduleName, TenantName
+from libs.common.names import PipelineName, RunName, ScheduleName, TenantName
 from libs.common.paging import Page
 from libs.common.parse import Reading
 from libs.common.rpc import Context
 from services.orchestrator.active import Active, Seat
 from services.orchestrator.api.schedule_messages import schedule_message
+from services.orchestrator.runs.run import Run
 from services.orchestrator.schedules.schedule import Schedule
 
 LONGEST_REASON: Final = 500
@@ -33,7 +35,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         name = _name(request.name)
         active.scheduler.find(name)
         schedule = await active.scheduler.settled(name)
-        return schedule_service_pb2.GetScheduleResponse(schedule=_message(active, schedule))
+        return schedule_service_pb2.GetScheduleResponse(schedule=await _message(active, schedule))
 
     async def ListSchedules(
         self, request: schedule_service_pb2.ListSchedulesRequest, context: Context
@@ -45,9 +47,10 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         page = Page(asked=request.page_size, token=request.page_token, query=query)
         some, token = page.of(active.scheduler.of(parent.tenant))
         schedules = [await active.scheduler.settled(name) for name in some]
+        runs = active.ledger.runs
+        known = {name: runs[name] for name in _fired(*schedules) if name in runs}
         return schedule_service_pb2.ListSchedulesResponse(
-            schedules=[_message(active, schedule) for schedule in schedules],
-            next_page_token=token,
+            schedules=await _messages(active, schedules, known), next_page_token=token
         )
 
     async def PauseSchedule(
@@ -58,7 +61,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             name = read("name", ScheduleName.parse, request.name)
             reason = read("reason", _reason, request.reason)
         schedule = await active.scheduler.pause(name.parent, by=caller().key_id, reason=reason)
-        return schedule_service_pb2.PauseScheduleResponse(schedule=_message(active, schedule))
+        return schedule_service_pb2.PauseScheduleResponse(schedule=await _message(active, schedule))
 
     async def ResumeSchedule(
         self, request: schedule_service_pb2.ResumeScheduleRequest, context: Context
@@ -66,7 +69,9 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         active = await self._seat.soon()
         name = _name(request.name)
         schedule = await active.scheduler.resume(name, by=caller().key_id)
-        return schedule_service_pb2.ResumeScheduleResponse(schedule=_message(active, schedule))
+        return schedule_service_pb2.ResumeScheduleResponse(
+            schedule=await _message(active, schedule)
+        )
 
 
 def _name(text: str) -> PipelineName:
@@ -81,12 +86,35 @@ def _reason(text: str) -> str:
     return text
 
 
-def _message(active: Active, schedule: Schedule) -> schedule_pb2.Schedule:
-    name = PipelineName.parse(schedule.pipeline)
-    return schedule_message(
-        schedule,
-        active.scheduler.spec(name),
-        active.ledger,
-        active.mesh.clock(),
-        active.scheduler.hindrances.get(name, ""),
-    )
+def _fired(*schedules: Schedule) -> list[RunName]:
+    """Return the runs that the last fires of schedules name."""
+    return [
+        PipelineName.parse(schedule.pipeline).run(outcome.decision.run)
+        for schedule in schedules
+        for outcome in schedule.recent
+        if outcome.decision.run
+    ]
+
+
+async def _message(active: Active, schedule: Schedule) -> schedule_pb2.Schedule:
+    """Return a schedule with the states of all runs that it names, however old. Raises Unavailable."""
+    runs = await active.commands.reader.runs(_fired(schedule))
+    (message,) = await _messages(active, [schedule], runs)
+    return message
+
+
+async def _messages(
+    active: Active, schedules: Sequence[Schedule], runs: Mapping[RunName, Run]
+) -> list[schedule_pb2.Schedule]:
+    """Return schedules when all that is said of their runs is durable. Raises JournalUnavailable."""
+    await active.commands.durable(max((run.position for run in runs.values()), default=0))
+    return [
+        schedule_message(
+            schedule,
+            active.scheduler.spec(name := PipelineName.parse(schedule.pipeline)),
+            runs,
+            active.mesh.clock(),
+            active.scheduler.hindrances.get(name, ""),
+        )
+        for schedule in schedules
+    ]

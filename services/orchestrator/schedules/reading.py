@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from libs.common.names import PipelineName
+from services.orchestrator.conductor.reading import Reader
 from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.journal.history import History
 from services.orchestrator.schedules.deciding import due
@@ -15,6 +16,9 @@ from services.orchestrator.specs import PipelineSpec, ScheduleSpec
 GONE_FOR: Final = timedelta(seconds=60)
 """How long a schedule must be missing in the files before it is gone."""
 
+RECALLED: Final = 20
+"""Newest runs of a pipeline that are looked at for a version of its files."""
+
 GONE: Final = "its pipeline has no schedule any more"
 """Why a fire that waited is refused."""
 
@@ -23,9 +27,16 @@ class Files:
     """The catalogue beside the journal."""
 
     def __init__(
-        self, catalogue: Catalogue, history: History, clock: Callable[[], datetime]
+        self,
+        catalogue: Catalogue,
+        history: History,
+        clock: Callable[[], datetime],
+        reader: Reader,
     ) -> None:
         self._catalogue = catalogue
+        self._reader = reader
+        self._recalled: dict[PipelineName, PipelineSpec | None] = {}
+        """What runs were made of that had left the ledger; None where there was none with a schedule."""
         self._history = history
         self._clock = clock
         self.missing: dict[PipelineName, datetime] = {}
@@ -54,7 +65,20 @@ class Files:
             return entry.spec
         runs = [run for run in self._history.ledger.of(name) if run.spec.schedule]
         newest = max(runs, key=self._history.ledger.begun, default=None)
-        return newest.spec if newest else None
+        return newest.spec if newest else self._recalled.get(name)
+
+    async def recall(self, name: PipelineName) -> None:
+        """Look for the version that the newest run was made of, where nothing else is known. Raises Unavailable.
+
+        It is looked for once: where there is none, only a file that is mended tells.
+        """
+        entry = self._catalogue.get(name.tenant, name.pipeline)
+        if entry is None or name in self._recalled or self.spec(name) is not None:
+            return
+        recent = await self._reader.begun(name, states=frozenset(), below=0, limit=RECALLED)
+        runs = await self._reader.runs([one.name for one in recent])
+        specs = (runs[one.name].spec for one in recent if one.name in runs)
+        self._recalled[name] = next((spec for spec in specs if spec.schedule), None)
 
     def adopt(self, name: PipelineName) -> bool:
         """Journal what a pipeline's file says of its schedule; return whether it was new.

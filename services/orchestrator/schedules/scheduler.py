@@ -84,7 +84,7 @@ class Scheduler:
         self._observe_lag = observe_lag
         self._history = conductor.mesh.history
         self._clock = conductor.mesh.clock
-        self._files = Files(catalogue, self._history, self._clock)
+        self._files = Files(catalogue, self._history, self._clock, commands.reader)
         self._starter = Starter(conductor, commands, self._files)
         self._next: dict[PipelineName, datetime] = {}
         """When to look at a schedule again, if nothing changes before."""
@@ -168,6 +168,7 @@ class Scheduler:
     ) -> None:
         """Decide about schedules of one tenant; auth is asked only where there is something."""
         async with limit:
+            await self._recall(names)
             something = [name for name in names if self._something(name)]
             if not something:
                 return
@@ -182,6 +183,13 @@ class Scheduler:
                 return
             for name in something:
                 await self._decide(name, standing)
+
+    async def _recall(self, names: Iterable[PipelineName]) -> None:
+        for name in names:
+            try:
+                await self._files.recall(name)
+            except ServiceError as error:
+                log.warning("schedules.delayed", tenant_id=name.tenant, cause=str(error))
 
     async def _standing(self, tenant: str) -> Standing:
         now = self._clock()

@@ -11,7 +11,11 @@ from convergence.orchestrator.v1 import run_pb2, schedule_pb2
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 from convergence.orchestrator.v1 import schedule_service_pb2 as pb
 
+from libs.common.names import RunName
+from services.orchestrator.active import Active
+from services.orchestrator.archive.archive import MemoryArchive
 from services.orchestrator.configs.catalogue import MemoryCatalogue
+from services.orchestrator.runs.facts import forget
 from services.orchestrator.specs import PipelineSpec, ScheduleSpec, WindowSpec, WriteSpec
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.serving import (
@@ -117,6 +121,35 @@ async def test_a_fire_starts_a_run_that_both_services_show(edge: Edge, world: Wo
     assert value("convergence_orchestrator_fires_total", {"outcome": "started"}) == 2
     assert value("convergence_orchestrator_fire_lag_seconds_count") == 2
     assert value("convergence_orchestrator_fires_waiting") == 0
+
+
+async def test_a_fire_of_long_ago_still_says_how_its_run_ended(
+    world: World, tmp_path: Path
+) -> None:
+    leading: list[Active] = []
+
+    def beside(active: Active) -> list[asyncio.Task[None]]:
+        leading.append(active)
+        return []
+
+    options = {
+        "catalogue": catalogue_of(daily()),
+        "rest": soon,
+        "archive": MemoryArchive(lambda: world.journals.records),
+        "beside": beside,
+    }
+    async with edge_over(world, tmp_path, **options) as edge:
+        await get(edge)
+        world.clock.now = SIX + timedelta(seconds=2)
+        (fire,) = (await fired(edge)).last_fires
+        await edge.until(fire.run, "SUCCEEDED")
+        ledger = leading[0].ledger
+        forget(ledger, [ledger.runs[RunName.parse(fire.run)]])
+        (fire,) = (await get(edge)).last_fires
+        assert fire.run_state == run_pb2.RUN_STATE_SUCCEEDED
+        listed = await edge.ask("ListSchedules", pb.ListSchedulesRequest(parent=TENANT))
+        (fire,) = listed.schedules[0].last_fires
+        assert fire.run_state == run_pb2.RUN_STATE_UNSPECIFIED
 
 
 async def test_a_run_that_waits_says_for_whom_and_until_when(world: World, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from libs.common.errors import Unavailable
 from services.orchestrator.configs.file_errors import FileError
 from services.orchestrator.runs import records as r
+from services.orchestrator.runs.facts import forget
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.schedules.records import SchedulePaused, ScheduleResumed
 from services.orchestrator.schedules.scheduler import ScheduleNotFound
@@ -207,6 +208,27 @@ async def test_a_broken_edit_leaves_the_last_good_version_also_after_a_start() -
     async with watched.orchestrator() as leading:
         await leading.on(at("20 03:00"))
         assert leading.fired() == ["20 01:00", "20 02:00", "20 03:00"]
+
+
+@pytest.mark.parametrize("ran", [True, False])
+async def test_a_broken_edit_leaves_what_the_newest_run_was_made_of_also_when_that_has_left(
+    ran: bool,
+) -> None:
+    watched = world("0 6 * * *")
+    async with watched.orchestrator() as leading:
+        if ran:
+            await leading.on(at("20 06:00"))
+            await leading.end(leading.live()[0])
+        else:
+            await leading.look()
+    watched.catalogue.remove("acme_corp", "p_bill")
+    watched.catalogue.put_broken("acme_corp", "p_bill", BROKEN, at=watched.now)
+    async with watched.orchestrator() as leading:
+        forget(leading.history.ledger, leading.runs())
+        await leading.on(at("25 06:00"))
+        assert leading.fired() == (["21 06:00"] if ran else [])
+        said = "its files have errors, and no version without errors is known"
+        assert leading.scheduler.hindrances == ({} if ran else {PIPELINE: said})
 
 
 async def test_a_new_line_counts_from_its_reading_and_the_old_ones_due_fire_is_not_lost() -> None:

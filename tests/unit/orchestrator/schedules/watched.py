@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 from libs.common.names import PipelineName, RunName
+from services.orchestrator.archive.archive import MemoryArchive
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
@@ -91,6 +92,7 @@ class Watched:
             warehouse=MemoryWarehouse(),
             dispatcher=Dispatcher([], monotonic=lambda: 0.0, sleep=asyncio.sleep),
             judge=MemoryJudge(),
+            archive=MemoryArchive(lambda: self.journals.records),
             clock=self.clock,
             sleep=asyncio.sleep,
             retries=Retries(),
