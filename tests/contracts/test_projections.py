@@ -206,9 +206,9 @@ async def test_a_run_of_which_a_row_is_refused_stays_until_it_is_written(
     projections = BigQueryProjections(
         bigquery, history, observe_refused=counts.append, again_seconds=0.1
     )
-    follower = asyncio.create_task(projections.follow(asyncio.sleep))
+    follower = asyncio.create_task(projections.follow(lambda _: asyncio.sleep(0.01)))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not all(map(projections.written, (runs[0], runs[2]))):
                 await asyncio.sleep(0.02)
             left = forgettable(history.ledger, ended_before=LATE, written=projections.written)
