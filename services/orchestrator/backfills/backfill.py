@@ -2,8 +2,9 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Self
 
 from libs.common.errors import FailedPrecondition
@@ -84,9 +85,16 @@ class Backfill:
         return self
 
 
+KEPT: Final = 20
+"""Ended backfills of a pipeline that are known whatever their age, those that ended last."""
+
+KEPT_FOR: Final = timedelta(days=2)
+"""How long any other is known after its end: as long as a run's request id is."""
+
+
 @dataclasses.dataclass(slots=True)
 class Backfills:
-    """All backfills after all records applied, in order of position."""
+    """The backfills that are not ended, and those that ended last, after all records applied in order."""
 
     by_name: dict[BackfillName, Backfill] = dataclasses.field(default_factory=dict)
     requests: dict[tuple[str, str], BackfillName] = dataclasses.field(default_factory=dict)
@@ -94,12 +102,19 @@ class Backfills:
     _runs: dict[BackfillName, dict[date, RunName]] = dataclasses.field(default_factory=dict)
     _open: dict[PipelineName, BackfillName] = dataclasses.field(default_factory=dict)
 
-    def add(self, record: r.Record, detail: r.BackfillDetail) -> None:
-        """Apply a record about a backfill.
+    def add(self, record: r.Record) -> None:
+        """Apply a record; those that are about no backfill, and about no run of one, change nothing.
 
         Raises:
             BackfillStateMismatch: the record moves it to a state that NEXT forbids; nothing changed.
         """
+        detail = record.detail
+        if isinstance(detail, r.BackfillDetail):
+            self._move(record, detail)
+        elif isinstance(detail, r.RunCreated) and detail.of_backfill:
+            self.begin(RunName.parse(record.run), detail.of_backfill)
+
+    def _move(self, record: r.Record, detail: r.BackfillDetail) -> None:
         name = BackfillName.parse(detail.backfill)
         if isinstance(detail, r.BackfillCreated):
             after = _created(name, record, detail)
@@ -111,6 +126,17 @@ class Backfills:
         self.by_name[name] = after
         if after.final:
             self._open.pop(name.parent, None)
+            self._forget(name.parent, record.time - KEPT_FOR)
+
+    def _forget(self, pipeline: PipelineName, ended_before: datetime) -> None:
+        """Forget backfills of a pipeline that ended long ago, but for the newest."""
+        ended = [x for x in self.by_name.values() if x.final and x.name.parent == pipeline]
+        ended.sort(key=lambda one: one.position)
+        for one in ended[:-KEPT]:
+            if one.update_time < ended_before:
+                del self.by_name[one.name]
+                del self.requests[one.name.tenant, one.created.request_id]
+                self._runs.pop(one.name, None)
 
     def begin(self, run: RunName, of: r.OfBackfill) -> None:
         """Note that a window has its run from here on."""
@@ -129,31 +155,32 @@ class Backfills:
         """Return the run of each window that has one, by the window's first day."""
         return self._runs.get(name, {})
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything as values that JSON has; `restore` gives the same back."""
-        return {"backfills": [_plain(one) for one in self.by_name.values()], "runs": self._days()}
+    def snapshot(self) -> Iterator[str]:
+        """Yield the state as JSON texts: each backfill, then the runs of each that has some."""
+        for one in self.by_name.values():
+            yield _text(["backfills", _plain(one)])
+        for name, runs in self._runs.items():
+            days = {day.isoformat(): run.run for day, run in runs.items()}
+            yield _text(["runs", [str(name), days]])
 
-    def _days(self) -> dict[str, dict[str, str]]:
-        return {
-            str(name): {day.isoformat(): run.run for day, run in runs.items()}
-            for name, runs in self._runs.items()
-        }
-
-    @classmethod
-    def restore(cls, snapshot: Mapping[str, Any]) -> Self:
-        """Return what `snapshot` was taken of."""
-        made = cls()
-        for one in map(_of_plain, snapshot["backfills"]):
-            made.by_name[one.name] = one
-            made.requests[one.name.tenant, one.created.request_id] = one.name
+    def restore(self, items: Iterable[str]) -> None:
+        """Be what `snapshot` said."""
+        self.by_name, self.requests, self._runs, self._open = {}, {}, {}, {}
+        for kind, said in map(json.loads, items):
+            if kind == "runs":
+                name = BackfillName.parse(said[0])
+                days = {date.fromisoformat(day): run for day, run in said[1].items()}
+                self._runs[name] = {day: name.parent.run(run) for day, run in days.items()}
+                continue
+            one = _of_plain(said)
+            self.by_name[one.name] = one
+            self.requests[one.name.tenant, one.created.request_id] = one.name
             if not one.final:
-                made._open[one.name.parent] = one.name
-        for text, runs in snapshot["runs"].items():
-            name = BackfillName.parse(text)
-            made._runs[name] = {
-                date.fromisoformat(day): name.parent.run(run) for day, run in runs.items()
-            }
-        return made
+                self._open[one.name.parent] = one.name
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _created(name: BackfillName, record: r.Record, detail: r.BackfillCreated) -> Backfill:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Iterable
 from datetime import date
 from typing import Final
@@ -21,7 +20,7 @@ from services.orchestrator.backfills.decisions import (
     window_of,
 )
 from services.orchestrator.backfills.ranges import days_of, window_for
-from services.orchestrator.conductor.commands import Commands
+from services.orchestrator.conductor.commands import Commands, digest_of
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalUnavailable, RecordTooLarge
 from services.orchestrator.runs import records as r
@@ -154,7 +153,7 @@ def run_of(backfill: Backfill, spec: PipelineSpec, day: date) -> r.RunCreated:
         spec=created.spec,
         spec_hash=created.spec_hash,
         request_id=str(request_id_of(created.backfill, day)),
-        request_digest=hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest(),
+        request_digest=digest_of(facts),
         request_facts=facts,
         window_start=window.start,
         window_end=window.end,

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -112,6 +112,11 @@ class Fire:
     share: r.Share | None = None
 
 
+def digest_of(facts: Mapping[str, str]) -> str:
+    """Return a hash of what a request said."""
+    return hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
+
+
 class Commands:
     """Carries out what callers ask; an answer is given when the decision is durable."""
 
@@ -205,12 +210,11 @@ class Commands:
         self._refuse_second(start, spec, window)
         self._refuse_to_wait(start.pipeline.tenant)
         facts = start.facts()
-        digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
         detail = r.RunCreated(
             spec=spec.canonical(),
             spec_hash=spec.spec_hash,
             request_id=str(start.request_id),
-            request_digest=digest,
+            request_digest=digest_of(facts),
             request_facts=facts,
             window_start=window.start if window else None,
             window_end=window.end if window else None,

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Final
 
 from libs.common.names import PipelineName
-from services.orchestrator.backfills.backfill import Backfills
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import CheckpointCompleted, CheckpointPart, Record, Share
 
@@ -20,10 +19,9 @@ UNTRANSFORMED: Final = "untransformed"
 VERSIONS: Final = "versions"
 SHARES: Final = "shares"
 FORGOTTEN: Final = "forgotten"
-BACKFILLS: Final = "backfills"
 READ_BYTES: Final = "read_bytes"
 
-OWN: Final = (RUNS, UNTRANSFORMED, VERSIONS, SHARES, FORGOTTEN, BACKFILLS, READ_BYTES)
+OWN: Final = (RUNS, UNTRANSFORMED, VERSIONS, SHARES, FORGOTTEN, READ_BYTES)
 
 
 class FoldUnknown(ValueError):
@@ -65,11 +63,6 @@ def _items(ledger: Ledger) -> Iterator[tuple[str, str]]:
     yield FORGOTTEN, _text(ledger.forgotten)
     for tenant, (day, read) in ledger.read_bytes.items():
         yield READ_BYTES, _text([tenant, day.isoformat(), read])
-    backfills = ledger.backfills.snapshot()
-    for one in backfills["backfills"]:
-        yield BACKFILLS, _text(["backfills", one])
-    for backfill, days in backfills["runs"].items():
-        yield BACKFILLS, _text(["runs", [backfill, days]])
     for state, fold in ledger.folds.items():
         yield from ((state, item) for item in fold.snapshot())
 
@@ -130,13 +123,6 @@ def restore(ledger: Ledger, parts: Sequence[CheckpointPart]) -> None:
         tenant: (date.fromisoformat(day), read)
         for tenant, day, read in map(json.loads, found[READ_BYTES])
     }
-    backfills = [json.loads(item) for item in found[BACKFILLS]]
-    ledger.backfills = Backfills.restore(
-        {
-            "backfills": [one for kind, one in backfills if kind == "backfills"],
-            "runs": dict(pair for kind, pair in backfills if kind == "runs"),
-        }
-    )
     for name, fold in ledger.folds.items():
         fold.restore(found[name])
     ledger.position, ledger.recalled = parts[0].mark, set()

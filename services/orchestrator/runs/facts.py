@@ -109,7 +109,8 @@ def forgettable(
 
 def _counted(ledger: Ledger, run: Run) -> bool:
     of = run.created.of_backfill
-    return of is not None and not ledger.backfills.by_name[BackfillName.parse(of.backfill)].final
+    known = ledger.backfills.by_name.get(BackfillName.parse(of.backfill)) if of else None
+    return known is not None and not known.final
 
 
 def forget(ledger: Ledger, runs: Iterable[Run]) -> None:

@@ -116,7 +116,11 @@ class Ledger:
     """How many runs have left since the start."""
 
     def __post_init__(self) -> None:
-        own: dict[str, Fold] = {"schedules": self.schedules, "successes": self.successes}
+        own: dict[str, Fold] = {
+            "backfills": self.backfills,
+            "schedules": self.schedules,
+            "successes": self.successes,
+        }
         self.folds = {**own, **self.folds}
 
     def add(self, record: r.Record) -> Run | None:
@@ -129,24 +133,19 @@ class Ledger:
             self.runs[name] = run
             self.history.setdefault(name, []).append(record)
             self._index(run, record)
-        elif isinstance(record.detail, r.BackfillDetail):
-            self._add_of_backfill(record, record.detail)
-        elif isinstance(record.detail, r.TenantLimited):
-            self.shares[record.detail.tenant] = record.detail.share
-        self._keep(record)
         for fold in self.folds.values():
             fold.add(record)
+        self._keep(record)
         self.position = record.position
         return run
-
-    def _add_of_backfill(self, record: r.Record, detail: r.BackfillDetail) -> None:
-        self.backfills.add(record, detail)
-        if isinstance(detail, r.BackfillCreated) and detail.share:
-            self.shares[BackfillName.parse(detail.backfill).tenant] = detail.share
 
     def _keep(self, record: r.Record) -> None:
         detail = record.detail
         self.since = self.since or record.time
+        if isinstance(detail, r.TenantLimited):
+            self.shares[detail.tenant] = detail.share
+        if isinstance(detail, r.BackfillCreated) and detail.share:
+            self.shares[BackfillName.parse(detail.backfill).tenant] = detail.share
         if isinstance(detail, r.CheckpointCompleted):
             self.since, self.mark = record.time, detail.mark
         if isinstance(detail, r.EpochOpened) and self.version != detail.version:
@@ -179,8 +178,6 @@ class Ledger:
             self.shares[run.name.tenant] = detail.share
         if isinstance(detail, r.RunCreated):
             self.requests[run.name.tenant, detail.request_id] = run.name
-            if detail.of_backfill:
-                self.backfills.begin(run.name, detail.of_backfill)
         elif isinstance(detail, r.ChunkCompleted):
             self._count(run.name.tenant, record.time.astimezone(UTC).date(), detail.landed)
         elif isinstance(detail, r.RunPublished):

@@ -238,6 +238,7 @@ class RunCreated(Part):
     spec_hash: str
     request_id: str
     request_digest: str
+    """Nobody reads it: `request_facts` says the same. Every version wants it, so it stays."""
     request_facts: dict[str, str] = pydantic.Field(default={})
     window_start: datetime | None = None
     window_end: datetime | None = None

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from libs.common.names import PipelineName, RunName
 from services.orchestrator.runs.records import (
@@ -14,10 +15,17 @@ from services.orchestrator.runs.records import (
     RunSuperseded,
 )
 
+KEPT: Final = 1_000
+KEPT_FOR: Final = timedelta(days=800)
+"""Longer than `catch_up` and `after_timeout` together: no run waits for a window so much older."""
+
 
 @dataclasses.dataclass(slots=True)
 class Successes:
-    """Windows [start, end) of SUCCEEDED runs by pipeline, and of runs that may yet succeed."""
+    """Windows [start, end) of SUCCEEDED runs by pipeline, and of runs that may yet succeed.
+
+    Of a pipeline all are known, but those beyond KEPT that end longer than KEPT_FOR before its newest.
+    """
 
     windows: dict[PipelineName, dict[tuple[datetime, datetime], None]] = dataclasses.field(
         default_factory=dict
@@ -32,7 +40,16 @@ class Successes:
         elif isinstance(detail, RunCancelled | RunSuperseded):
             self.created.pop(record.run, None)
         elif isinstance(detail, RunSucceeded) and (window := self.created.pop(record.run, None)):
-            self.windows.setdefault(RunName.parse(record.run).parent, {})[window] = None
+            self._succeed(RunName.parse(record.run).parent, window)
+
+    def _succeed(self, pipeline: PipelineName, window: tuple[datetime, datetime]) -> None:
+        windows = self.windows.setdefault(pipeline, {})
+        windows[window] = None
+        if len(windows) <= KEPT:
+            return
+        oldest = max(end for _, end in windows) - KEPT_FOR
+        for old in [one for one in windows if one[1] < oldest]:
+            del windows[old]
 
     def contain(self, pipeline: PipelineName, start: datetime, end: datetime) -> bool:
         """Return whether a run of a pipeline has succeeded whose window contains [start, end)."""

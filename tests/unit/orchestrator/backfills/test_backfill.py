@@ -1,13 +1,13 @@
 """The fold of backfills: allowed moves, and its state as JSON."""
 
 import itertools
-import json
 from datetime import date, timedelta
 
 import pytest
 
 from libs.common.names import BackfillName, PipelineName
 from services.orchestrator.backfills.backfill import (
+    KEPT,
     NEXT,
     Backfill,
     Backfills,
@@ -54,7 +54,7 @@ def add(backfills: Backfills, position: int, detail: r.BackfillDetail) -> Backfi
     record = r.Record(
         event_id=f"e{position}", position=position, epoch=1, run="", time=time, detail=detail
     )
-    backfills.add(record, detail)
+    backfills.add(record)
     return backfills.by_name[NAME]
 
 
@@ -108,7 +108,8 @@ def test_state_goes_through_json_unchanged_and_goes_on_the_same(state: BackfillS
     made = at(state)
     for day, run in zip(DAYS, ("r1", "r2"), strict=False):
         made.begin(NAME.parent.run(run), r.OfBackfill(backfill=str(NAME), day=day))
-    restored = Backfills.restore(json.loads(json.dumps(made.snapshot())))
+    restored = Backfills()
+    restored.restore(list(made.snapshot()))
     assert restored == made
     assert restored.requests == {("acme_corp", "q1"): NAME}
     assert restored.runs(NAME) == {
@@ -118,3 +119,36 @@ def test_state_goes_through_json_unchanged_and_goes_on_the_same(state: BackfillS
     for target in NEXT[state]:
         assert add(restored, 30, MOVES[target]) == add(made, 30, MOVES[target])
         break
+
+
+@pytest.mark.parametrize(("apart", "known"), [(timedelta(days=1), KEPT), (timedelta(), 30)])
+def test_backfills_that_ended_long_ago_are_forgotten_but_for_the_newest(
+    apart: timedelta, known: int
+) -> None:
+    """All that anybody ever asked for was kept, with its spec and the runs of its windows."""
+    made = Backfills()
+    names = [NAME.parent.backfill(f"b{number}") for number in range(30)]
+    for number, name in enumerate(names):
+        steps = (
+            CREATED.model_copy(update={"backfill": str(name), "request_id": f"q{number}"}),
+            r.BackfillFinished(backfill=str(name)),
+        )
+        for detail in steps:
+            position = 2 * number + (detail is steps[1]) + 1
+            time = NOON + number * apart
+            made.add(
+                r.Record(
+                    event_id=f"e{position}",
+                    position=position,
+                    epoch=1,
+                    run="",
+                    time=time,
+                    detail=detail,
+                )
+            )
+        made.begin(name.parent.run(f"r{number}"), r.OfBackfill(backfill=str(name), day=DAYS[0]))
+    left = names[-known:]
+    assert list(made.by_name) == left
+    assert set(made.requests.values()) == set(left)
+    assert [name for name in names if made.runs(name)] == left
+    assert not list(made.open())

@@ -66,7 +66,7 @@ class Played:
         record = r.Record(
             event_id="e", position=self.position, epoch=1, run="", time=NOON, detail=detail
         )
-        self.backfills.add(record, detail)
+        self.backfills.add(record)
 
     def move(self, day: date, state: RunState, *, by_platform: bool = False) -> None:
         self.position += 1

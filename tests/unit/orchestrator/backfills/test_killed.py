@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from services.orchestrator.backfills.backfill import Backfill, BackfillState
+from services.orchestrator.backfills.backfill import Backfill, Backfills, BackfillState
 from services.orchestrator.journal.journal import MemoryJournal, MemoryJournals
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import Ledger
@@ -159,4 +159,6 @@ async def test_a_snapshot_at_any_record_goes_on_as_the_records_do() -> None:
     whole = Ledger()
     for record in world.journals.records:
         whole.add(record)
-        assert type(whole.backfills).restore(whole.backfills.snapshot()) == whole.backfills
+        restored = Backfills()
+        restored.restore(list(whole.backfills.snapshot()))
+        assert restored == whole.backfills

@@ -89,11 +89,19 @@ def meaning(ledger: Ledger) -> dict[str, Any]:
         ],
     }
     if ledger.backfills.by_name:
-        found["backfills"] = ledger.backfills.snapshot()
+        found["backfills"] = _backfills(ledger)
     if ledger.schedules.by_pipeline:
         found["schedules"] = [json.loads(one) for one in ledger.schedules.snapshot()]
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
+
+
+def _backfills(ledger: Ledger) -> dict[str, object]:
+    said = [json.loads(one) for one in ledger.backfills.snapshot()]
+    return {
+        "backfills": [one for kind, one in said if kind == "backfills"],
+        "runs": dict(one for kind, one in said if kind == "runs"),
+    }
 
 
 def fields_of(version: int) -> Path:
