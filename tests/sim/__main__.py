@@ -38,7 +38,7 @@ def many(first: int, count: int) -> int:
                 print(
                     f"{found.seeds} seeds, {len(found.broken)} broken, {seconds:.0f} s", flush=True
                 )
-    print(f"\n{coverage.table(found.met)}\n")
+    print(f"\n{coverage.table(found.met)}\n\n{coverage.plans(found.planned)}\n")
     print(
         f"{found.seeds} seeds from {first}: {found.runs} runs (at least {found.fewest_runs} a seed), "
         f"{found.faults} faults (at least {found.fewest_faults}), {found.led_anew} with a change of "
@@ -48,7 +48,7 @@ def many(first: int, count: int) -> int:
     )
     for seed, broken in sorted(found.broken)[:SHOWN]:
         print(f"seed {seed} BROKEN {broken[:600]}\n    make sim SEED={seed}")
-    gaps = coverage.empty(found.met)
+    gaps = coverage.empty(found.met) + coverage.unmet(found.planned)
     if gaps:
         print(f"{len(gaps)} cells are empty: {', '.join(gaps)}")
     return 1 if found.broken or (gaps and count >= ENOUGH) else 0

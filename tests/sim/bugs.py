@@ -5,10 +5,13 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Generator, Iterable
+from datetime import datetime
 from typing import Any
 
 from libs.common.errors import ServiceError
-from libs.common.names import RunName
+from libs.common.names import PipelineName, RunName
+from services.orchestrator.backfills import decisions
+from services.orchestrator.backfills.backfill import Backfill, BackfillState
 from services.orchestrator.conductor import (
     auditing,
     commands,
@@ -27,6 +30,10 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.ledger import OPEN_STATES, Ledger, Newest, scope
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import CANCELLABLE, NEXT, RunState
+from services.orchestrator.schedules import schedule as schedules
+from services.orchestrator.schedules.records import FiresDecided
+from services.orchestrator.schedules.schedule import Schedule
+from services.orchestrator.schedules.scheduler import Scheduler
 from services.orchestrator.specs import TransformSpec
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from tests.sim.neighbours import LeaseElection, SimWarehouse
@@ -293,3 +300,53 @@ async def passed_over(mesh: Mesh, run: Run, spec: TransformSpec) -> None:
             scope=transforming.wanted_scope(mesh, run, spec),
         )
         await mesh.record(run, done)
+
+
+_after = schedules.after
+_decide = decisions.decide
+
+
+def unmoved(one: Schedule, time: datetime, position: int, detail: Any) -> Schedule:
+    """What was decided of a schedule's fires is forgotten: they are due still."""
+    moved = _after(one, time, position, detail)
+    if isinstance(detail, FiresDecided):
+        return moved.model_copy(update={"cursor": one.cursor})
+    return moved
+
+
+def live_anyhow(ledger: Ledger, parent: PipelineName) -> list[Run]:
+    """Runs of backfills stand in the way of fires."""
+    live = ledger.live_runs.get(parent.tenant, {})
+    return [ledger.runs[name] for name in live if name.parent == parent]
+
+
+def one_more(backfill: Backfill, windows: Any, **around: Any) -> decisions.Decision:
+    """A backfill has a run more than it may."""
+    created = backfill.created.model_copy(
+        update={"max_parallel": backfill.created.max_parallel + 1}
+    )
+    return _decide(dataclasses.replace(backfill, created=created), windows, **around)
+
+
+def paused_anyhow(backfill: Backfill, windows: Any, **around: Any) -> decisions.Decision:
+    """A backfill that is paused goes on."""
+    running = BackfillState.RUNNING
+    paused = backfill.state is BackfillState.PAUSED
+    return _decide(
+        dataclasses.replace(backfill, state=running) if paused else backfill, windows, **around
+    )
+
+
+async def as_it_is_by_now(scheduler: Scheduler, name: PipelineName) -> Schedule:
+    """A caller is told what is not durable yet."""
+    await scheduler._commands.durable(scheduler._all[name].position)
+    return scheduler._all[name]
+
+
+def from_now_on(scheduler: Scheduler) -> None:
+    """A new leader forgets what was due while nobody led."""
+    for name, one in list(scheduler._all.items()):
+        scheduler._starter.carry_out(name, one)
+        detail = FiresDecided(pipeline=one.pipeline, until=scheduler._clock(), decisions=())
+        scheduler._history.decide(None, detail)
+        scheduler._next[name] = scheduler._clock()

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from libs.common.errors import NotFound, ServiceError, Unavailable
 from libs.common.names import PipelineName, RunName
+from services.orchestrator.active import Active
 from services.orchestrator.conductor.commands import Commands, Start
 from services.orchestrator.runs.run import Run
 from services.orchestrator.workers.memory_workers import Item
-from tests.sim.invariants import FINAL, RESTING, Broken
+from tests.sim.invariants import Broken
 from tests.sim.pods import Pod
+from tests.sim.runs import FINAL, RESTING
 from tests.sim.world import Tenant, World
 from tests.unit.orchestrator.conductor.world import NOON
 from tests.unit.orchestrator.model.plain import REPORT
@@ -23,6 +25,7 @@ ANSWER_SECONDS: Final = 12.0
 """How long a client waits for an answer before it asks again."""
 
 DAY: Final = 86_400.0
+T = TypeVar("T")
 MONEY: Final = ("0", "1", "2.5", "-3", "0.000000000000000001", "12345678901234567890")
 
 
@@ -59,7 +62,7 @@ class Client:
             self.deliver()
         await self.rests(name, 200)
         if self.random.random() < 0.5:
-            await self._steer(name)
+            await self.steer(name)
 
     def deliver(self) -> None:
         """Change the source."""
@@ -166,7 +169,7 @@ class Client:
     ) -> Run | None:
         """Ask until somebody answers; return None for a refusal, or when nobody does for long."""
         for _ in range(40):
-            answer = await self._through(what, command)
+            answer = await self.through(what, lambda active: command(active.commands))
             if isinstance(answer, Run):
                 self.world.checks.acknowledge(what, answer)
                 if self.random.random() > 0.1:
@@ -186,9 +189,9 @@ class Client:
             text = f"the request of {name} is answered with {answer.name}"
             self.world.fail(Broken("acknowledged-is-durable", text))
 
-    async def _through(
-        self, what: str, command: Callable[[Commands], Coroutine[Any, Any, Run]]
-    ) -> Run | ServiceError | None:
+    async def through(
+        self, what: str, command: Callable[[Active], Coroutine[Any, Any, T]]
+    ) -> T | ServiceError | None:
         """Ask one orchestrator, mostly the newest leader; return None if it does not answer."""
         pods = self.world.active()
         if not pods:
@@ -196,13 +199,13 @@ class Client:
         pod = pods[0] if self.random.random() < 0.85 else self.random.choice(pods)
         active, process = pod.active, pod.process
         assert active is not None
-        work = self.world.loop.spawn(process, command(active.commands))
+        work = self.world.loop.spawn(process, command(active))
         await asyncio.wait({work}, timeout=ANSWER_SECONDS)
         if not work.done() or work.cancelled():
             return None
         return self._answer(what, pod, work)
 
-    def _answer(self, what: str, pod: Pod, work: asyncio.Task[Run]) -> Run | ServiceError | None:
+    def _answer(self, what: str, pod: Pod, work: asyncio.Task[T]) -> T | ServiceError | None:
         error = work.exception()
         if error is None:
             return work.result()
@@ -221,7 +224,8 @@ class Client:
             await asyncio.sleep(0.5)
         return state
 
-    async def _steer(self, name: str) -> None:
+    async def steer(self, name: str) -> None:
+        """Do what a run asks for that rests; wait for it."""
         match self.world.checks.runs[name].state:
             case "HELD":
                 verb = self.random.choice(["approve"] * 4 + ["discard", "cancel"])

@@ -37,6 +37,7 @@ POINTS: Final = (
     "warehouse.stage_transform",
     "warehouse.publish_transform",
     "warehouse.tidy_transform",
+    "tenants.standing",
 )
 
 COLUMNS: Final = (*CHOSEN, Fault.REORDER)
@@ -61,6 +62,49 @@ NEVER: Final[dict[str, str]] = {
     "deposed of election.take": "who asks for the lease has none to lose",
 }
 """Cells that cannot occur, and why."""
+
+
+STARTED: Final = ("start", "skip same_window", "miss too_old")
+FATES: Final[dict[str, tuple[str, ...]]] = {
+    "skip": (*STARTED, "skip overlap", "buffer order"),
+    "buffer_one": (*STARTED, "skip overlap", "buffer overlap", "buffer order"),
+    "buffer_all": (*STARTED, "buffer overlap", "buffer order"),
+    "cancel_other": (*STARTED, "buffer overlap", "buffer order"),
+    "allow_all": STARTED,
+    "schedule": ("run by a successor",),
+    "backfill": (
+        "created", "filled", "paused", "paused by itself", "resumed", "cancelled", "finished",
+        "fire beside",
+    ),
+}  # fmt: skip
+"""What may become of fires, by policy, and of backfills."""
+
+FEW: Final[dict[str, str]] = {
+    "cancel_other, skip overtaken": (
+        "a run that is cancelled would have to go on for a minute: "
+        "tests/unit/orchestrator/schedules/test_model.py"
+    ),
+    "refuse": "no fire of these stories is refused: tests/unit/orchestrator/schedules/test_scheduler.py",
+}
+"""Fates that few stories come by, or none, and what looks for them."""
+
+
+def unmet(planned: Counter[tuple[str, str]]) -> list[str]:
+    """Return the fates that no fire or backfill has met yet, and that could be."""
+    return [
+        f"{of}: {fate}" for of, fates in FATES.items() for fate in fates if not planned[of, fate]
+    ]
+
+
+def plans(planned: Counter[tuple[str, str]]) -> str:
+    """Return how often fires and backfills have met what, as text."""
+    width = max(map(len, FATES))
+    lines = [
+        f"{of:{width}}  {', '.join(f'{fate} {planned[of, fate]}' for fate in fates)}"
+        for of, fates in FATES.items()
+    ]
+    lines += ["Not asked for:", *(f"  {x}: {why}" for x, why in FEW.items())]
+    return "\n".join(lines)
 
 
 def occurs(point: str, fault: Fault) -> bool:

@@ -10,29 +10,11 @@ from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import PipelineSpec
 from tests.sim.books import Books
+from tests.sim.fires import days
 from tests.sim.neighbours import SimJournals, SimWarehouse
+from tests.sim.plans import Plans, Wrong
+from tests.sim.runs import FINAL, STATES, Told
 from tests.unit.orchestrator.model.story import sums_of
-
-STATES: Final[dict[type[r.Part], str]] = {
-    r.RunCreated: "PENDING",
-    r.RunPlanning: "PLANNING",
-    r.RunPlanned: "INGESTING",
-    r.ChunksLost: "INGESTING",
-    r.RunIngested: "AUDITING",
-    r.RunHeld: "HELD",
-    r.RunPublishing: "PUBLISHING",
-    r.RunPublished: "TRANSFORMING",
-    r.TransformFailed: "TRANSFORM_FAILED",
-    r.RunSucceeded: "SUCCEEDED",
-    r.RunFailed: "FAILED",
-    r.RunCancelling: "CANCELLING",
-    r.RunCancelled: "CANCELLED",
-    r.RunSuperseded: "SUPERSEDED",
-    r.RunRetried: "RETRIED",
-}
-
-FINAL: Final = frozenset({"SUCCEEDED", "CANCELLED", "SUPERSEDED"})
-RESTING: Final = FINAL | {"HELD", "FAILED", "TRANSFORM_FAILED"}
 
 FAILURES: Final = frozenset(
     {
@@ -59,19 +41,6 @@ class Broken(Exception):
 
 
 @dataclasses.dataclass(slots=True)
-class Told:
-    """What the journal says of one run, in the order in which it was said."""
-
-    tenant: str
-    spec: PipelineSpec
-    table: str
-    state: str = "PENDING"
-    attempt: int = 1
-    published: bool = False
-    positions: list[int] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(slots=True)
 class Checks:
     """Sees each record when it is stored, each answer when it is given, and the tables after each effect."""
 
@@ -83,6 +52,9 @@ class Checks:
     runs: dict[str, Told] = dataclasses.field(default_factory=dict)
     requests: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     acknowledged: list[tuple[str, int, str]] = dataclasses.field(default_factory=list)
+    plans: Plans = dataclasses.field(default_factory=Plans)
+    answered: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    """What callers were told of schedules and backfills, and the position that they were told it at."""
     seen: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
     """Rows of each target as a reader saw them last."""
     looks: int = 0
@@ -105,6 +77,10 @@ class Checks:
         if record.position != self._position + 1:
             self.broken("one-writer", f"position {record.position} after {self._position}")
         self._epoch, self._position = record.epoch, record.position
+        try:
+            self.plans.follow(record, self.runs)
+        except Wrong as error:
+            self.broken(error.promise, f"{record.detail}: {error}")
         if record.run:
             self._follow(record)
 
@@ -116,7 +92,13 @@ class Checks:
             if record.run in self.runs or asked in self.requests:
                 self.broken("exactly-once", f"{record.run}: {asked} is created twice")
             self.requests.add(asked)
-            self.runs[record.run] = Told(spec.tenant, spec, self.warehouse.target(spec))
+            self.runs[record.run] = Told(
+                spec.tenant,
+                spec,
+                self.warehouse.target(spec),
+                days=days(detail),
+                of_backfill=detail.of_backfill is not None,
+            )
         run = self.runs[record.run]
         if run.state in FINAL:
             self.broken("one-outcome", f"{record.run} is {run.state}, then {detail.type}")
@@ -211,6 +193,13 @@ class Checks:
             text = f"{what} of {name} was answered at position {position}, which is not stored"
             self.broken("acknowledged-is-durable", text)
 
+    def answer(self, what: str, position: int) -> None:
+        """A caller was answered with a schedule or a backfill: everything that it says is durable."""
+        self.answered.append((what, position))
+        if position > len(self.journals.records):
+            text = f"{what} was answered at position {position}, which is not stored"
+            self.broken("acknowledged-is-durable", text)
+
     def finish(self, leader: Ledger) -> None:
         """Everything rests: what is left, and what the leader believes."""
         ledger = Ledger()
@@ -218,6 +207,10 @@ class Checks:
             ledger.add(record)
         for name, position, what in self.acknowledged:
             self._durable(name, position, what)
+        if late := [one for one in self.answered if one[1] > len(self.journals.records)]:
+            self.broken("acknowledged-is-durable", f"{late} are not stored")
+        for promise, text in self.plans.differ(leader):
+            self.broken(promise, text)
         for run in ledger.runs.values():
             self._rests(run, leader)
         for tenant in self.books:

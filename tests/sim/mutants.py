@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Final
 
+from services.orchestrator.backfills import runner
+from services.orchestrator.backfills.backfill import Backfills
+from services.orchestrator.backfills.runner import BackfillRunner
 from services.orchestrator.conductor import (
     assignments,
     auditing,
@@ -17,6 +20,8 @@ from services.orchestrator.conductor.mesh import Mesh
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.schedules import schedules
+from services.orchestrator.schedules.scheduler import Scheduler
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
 from tests.sim import bugs, network
 from tests.sim.bugs import Planting, both, replaced
@@ -158,6 +163,31 @@ MUTANTS: Final[dict[str, Mutant]] = {
     ),
     "tidy up before the outcome is durable": Mutant(
         replaced(Mesh, "record", bugs.tidy_first), "", seeds=100
+    ),
+    "decide fires again": Mutant(replaced(schedules, "after", bugs.unmoved), "", seeds=20),
+    "start a fire while a run is live": Mutant(
+        replaced(Ledger, "live_beside", lambda *_: []), "", seeds=50
+    ),
+    "let runs of backfills stand in the way of fires": Mutant(
+        replaced(Ledger, "live_beside", bugs.live_anyhow), "", seeds=50
+    ),
+    "forget what was due while nobody led": Mutant(
+        replaced(Scheduler, "recover", bugs.from_now_on), "", seeds=50
+    ),
+    "answer with a schedule that is not durable": Mutant(
+        replaced(Scheduler, "settled", bugs.as_it_is_by_now), "", seeds=100
+    ),
+    "give a backfill more runs than it may have": Mutant(
+        replaced(runner, "decide", bugs.one_more), "", seeds=100
+    ),
+    "fill windows while a backfill is paused": Mutant(
+        replaced(runner, "decide", bugs.paused_anyhow), "", seeds=100
+    ),
+    "fill a window that a live run reads": Mutant(
+        replaced(BackfillRunner, "_busy", lambda *_: set()), "", seeds=400
+    ),
+    "forget which windows have runs": Mutant(
+        replaced(Backfills, "begin", lambda *_: None), "", seeds=20
     ),
     "take a failed transform for done": Mutant(
         replaced(transforming, "_one", bugs.passed_over), "append, two transforms", seeds=20

@@ -15,13 +15,13 @@ from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.limits import Limits
 from services.orchestrator.conductor.mesh import Mesh
-from services.orchestrator.configs.catalogue import MemoryCatalogue
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalSealed, JournalUnavailable
 from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.retries.retries import Retries
+from services.orchestrator.runs.records import Record
+from services.orchestrator.schedules.records import FiresDecided
 from services.orchestrator.schedules.scheduler import Scheduler
-from services.orchestrator.schedules.tenants import MemoryTenants
 from services.orchestrator.warehouse.memory_warehouse import Lost
 from services.orchestrator.workers.dispatcher import Dispatcher
 from tests.sim.invariants import Broken
@@ -38,6 +38,8 @@ from tests.unit.orchestrator.conductor.world import NOON
 if TYPE_CHECKING:
     from tests.sim.world import World
 LEASE_SECONDS: Final = 5.0
+DOWN_SECONDS: Final = 600.0
+"""How often, while nobody may lead, it is looked whether that is over."""
 
 
 class Pod:
@@ -74,6 +76,8 @@ class Pod:
             killed.cancel()
             world.later(LEASE_SECONDS, world.expire, process)
             await asyncio.sleep(self._random.uniform(0.2, 8.0))
+            while world.loop.now < world.down_until:
+                await asyncio.sleep(min(world.down_until - world.loop.now, DOWN_SECONDS))
 
     def _ended(self, process: Process, main: asyncio.Task[None]) -> None:
         error = None if main.cancelled() else main.exception()
@@ -100,7 +104,7 @@ class Pod:
 
         def open_history(epoch: int) -> History:
             world.epochs[process.name] = epoch
-            return History(journal, epoch=epoch, clock=clock, new_id=world.new_id, pauses=pauses)
+            return Parting(journal, epoch=epoch, clock=clock, new_id=world.new_id, pauses=pauses)
 
         def open_active(history: History) -> Active:
             workers = [WorkerWire(world.network, process, one) for one in world.workers]
@@ -118,6 +122,7 @@ class Pod:
             backfills = BackfillCommands(
                 history, clock=clock, new_id=lambda: f"b{world.random.getrandbits(40):x}"
             )
+            tenants = wire("tenants", world.standings, _auth_away)
             return Active(
                 conductor=conductor,
                 commands=commands,
@@ -125,9 +130,9 @@ class Pod:
                 backfills=backfills,
                 backfilling=BackfillRunner(history, commands),
                 scheduler=Scheduler(
-                    conductor, commands, MemoryCatalogue(), MemoryTenants(), sleep=_for_ever
+                    conductor, commands, world.catalogue, tenants, sleep=world.rest
                 ),
-                limits=Limits(conductor, MemoryTenants(), sleep=_for_ever),
+                limits=Limits(conductor, tenants, sleep=_for_ever),
             )
 
         election = LeaseElection(world.lease, world.network, process)
@@ -136,9 +141,26 @@ class Pod:
         )
 
 
+class Parting(History):
+    """Ends an append after a decision about fires: what follows from it may be lost with its leader."""
+
+    def _take_group(self) -> list[Record]:
+        group = History._take_group(self)
+        last = next((n for n, x in enumerate(group) if isinstance(x.detail, FiresDecided)), None)
+        if last is not None:
+            rest = group[last + 1 :]
+            self._queue.extendleft((x, self._journal.size_of(x)) for x in reversed(rest))
+            del group[last + 1 :]
+        return group
+
+
 async def _for_ever(_: float) -> None:
-    """There are no schedules, and stories may last months: nobody looks at the files again."""
+    """Nobody has limits, and stories may last months."""
     await asyncio.get_running_loop().create_future()
+
+
+def _auth_away(text: str) -> Exception:
+    return Unavailable(text, reason="AUTH_UNAVAILABLE")
 
 
 def _judge_away(text: str) -> Exception:

@@ -28,6 +28,8 @@ class Outcome:
     story: tuple[str, ...]
     met: Counter[tuple[str, str]]
     """Faults by point and kind."""
+    planned: Counter[tuple[str, str]]
+    """What became of fires and backfills."""
     runs: int
     faults: int
     terms: int
@@ -85,6 +87,7 @@ def _outcome(world: World, broken: str) -> Outcome:
         broken=broken,
         story=tuple(world.story),
         met=met,
+        planned=world.checks.plans.met,
         runs=len(world.checks.runs),
         faults=sum(chosen.values()) + world.events,
         terms=len({record.epoch for record in world.journals.records}),
@@ -112,6 +115,7 @@ class Tally:
     """Leaks that a late copy or a former leader has made."""
     cpu_seconds: float = 0.0
     met: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    planned: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
     broken: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
@@ -125,6 +129,7 @@ class Tally:
         self.looks += outcome.looks
         self.waived += outcome.waived
         self.met.update(outcome.met)
+        self.planned.update(outcome.planned)
         if outcome.broken:
             self.broken.append((outcome.seed, outcome.broken))
 
@@ -141,6 +146,7 @@ class Tally:
         self.waived += other.waived
         self.cpu_seconds += other.cpu_seconds
         self.met.update(other.met)
+        self.planned.update(other.planned)
         self.broken += other.broken
 
 

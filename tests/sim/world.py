@@ -5,12 +5,16 @@ import contextlib
 import contextvars
 import dataclasses
 from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+from services.orchestrator.configs.catalogue import MemoryCatalogue
 from services.orchestrator.runs.ledger import Ledger
 from services.orchestrator.runs.records import Record
-from services.orchestrator.specs import PipelineSpec, TargetSpec, TransformSpec
+from services.orchestrator.schedules.scheduler import LOOK_SECONDS
+from services.orchestrator.schedules.tenants import MemoryTenants
+from services.orchestrator.specs import PipelineSpec, ScheduleSpec, TargetSpec, TransformSpec
 from services.orchestrator.workers.memory_workers import MemoryJudge
 from tests.sim.books import Books
 from tests.sim.faults import Chance, Odds, Point
@@ -26,9 +30,13 @@ from tests.sim.neighbours import (
 )
 from tests.sim.network import Network
 from tests.sim.pods import LEASE_SECONDS, Pod
+from tests.unit.orchestrator.conductor.world import NOON
 from tests.unit.orchestrator.model.story import MODES, PIPELINES, spec_of
 
 TENANTS: Final = ("acme_corp", "beta_inc")
+PLANNER: Final = "cron_ltd"
+"""Has a schedule and backfills, in every third story, in the place of the second tenant."""
+
 RATES: Final = (0.02, 0.05, 0.1, 0.15)
 
 
@@ -41,6 +49,7 @@ class Tenant:
     transforms: int
     source: SimSource = dataclasses.field(default_factory=SimSource)
     books: Books = dataclasses.field(default_factory=Books)
+    schedule: ScheduleSpec | None = None
 
     @property
     def pipelines(self) -> tuple[str, ...]:
@@ -58,7 +67,14 @@ class Tenant:
             )
             for n in range(self.transforms)
         )
-        return made.model_copy(update={"tenant": self.name, "transforms": transforms})
+        changes = {"tenant": self.name, "transforms": transforms, "schedule": self.schedule}
+        return made.model_copy(update=changes)
+
+
+def tenants_of(seed: int, random: Random) -> list[Tenant]:
+    """Return the tenants of a seed's story."""
+    first, second = (tenant(name, random) for name in TENANTS)
+    return [first, Tenant(PLANNER, "report", 0) if seed % 3 == 2 else second]
 
 
 def tenant(name: str, random: Random) -> Tenant:
@@ -102,7 +118,15 @@ class World:
         )
         self.events = 0
         """Faults that are no call's: leaders that are killed or paused, workers that die."""
-        self.tenants = tenants or [tenant(name, self.random) for name in TENANTS]
+        self.tenants = tenants or tenants_of(seed, self.random)
+        self.catalogue = MemoryCatalogue()
+        """The tenants' files, as far as schedules need them."""
+        self.standings = MemoryTenants()
+        """What auth says of tenants."""
+        self.look_seconds = 0.0
+        """Least time between two looks at schedules, of a story that lasts for days; 0: nobody looks."""
+        self.down_until = 0.0
+        """Until when no orchestrator is started again."""
         self.warehouse = SimWarehouse()
         self.journals = SimJournals()
         self.lease = Lease()
@@ -205,10 +229,29 @@ class World:
             self.tell(f"{process.name:5} LEASE ENDS")
             self.lease.release(process)
 
+    async def rest(self, seconds: float) -> None:
+        """Pass time between two looks at schedules, exact only when something is due at once."""
+        if not self.look_seconds:
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(seconds if seconds < LOOK_SECONDS else self.look_seconds)
+
+    def now(self) -> datetime:
+        """Return the time that all clocks are about."""
+        return NOON + timedelta(seconds=self.loop.now)
+
+    def outage(self, seconds: float) -> None:
+        """Let no orchestrator run for a while."""
+        self.tell(f"      nobody leads for {seconds / 3600:.2f} h")
+        self.down_until = self.loop.now + seconds
+        for pod in self.pods:
+            self.kill(pod.process)
+
     def heal(self) -> None:
         """From here on nothing breaks any more."""
         self.tell("everything is well from here on")
         self.chance.calm = True
+        self.down_until = 0.0
+        self.standings.standings.clear()
         for pod in self.pods:
             if not pod.process.dead:
                 self.loop.wake(pod.process)
