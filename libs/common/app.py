@@ -18,6 +18,8 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 from prometheus_client import CollectorRegistry
 
 from libs.common import telemetry
+from libs.common.certificates import CertificateUnusable, server_credentials
+from libs.common.listening import Listening
 from libs.common.rpc import Access, CallInterceptor
 from libs.common.settings import ServiceSettings
 
@@ -50,6 +52,9 @@ class Host:
     tasks: list[asyncio.Task[None]] = dataclasses.field(default_factory=list)
     draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     """Set when the process was told to end: take no new work."""
+    listen: str = ""
+    """Where it listens in plain text, once bound; `tls_listen` is empty where it does not over TLS."""
+    tls_listen: str = ""
 
     def guard(self, access: Access) -> None:
         """Set who may call. Without it every caller passes."""
@@ -92,10 +97,7 @@ async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tu
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     host = Host(name, server, registry, calls, checks)
-    try:
-        port = server.add_insecure_port(settings.listen)
-    except RuntimeError as error:
-        raise telemetry.PortTaken(settings.listen, name, "listen") from error
+    _bind(host, Listening.parse(settings.listen))
     async with attach(host, settings):
         names = (*sorted(host.services), reflection.SERVICE_NAME, health.SERVICE_NAME)
         reflection.enable_server_reflection(names, server, descriptor_pool.Default())
@@ -103,11 +105,25 @@ async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tu
         await host.set_ready(host.ready)
         await server.start()
         try:
-            yield host, f"{settings.listen.rpartition(':')[0]}:{port}"
+            yield host, host.listen
         finally:
             await checks.enter_graceful_shutdown()
             await server.stop(settings.grace_seconds)
             await _end(host.tasks)
+
+
+def _bind(host: Host, listening: Listening) -> None:
+    """Bind every address of a server."""
+    here = listening.plain
+    try:
+        port = host.server.add_insecure_port(here)
+        host.listen = f"{here.rpartition(':')[0]}:{port}"
+        if listening.folder is not None:
+            here = listening.tls
+            port = host.server.add_secure_port(here, server_credentials(listening.folder))
+            host.tls_listen = f"{here.rpartition(':')[0]}:{port}"
+    except RuntimeError as error:
+        raise telemetry.PortTaken(here, host.name, "listen") from error
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -125,7 +141,8 @@ async def _serve(name: str, settings: S, attach: Attach[S]) -> None:
         hosted(name, settings, attach) as (host, address),
         telemetry.admin(name, settings, host.registry, lambda: host.ready) as admin_address,
     ):
-        log.info("server.started", listen=address, admin_listen=admin_address)
+        encrypted = {"tls_listen": host.tls_listen} if host.tls_listen else {}
+        log.info("server.started", listen=address, **encrypted, admin_listen=admin_address)
         await _until(stop, host)
         host.draining.set()
         host.ready = False
@@ -147,11 +164,12 @@ async def _until(stop: asyncio.Event, host: Host) -> None:
 
 def serve(name: str, settings: S, attach: Attach[S]) -> None:
     """Run a service until SIGTERM. Ends the process with status 1 and one sentence if it cannot."""
-    telemetry.configure_logging(name, settings.log_level)
+    project = "" if settings.bigquery_endpoint else settings.bigquery_project
+    telemetry.configure_logging(name, settings.log_level, project)
     try:
         with telemetry.tracing(name, settings.otlp_endpoint):
             uvloop.run(_serve(name, settings, attach))
-    except telemetry.PortTaken as error:
+    except (telemetry.PortTaken, CertificateUnusable) as error:
         sys.exit(f"{name}: {error}")
     except Exception:
         log.exception("server.crashed")

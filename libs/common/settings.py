@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 import sys
 from typing import Annotated, Final, Self
 
@@ -10,14 +9,19 @@ import pydantic
 import pydantic_core
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-LISTEN: Final = re.compile(r"(\S*):([0-9]{1,5})")
+from libs.common.listening import Listening
+
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def _listen(text: str) -> str:
-    found = LISTEN.fullmatch(text)
-    if not found or int(found[2]) > 65_535:
-        raise ValueError(f"found {text!r}; allowed is host:port, as 127.0.0.1:50051 or [::]:50051")
+    Listening.parse(text)
+    return text
+
+
+def _admin_listen(text: str) -> str:
+    if Listening.parse(text).tls:
+        raise ValueError(f"found {text!r}; allowed is host:port, as 127.0.0.1:9090 or [::]:9090")
     return text
 
 
@@ -28,6 +32,7 @@ def _level(text: str) -> str:
 
 
 Listen = Annotated[str, pydantic.AfterValidator(_listen)]
+AdminListen = Annotated[str, pydantic.AfterValidator(_admin_listen)]
 Level = Annotated[str, pydantic.AfterValidator(_level)]
 
 
@@ -37,8 +42,9 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_", extra="ignore")
 
     listen: Listen = "127.0.0.1:0"
-    """Where gRPC is served; port 0 lets the kernel choose."""
-    admin_listen: Listen = "127.0.0.1:0"
+    """Where gRPC is served; port 0 lets the kernel choose. `host:port`, in plain text, and for callers from
+    outside `,tls://host:port/FOLDER` of a folder with tls.crt and tls.key, which may be replaced."""
+    admin_listen: AdminListen = "127.0.0.1:0"
     """Where /healthz and /metrics are served over HTTP."""
     drain_seconds: float = pydantic.Field(default=0.0, ge=0)
     """How long to go on serving after SIGTERM, while callers learn to go elsewhere."""

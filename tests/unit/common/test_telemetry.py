@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 import pytest
 import structlog
+from opentelemetry import trace
 
 from libs.common.telemetry import configure_logging
 
@@ -50,3 +51,29 @@ def test_a_line_is_a_json_object() -> None:
     line = json.loads(out.getvalue())
     said = {key: line[key] for key in ("service", "severity", "message", "count")}
     assert said == {"service": "auth", "severity": "WARNING", "message": "work.done", "count": 2}
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [
+        (
+            "acme-data",
+            {
+                "logging.googleapis.com/trace": f"projects/acme-data/traces/{1:032x}",
+                "logging.googleapis.com/spanId": f"{2:016x}",
+            },
+        ),
+        ("", {}),
+    ],
+)
+def test_a_line_of_a_trace_names_it_as_cloud_logging_does(
+    project: str, expected: dict[str, str]
+) -> None:
+    span = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        configure_logging("auth", "INFO", project)
+        with trace.use_span(span):
+            structlog.get_logger().info("work.done")
+    line = json.loads(out.getvalue())
+    assert line["trace_id"] == f"{1:032x}"
+    assert {key: value for key, value in line.items() if "googleapis" in key} == expected
