@@ -42,7 +42,9 @@ def server_credentials(folder: Path) -> grpc.ServerCredentials:
     """
     files = _Files(folder)
     return grpc.dynamic_ssl_server_credentials(
-        files.read(), files.changed, require_client_authentication=False
+        files.read(),
+        files.changed,  # type: ignore[arg-type]  # its documentation says that None changes nothing
+        require_client_authentication=False,
     )
 
 

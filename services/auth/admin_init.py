@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from libs.bigquery.client import Connection, connect
 from libs.common.errors import ServiceError, Unavailable
 from libs.metadata.tables import TABLES
-from services.auth.app import Settings, open_signing_keys
+from services.auth.app import Settings, opened_signing_keys
 from services.auth.bigquery_keys import BigQueryKeyStore
 from services.auth.bigquery_metadata import BigQueryMetadata
 from services.auth.initialisation import Done, initialise
@@ -46,11 +46,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _initialise(settings: Settings, *, replace_key: bool) -> Done:
-    with connect(Connection.of(settings)) as bq:
+    with connect(Connection.of(settings)) as bq, opened_signing_keys(settings) as signing_keys:
         return await initialise(
             BigQueryMetadata(bq),
             BigQueryKeyStore(bq),
-            open_signing_keys(settings),
+            signing_keys,
             now=lambda: datetime.now(UTC),
             replace_key=replace_key,
         )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from libs.common.app import Host
 from libs.common.limits import RateLimiter
 from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.settings import ServiceSettings
+from libs.kubernetes.names import SCHEME, ObjectName
 from services.auth.access import PACKAGE, AuthAccess
 from services.auth.api_key_servicer import ApiKeyServicer
 from services.auth.auth_servicer import AuthServicer
@@ -32,7 +33,7 @@ from services.auth.file_signing_keys import FileSigningKeyStore
 from services.auth.key_admin import KeyAdmin
 from services.auth.key_store import KeyStore
 from services.auth.prometheus_metrics import PrometheusMetrics
-from services.auth.run_authority import SharedKeyAuthority
+from services.auth.run_authority import RunAuthority, SharedKeyAuthority
 from services.auth.signing_keys import SigningKeys, SigningKeyStore
 from services.auth.tenant_admin import TenantAdmin
 from services.auth.tenant_servicer import TenantServicer
@@ -49,9 +50,10 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_AUTH_", extra="ignore")
 
     signing_key: str = "file:.convergence/keys/signing_key.pem"
-    """Where the key is that signs identity tokens: `file:PATH`, owner only."""
+    """Where the key is that signs identity tokens: `file:PATH`, owner only, or `kubernetes://NAMESPACE/SECRET`."""
     orchestrator_credential: str = ".convergence/keys/orchestrator_credential"
-    """Owner-only file with the key that the orchestrator shows to get tokens of runs."""
+    """How the orchestrator is known that asks for tokens of runs: an owner-only file with the key that it
+    shows, or `kubernetes://NAMESPACE/SERVICEACCOUNT` whose token it shows."""
     configs: str = ""
     """Folder of the tenants' config folders; empty: no tenant comes to be by a row made by hand."""
     refresh_seconds: float = pydantic.Field(default=20.0, gt=0, le=30.0)
@@ -65,26 +67,58 @@ class Settings(ServiceSettings):
     @pydantic.field_validator("signing_key")
     @classmethod
     def _signing_key(cls, text: str) -> str:
-        if not text.removeprefix("file:") or not text.startswith("file:"):
-            raise ValueError(f"found {text!r}; allowed is file:PATH")
+        if ObjectName.parse(text) is None and not (
+            text.startswith("file:") and text.removeprefix("file:")
+        ):
+            raise ValueError(f"found {text!r}; allowed is file:PATH, or {SCHEME}NAMESPACE/SECRET")
+        return text
+
+    @pydantic.field_validator("orchestrator_credential")
+    @classmethod
+    def _credential(cls, text: str) -> str:
+        ObjectName.parse(text)
         return text
 
 
-def open_signing_keys(settings: Settings) -> SigningKeyStore:
-    """Return where the signing key is kept."""
-    return FileSigningKeyStore(Path(settings.signing_key.removeprefix("file:")))
+@contextlib.contextmanager
+def opened_signing_keys(settings: Settings) -> Generator[SigningKeyStore]:
+    """Give where the signing key is kept."""
+    secret = ObjectName.parse(settings.signing_key)
+    if secret is None:
+        yield FileSigningKeyStore(Path(settings.signing_key.removeprefix("file:")))
+        return
+    # Half a second and 40 MiB that only a cluster needs.
+    from libs.kubernetes.cluster import Cluster  # noqa: PLC0415
+    from services.auth.kubernetes_signing_keys import KubernetesSigningKeyStore  # noqa: PLC0415
+
+    with contextlib.closing(Cluster.open()) as cluster:
+        yield KubernetesSigningKeyStore(cluster, secret)
+
+
+@contextlib.contextmanager
+def opened_authority(settings: Settings) -> Generator[RunAuthority]:
+    """Give who knows the orchestrator."""
+    account = ObjectName.parse(settings.orchestrator_credential)
+    if account is None:
+        yield SharedKeyAuthority(Path(settings.orchestrator_credential))
+        return
+    from libs.kubernetes.cluster import Cluster  # noqa: PLC0415
+    from services.auth.kubernetes_run_authority import KubernetesAuthority  # noqa: PLC0415
+
+    with contextlib.closing(Cluster.open()) as cluster:
+        yield KubernetesAuthority(cluster, account, monotonic=time.monotonic)
 
 
 @contextlib.asynccontextmanager
 async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
     """Open BigQuery and register auth on `host`; write what is in memory and close on exit."""
-    with connect(Connection.of(settings)) as bq:
+    with connect(Connection.of(settings)) as bq, opened_signing_keys(settings) as signing_keys:
         async with attach_stores(
             host,
             settings,
             key_store=BigQueryKeyStore(bq),
             tenant_store=BigQueryTenantStore(bq),
-            signing_key_store=open_signing_keys(settings),
+            signing_key_store=signing_keys,
         ):
             yield
 
@@ -118,14 +152,15 @@ async def attach_stores(
     )
     limiter = RateLimiter(rate=settings.calls_per_second, monotonic=time.monotonic)
     host.guard(AuthAccess(authentication, limiter, networks(settings.trusted_proxies)))
-    _register(host, settings, directory, authentication)
     host.ready = False
     host.background(directory.keep_fresh(), "key-table")
     host.background(signing_keys.keep_fresh(), "signing-keys")
     host.background(authentication.keep_writing_uses(), "key-uses")
     host.background(_keep_ready(host, directory), "readiness")
     try:
-        yield
+        with opened_authority(settings) as authority:
+            _register(host, authority, directory, authentication)
+            yield
     finally:
         if directory.healthy:
             await authentication.write_uses()
@@ -134,9 +169,8 @@ async def attach_stores(
 
 
 def _register(
-    host: Host, settings: Settings, directory: Directory, authentication: Authentication
+    host: Host, authority: RunAuthority, directory: Directory, authentication: Authentication
 ) -> None:
-    authority = SharedKeyAuthority(Path(settings.orchestrator_credential))
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(
         AuthServicer(authentication, authority), host.server
     )

@@ -19,7 +19,7 @@ class RunAuthority(Protocol):
         Raises:
             CredentialMissing: it is empty.
             IdentityTokenInvalid: it is somebody else's.
-            NotInitialized, SigningKeyUnusable, Unavailable: nobody can tell.
+            NotInitialized, SigningKeyUnusable, ClusterRefused, Unavailable: nobody can tell.
         """
         ...
 

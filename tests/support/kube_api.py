@@ -20,8 +20,15 @@ GROUPS: Final = {
     "leases": "/apis/coordination.k8s.io/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",
     "pods": "/api/v1",
+    "secrets": "/api/v1",
 }
-KINDS: Final = {"leases": "Lease", "endpointslices": "EndpointSlice", "pods": "Pod"}
+KINDS: Final = {
+    "leases": "Lease",
+    "endpointslices": "EndpointSlice",
+    "pods": "Pod",
+    "secrets": "Secret",
+}
+REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 Key = tuple[str, str, str]
 
 
@@ -44,7 +51,7 @@ class Refusal:
 
 @dataclasses.dataclass(slots=True)
 class KubeApi:
-    """Objects of three kinds, and dials.
+    """Objects of four kinds, whose tokens they are, and dials.
 
     next_answers: What the next requests meet, in order.
     always: What every request meets, while it is set.
@@ -65,6 +72,8 @@ class KubeApi:
     """Watches that were begun."""
     asked: list[str] = dataclasses.field(default_factory=list)
     """Method and path of each request."""
+    tokens: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    """Of each token whose it is, and for which audience."""
     _events: list[tuple[int, str, str, dict[str, Any]]] = dataclasses.field(default_factory=list)
     _oldest: int = 0
     _changed: asyncio.Condition = dataclasses.field(default_factory=asyncio.Condition)
@@ -131,7 +140,17 @@ class KubeApi:
                 return dial.pop(0)
         return self.always
 
+    async def _reviewed(self, request: web.Request) -> web.Response:
+        spec = (await request.json())["spec"]
+        who, audience = self.tokens.get(spec["token"], ("", ""))
+        known = bool(who) and audience in spec["audiences"]
+        said = {"authenticated": True, "user": {"username": who}, "audiences": [audience]}
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
+        return web.json_response({**review, "status": said if known else {}}, status=201)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path == REVIEWS:
+            return await self._reviewed(request)
         key = (
             request.match_info["kind"],
             request.match_info["namespace"],
@@ -270,6 +289,7 @@ async def kube_api(port: int = 0) -> AsyncGenerator[KubeApi]:
         room = f"{group}/namespaces/{{namespace}}/{{kind}}"
         app.router.add_route("*", room, api.handle)
         app.router.add_route("*", f"{room}/{{name}}", api.handle)
+    app.router.add_route("POST", REVIEWS, api.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

@@ -114,7 +114,8 @@ async def served(
     }
     credential = folder / "credential"
     create_private(credential, CREDENTIAL.encode())
-    configured = Settings(orchestrator_credential=str(credential), configs=str(folder), **settings)
+    known = {"orchestrator_credential": str(credential), "configs": str(folder)}
+    configured = Settings(**{**known, **settings})
 
     def attach(host: Host, given: Settings) -> contextlib.AbstractAsyncContextManager[None]:
         return attach_stores(host, given, promise_seconds=promise_seconds, **stores)  # type: ignore[arg-type]

@@ -95,5 +95,5 @@ def test_files_that_are_no_certificate_with_its_key_are_refused_with_what_is_all
     folder: Path, chain: bytes, key: bytes
 ) -> None:
     keep(folder, chain, key)
-    with pytest.raises(CertificateUnusable, match="allowed is tls.crt, a chain in PEM"):
+    with pytest.raises(CertificateUnusable, match=r"allowed is tls\.crt, a chain in PEM"):
         server_credentials(folder)

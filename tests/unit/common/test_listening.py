@@ -33,5 +33,5 @@ def test_another_one_beside_it_is_served_over_tls() -> None:
     ],
 )
 def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(ValueError, match="allowed is host:port, .*tls://host:port/FOLDER"):
+    with pytest.raises(ValueError, match=r"allowed is host:port, .*tls://host:port/FOLDER"):
         Listening.parse(text)

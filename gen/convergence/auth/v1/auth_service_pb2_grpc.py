@@ -73,7 +73,8 @@ class AuthServiceServicer:
         """Returns a token that is bound to one run, while the tenant is active.
         The caller shows the orchestrator's own credential in `authorization`.
         Fails with INVALID_ARGUMENT / INVALID_REQUEST; UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID; PERMISSION_DENIED / TENANT_SUSPENDED;
-        NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED.
+        NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED,
+        CLUSTER_REFUSED where auth may not ask Kubernetes whose token the credential is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,8 @@ class AuthServiceStub:
     """Returns a token that is bound to one run, while the tenant is active.
     The caller shows the orchestrator's own credential in `authorization`.
     Fails with INVALID_ARGUMENT / INVALID_REQUEST; UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID; PERMISSION_DENIED / TENANT_SUSPENDED;
-    NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED.
+    NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED,
+    CLUSTER_REFUSED where auth may not ask Kubernetes whose token the credential is.
     """
     ListSigningKeys: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListSigningKeysRequest, _auth_service_pb2.ListSigningKeysResponse]
     """Returns the public keys that identity tokens are verified with.
@@ -71,7 +72,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Returns a token that is bound to one run, while the tenant is active.
     The caller shows the orchestrator's own credential in `authorization`.
     Fails with INVALID_ARGUMENT / INVALID_REQUEST; UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID; PERMISSION_DENIED / TENANT_SUSPENDED;
-    NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED.
+    NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED,
+    CLUSTER_REFUSED where auth may not ask Kubernetes whose token the credential is.
     """
     ListSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSigningKeysRequest, _auth_service_pb2.ListSigningKeysResponse]  # type: ignore[assignment]
     """Returns the public keys that identity tokens are verified with.
@@ -105,7 +107,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns a token that is bound to one run, while the tenant is active.
         The caller shows the orchestrator's own credential in `authorization`.
         Fails with INVALID_ARGUMENT / INVALID_REQUEST; UNAUTHENTICATED / CREDENTIAL_MISSING, IDENTITY_TOKEN_INVALID; PERMISSION_DENIED / TENANT_SUSPENDED;
-        NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED.
+        NOT_FOUND / TENANT_NOT_FOUND; UNAVAILABLE / AUTH_UNAVAILABLE; FAILED_PRECONDITION / NOT_INITIALIZED, SIGNING_KEY_UNUSABLE, TENANT_DELETED,
+        CLUSTER_REFUSED where auth may not ask Kubernetes whose token the credential is.
         """
 
     @_abc_1.abstractmethod
