@@ -11,6 +11,7 @@ PEERS := polars duckdb dlt ingestr sling
 UV_VERSION := 0.13.9
 INSTALL := $(UV) pip install --quiet --compile-bytecode
 WORKERS ?= 4
+ACTIONLINT := GOFLAGS=-mod=mod go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 # Services and engines start by the hundred: none of them compiles its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -94,6 +95,8 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 	$(BIN)/python tools/journal_doc.py --check
 	$(BIN)/python tools/chart_readme.py --check
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.cloudbuild cloudbuild.yaml
+	@command -v go >/dev/null && $(ACTIONLINT) .github/workflows/*.yml || { [ -z "$$(command -v go)" ] && echo "actionlint was left out: it is built with Go, which is not there"; }
 
 types: setup ## mypy, strict
 	$(BIN)/mypy libs services tests bench tools

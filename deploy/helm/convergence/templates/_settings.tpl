@@ -74,8 +74,11 @@ What stands in `settings` of its values comes after them; the schema lets throug
 {{- end }}
 {{- end }}
 
-{{/* Folder of the tenants' folders inside of a container. */}}
+{{/*
+Folder of the tenants' folders inside of a container. git-sync and the kubelet both replace a link when files change, so that a reader sees
+one version whole: the path leads through that link.
+*/}}
 {{- define "convergence.configsPath" -}}
-{{- $base := ternary "/etc/convergence/configs/current" "/etc/convergence/configs" (eq .Values.configs.type "gitSync") -}}
-{{- with .Values.configs.path }}{{ $base }}/{{ . }}{{ else }}{{ $base }}{{ end }}
+{{- $link := get (dict "gitSync" "/current" "configMap" "/..data") .Values.configs.type -}}
+/etc/convergence/configs{{ $link }}{{ with .Values.configs.path }}/{{ . }}{{ end }}
 {{- end }}
