@@ -23,7 +23,7 @@ from libs.common.settings import ServiceSettings
 from services.ingest.bigquery_sink import BigQuerySink
 from services.ingest.ingestion import Ingestion, Task
 from services.ingest.memory import Memory, slots_of
-from services.ingest.metrics import IngestMetrics
+from services.ingest.metrics import IngestMetrics, append_seconds
 from services.ingest.servicer import IngestServicer
 from services.ingest.sink import Sink
 from services.ingest.sources.guard import guarded_backend, open_http
@@ -63,7 +63,8 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
     """Open BigQuery and register the worker; close it all on exit."""
     bigquery = connect(Connection.of(settings))
     with contextlib.closing(bigquery):
-        sink = BigQuerySink(bigquery, request_bytes=settings.request_bytes)
+        observe = append_seconds(host.registry).observe
+        sink = BigQuerySink(bigquery, request_bytes=settings.request_bytes, observe=observe)
         async with attach_sink(host, settings, sink):
             yield
 

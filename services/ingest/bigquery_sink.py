@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 
 import pyarrow as pa
 
@@ -23,12 +24,19 @@ class BigQuerySink:
         bigquery: Where.
         request_bytes: What an append aims at.
         patience_seconds: How long BigQuery may be silent before an append fails.
+        observe: Told the seconds that a worker was held up by each append, in the thread that appends.
     """
 
     def __init__(
-        self, bigquery: BigQuery, *, request_bytes: int, patience_seconds: float = BULK_TIMEOUT
+        self,
+        bigquery: BigQuery,
+        *,
+        request_bytes: int,
+        patience_seconds: float = BULK_TIMEOUT,
+        observe: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._bq = bigquery
+        self._observe = observe
         self._request_bytes = request_bytes
         self._patience = patience_seconds
 
@@ -45,20 +53,29 @@ class BigQuerySink:
             timeout=self._patience,
             cancel=cancelled,
         )
-        return BigQueryStream(self._bq, name, appender)
+        return BigQueryStream(self._bq, name, appender, self._observe)
 
 
 class BigQueryStream:
     """One PENDING stream."""
 
-    def __init__(self, bigquery: BigQuery, name: str, appender: streams.Appender) -> None:
+    def __init__(
+        self,
+        bigquery: BigQuery,
+        name: str,
+        appender: streams.Appender,
+        observe: Callable[[float], None],
+    ) -> None:
         self._bq = bigquery
+        self._observe = observe
         self._name = name
         self._appender = appender
 
     def append(self, rows: pa.Table) -> None:
+        began = time.monotonic()
         with _cancelling():
             self._appender.append(rows)
+        self._observe(time.monotonic() - began)
 
     def finish(self) -> tuple[str, int]:
         with _cancelling():

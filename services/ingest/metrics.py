@@ -1,6 +1,6 @@
 """Metrics of the worker."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.ingest.ingestion import Tally
 
@@ -32,3 +32,13 @@ class IngestMetrics:
         self._landed.inc(tally.landed_row_count)
         self._quarantined.inc(tally.quarantined_row_count)
         self._bytes.inc(tally.read_bytes)
+
+
+def append_seconds(registry: CollectorRegistry) -> Histogram:
+    """Return where the seconds go that appends held a worker up."""
+    return Histogram(
+        "convergence_ingest_append_seconds",
+        "How long an append to BigQuery held a worker up.",
+        registry=registry,
+        buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+    )

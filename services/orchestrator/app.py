@@ -38,6 +38,7 @@ from libs.kubernetes.names import SCHEME, ObjectName
 from services.orchestrator.active import Active, Loading, Seat, lead
 from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
 from services.orchestrator.api.backfill_servicer import BackfillServicer
+from services.orchestrator.api.bigquery_metrics import BigQueryMetrics
 from services.orchestrator.api.metrics import RunMetrics
 from services.orchestrator.api.pipeline_servicer import PipelineServicer
 from services.orchestrator.api.run_servicer import RunServicer
@@ -190,8 +191,11 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
         neighbours = _neighbours(settings, stack)
         election = neighbours.election
         stack.push_async_callback(election.close)
+        seconds = BigQueryMetrics(host.registry)
         journal = BigQueryJournal(
-            bigquery, streams_end_with_server=settings.streams_end_with_server
+            bigquery,
+            streams_end_with_server=settings.streams_end_with_server,
+            observe=seconds.append.observe,
         )
         stack.push_async_callback(journal.close)
         parts = Parts(
@@ -199,7 +203,7 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
             catalogue=FileCatalogue(settings.configs, clock=now),
             election=election,
             journal=journal,
-            warehouse=BigQueryWarehouse(bigquery),
+            warehouse=BigQueryWarehouse(bigquery, observe=seconds.commit.observe),
             dispatcher=Dispatcher(
                 monotonic=time.monotonic,
                 sleep=asyncio.sleep,

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import json
+import re
+import urllib.request
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -276,6 +278,22 @@ def _root(by_id: Mapping[str, Span], span: Span) -> Span:
     while span.parent_id in by_id:
         span = by_id[span.parent_id]
     return span
+
+
+async def test_metrics_say_how_long_bigquery_took_for_what_runs_wait_for(mesh: RunningMesh) -> None:
+    async with mesh.client() as client:
+        await finished(client, "p_focus_billing")
+
+    def count(service: str, name: str) -> float:
+        address = mesh.state.addresses()[f"{service}_admin"]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as page:
+            text = page.read().decode()
+        return sum(float(x) for x in re.findall(rf"^{name}_count (\S+)$", text, re.MULTILINE))
+
+    assert count("orchestrator", "convergence_orchestrator_journal_append_seconds") > 0
+    assert count("orchestrator", "convergence_orchestrator_commit_seconds") > 0
+    workers = ("ingest-1", "ingest-2")
+    assert sum(count(worker, "convergence_ingest_append_seconds") for worker in workers) > 0
 
 
 async def test_no_secret_is_in_any_log_or_in_the_journal(mesh: RunningMesh) -> None:

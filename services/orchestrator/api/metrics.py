@@ -40,6 +40,8 @@ class RunMetrics(Collector):
         yield _gauge("active", "Whether this orchestrator is active.", 1)
         yield _gauge("epoch", "Number of this leadership.", active.history.epoch)
         yield _gauge("journal_position", "Newest durable record.", active.history.durable)
+        lag = active.ledger.position - active.history.durable
+        yield _gauge("journal_lag_records", "Records decided that are not durable yet.", lag)
         chunks = sum(len(live.beats) for live in active.conductor.live.values())
         yield _gauge("chunks_running", "Chunks that workers have now.", chunks)
         tenants, workers = active.mesh.dispatcher.tenants(), active.mesh.dispatcher.workers()

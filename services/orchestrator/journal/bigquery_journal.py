@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
@@ -75,10 +76,18 @@ class BigQueryJournal:
         bigquery: Where.
         streams_end_with_server: True where streams end with BigQuery's process (the embedded one),
             so that a stream that is gone is sealed.
+        observe: Told the seconds that each append took.
     """
 
-    def __init__(self, bigquery: BigQuery, *, streams_end_with_server: bool) -> None:
+    def __init__(
+        self,
+        bigquery: BigQuery,
+        *,
+        streams_end_with_server: bool,
+        observe: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._bq = bigquery
+        self._observe = observe
         self._ends = streams_end_with_server
         self._table = TableId(bigquery.connection.project, DATASET, RUN_EVENTS.name)
         self._schema = arrow_schema(Column(c.name, c.type, c.mode) for c in RUN_EVENTS.columns)
@@ -262,8 +271,10 @@ class BigQueryJournal:
         assert self._stream is not None, "open comes first"
         rows = [row_of(record) for record in records]
         batch = pa.RecordBatch.from_pylist(rows, schema=self._schema)
+        began = time.monotonic()
         try:
             self._offset = await asyncio.to_thread(self._stream.append_at, self._offset, batch)
+            self._observe(time.monotonic() - began)
         except (StreamSealed, StreamsGone, OffsetOutOfRange) as error:
             raise JournalSealed(
                 "the journal's stream has ended; another orchestrator is active or BigQuery was "

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal, TypeVar
@@ -48,10 +49,20 @@ T = TypeVar("T")
 
 
 class BigQueryWarehouse:
-    """Datasets, tables, commits and statements of runs in one project and location."""
+    """Datasets, tables, commits and statements of runs in one project and location.
 
-    def __init__(self, bigquery: BigQuery, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    `observe` is told the seconds that each commit of streams took.
+    """
+
+    def __init__(
+        self,
+        bigquery: BigQuery,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+        observe: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._bq = bigquery
+        self._observe = observe
         self._answer_seconds = answer_seconds
         self._transforms = BigQueryTransforms(bigquery, self._dataset)
 
@@ -188,10 +199,12 @@ class BigQueryWarehouse:
 
     async def _committed(self, table: TableId, names: Sequence[str]) -> bool:
         """Commit streams; False if some were committed before or are gone: look at the rows."""
+        began = time.monotonic()
         try:
             outcome = await self._do(streams.commit, table, names)
         except StreamsGone:
             return False
+        self._observe(time.monotonic() - began)
         return isinstance(outcome, streams.Committed)
 
     async def quarantine_counts(self, run: Run) -> dict[tuple[str, int], int]:

@@ -437,6 +437,7 @@ async def test_metrics_say_who_leads_and_how_far_the_journal_is(edge: Edge) -> N
     value = edge.host.registry.get_sample_value
     assert value("convergence_orchestrator_active") == 1
     assert (value("convergence_orchestrator_journal_position") or 0) >= run.position
+    assert value("convergence_orchestrator_journal_lag_records") == 0
     assert value("convergence_orchestrator_runs", {"state": "FAILED"}) == 0
 
 
