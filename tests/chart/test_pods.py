@@ -87,7 +87,7 @@ def test_probes_ask_over_grpc_what_they_are_for(combination: str, component: str
     pod = pod_of(combination, component)
     container = main(pod)
     port = {"port": 50051}
-    assert container["startupProbe"]["grpc"] == port
+    assert container["startupProbe"]["grpc"] == {**port, "service": "liveness"}
     assert container["readinessProbe"]["grpc"] == port
     assert container["livenessProbe"]["grpc"] == {**port, "service": "liveness"}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
