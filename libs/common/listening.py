@@ -9,7 +9,7 @@ ALLOWED: Final = (
     "allowed is host:port, as 127.0.0.1:50051 or [::]:50051, and after a comma "
     "tls://host:port/FOLDER of a folder with tls.crt and tls.key"
 )
-_PLAIN: Final = re.compile(r"([^\s,/]*):([0-9]{1,5})")
+ADDRESS: Final = re.compile(r"([^\s,/]*):([0-9]{1,5})")
 _TLS: Final = re.compile(r"tls://([^\s,/]*:[0-9]{1,5})(/[^\s,]+)")
 _HIGHEST: Final = 65_535
 
@@ -38,5 +38,5 @@ class Listening:
 
 
 def _address(text: str) -> bool:
-    found = _PLAIN.fullmatch(text)
+    found = ADDRESS.fullmatch(text)
     return found is not None and int(found[2]) <= _HIGHEST

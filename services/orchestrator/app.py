@@ -31,9 +31,10 @@ from libs.common.channel import open_channel
 from libs.common.garbage import made_to_stay
 from libs.common.identity import Principal
 from libs.common.limits import RateLimiter
+from libs.common.listening import ADDRESS
 from libs.common.peers import LOOPBACK, Proxies, networks
 from libs.common.rpc import Scoped
-from libs.common.settings import LISTEN, ServiceSettings
+from libs.common.settings import ServiceSettings
 from libs.kubernetes.names import SCHEME, ObjectName
 from services.orchestrator.active import Active, Loading, Seat, lead
 from services.orchestrator.api.access import EDGE_SERVICES, SCOPES, missing
@@ -93,7 +94,7 @@ def _lease_name(text: str) -> str:
 def _workers_name(text: str) -> str:
     if ObjectName.parse(text) is None:
         for address in filter(None, text.split(",")):
-            if not LISTEN.fullmatch(address):
+            if not ADDRESS.fullmatch(address):
                 raise ValueError(
                     f"found {address!r}; allowed are addresses host:port with commas between them, "
                     f"or {SCHEME}NAMESPACE/SERVICE"
