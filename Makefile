@@ -141,6 +141,10 @@ model-mutants: setup ## That such placements find planted bugs; ONLY=lock some o
 failover: setup ## How long runs stand still when an orchestrator dies, and what a leader that slept can do
 	$(BIN)/python -m tests.faults.failover
 
+.PHONY: scaling
+scaling: setup ## Take workers away in the middle of runs and bring them back: rows exact, and how soon they have a chunk
+	$(BIN)/python -m tests.faults.scaling
+
 gx: $(GX)/.done ## Record anew what Great Expectations says
 	$(GX)/bin/python -m tests.gx.record
 

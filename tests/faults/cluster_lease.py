@@ -33,7 +33,8 @@ def create(kubeconfig: str) -> None:
 
 def holder(kubeconfig: str) -> int | None:
     """Return the process that the Lease names, None if it names none."""
-    pod, _, _ = (_read(kubeconfig).spec.holder_identity or "").rpartition("_")
+    spec = _read(kubeconfig).spec
+    pod, _, _ = ((spec and spec.holder_identity) or "").rpartition("_")
     return int(pod.rpartition("-")[2]) if pod else None
 
 

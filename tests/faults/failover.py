@@ -139,14 +139,18 @@ async def api_server(folder: Path) -> AsyncGenerator[str]:
 
 
 @contextlib.asynccontextmanager
-async def field(*, standby: bool, lease_at: str = "") -> AsyncGenerator[Field]:
+async def field(
+    *, standby: bool, lease_at: str = "", discovered: bool = False
+) -> AsyncGenerator[Field]:
     folder = Path(tempfile.mkdtemp(prefix="faults-")) / "mesh"
     history = History(folder)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder.parent)
         wired = await stack.enter_async_context(wire.opened(history))
         made = await stack.enter_async_context(
-            running.running(wired, folder, standby=standby, kubeconfig=lease_at)
+            running.running(
+                wired, folder, standby=standby, kubeconfig=lease_at, discovered=discovered
+            )
         )
         assert not await made.serving(120.0)
         (key,) = (await made.tenants([PIPELINE.tenant])).values()
@@ -157,13 +161,13 @@ async def field(*, standby: bool, lease_at: str = "") -> AsyncGenerator[Field]:
         yield Field(made=made, client=client, engine=engine, folder=deliveries)
 
 
-async def killed(at: Field, *, restarted: bool) -> float:
-    """Kill the leader in a run; return seconds until runs move: from its restart, or from the kill."""
+async def killed(at: Field, *, restarted: bool, by: signal.Signals = signal.SIGKILL) -> float:
+    """End the leader in a run; return seconds until runs move: from its restart, or from the signal."""
     run = await at.start()
     leader, epoch = at.leader(), at.epoch()
     assert leader.identity is not None
     when = datetime.now(UTC)
-    leader.identity.signal(signal.SIGKILL)
+    leader.identity.signal(by)
     done = await at.end(run)
     assert done.state == RunState.RUN_STATE_SUCCEEDED, done
     assert await at.rows() == (ROWS, at.next_id - ROWS), "a row is lost or there twice"
@@ -224,6 +228,8 @@ async def measure(times: int, stall_seconds: float, given: str) -> int:
             found,
             FAILOVER_BAR,
         )
+        told = [await killed(elected, restarted=False, by=signal.SIGTERM) for _ in range(times)]
+        _say("the leader of a Lease told to end, runs moving at the standby", told, FAILOVER_BAR)
         how = await stalled(elected, stall_seconds)
         print(f"a leader of a Lease stopped for {stall_seconds:g} s published nothing and {how}")
     async with field(standby=False) as alone:

@@ -50,6 +50,8 @@ class Spec:
     """Whether a second orchestrator stands by."""
     kubeconfig: str = ""
     """Where the API server is whose Lease elects the orchestrator; empty: a lock file does."""
+    discovered: bool = False
+    """Whether workers are found by EndpointSlices at that API server."""
 
     def skew(self, worker: str) -> Path:
         """Return the file that says by how much a worker's clock is shifted."""
@@ -108,6 +110,9 @@ def _started(spec: Spec, plan: Plan) -> Plan:
     if spec.kubeconfig and plan.name in ORCHESTRATORS:
         lease = f"kubernetes://default/faults-orchestrator?pod={plan.name}"
         settings |= {"CONVERGENCE_ORCHESTRATOR_LEASE": lease, "KUBECONFIG": spec.kubeconfig}
+        if spec.discovered:
+            workers = "kubernetes://default/faults-ingest"
+            settings |= {"CONVERGENCE_ORCHESTRATOR_WORKERS": workers}
         at = command.index("-m") + 1
         command = (*command[:at], "tests.faults.pod", *command[at:])
     if spec.mutant:

@@ -85,7 +85,13 @@ def preloaded(folder: Path) -> str:
 
 @contextlib.asynccontextmanager
 async def running(
-    wire: Wire, folder: Path, *, mutant: str = "", standby: bool = True, kubeconfig: str = ""
+    wire: Wire,
+    folder: Path,
+    *,
+    mutant: str = "",
+    standby: bool = True,
+    kubeconfig: str = "",
+    discovered: bool = False,
 ) -> AsyncGenerator[Running]:
     """Run the mesh behind `wire`; it is stopped when the block ends."""
     home, configs = folder / "mesh", folder / "configs"
@@ -98,6 +104,7 @@ async def running(
         mutant=mutant,
         standby=standby,
         kubeconfig=kubeconfig,
+        discovered=discovered,
         preload=await asyncio.to_thread(preloaded, folder),
     )
     for worker in mesh.WORKERS:
