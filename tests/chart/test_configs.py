@@ -8,7 +8,7 @@ import pytest
 
 from services.orchestrator.configs.file_catalogue import FileCatalogue
 from tests.chart.rendering import COMBINATIONS, RELEASE, of_kind, rendered
-from tests.chart.test_pods import main, pod_of
+from tests.chart.test_pods import every_combination, main, pod_of
 
 HOME = "/etc/convergence/configs"
 
@@ -74,7 +74,7 @@ def test_every_kind_of_configs_is_mounted_where_the_setting_says(kind: str, wher
         assert mounts["configs"] == {"name": "configs", "mountPath": HOME, "readOnly": True}
 
 
-@pytest.mark.parametrize("combination", COMBINATIONS)
+@every_combination
 def test_workers_have_files_in_a_trial_only(combination: str) -> None:
     trial = COMBINATIONS[combination].get("trial", {}).get("enabled", False)
     pod = pod_of(combination, "ingest")
@@ -99,3 +99,10 @@ def test_texts_of_the_values_stand_beside_those_of_the_trial() -> None:
     data = of_kind(row, "ConfigMap")[f"{RELEASE}-configs"]["data"]
     assert data["acme--pipelines--p_bills.yml"] == "source: bills\n"
     assert any(one["kind"] == "ConfigMap" for one in rendered("local"))
+
+
+@every_combination
+def test_tenants_secrets_come_from_secret_manager_but_in_a_trial(combination: str) -> None:
+    trial = COMBINATIONS[combination].get("trial", {}).get("enabled", False)
+    project = variable(pod_of(combination, "ingest"), "CONVERGENCE_INGEST_SECRET_MANAGER_PROJECT")
+    assert project == ("" if trial else "acme-data")

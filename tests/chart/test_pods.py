@@ -166,3 +166,17 @@ def test_workers_are_counted_by_one_hand_only(combination: str) -> None:
     for scaler in scalers.values():
         assert scaler["spec"]["metrics"][0]["containerResource"]["name"] == "cpu"
         assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+
+
+def test_the_queue_is_counted_beside_the_processor_where_an_adapter_is_installed() -> None:
+    found = [
+        metric
+        for combination in COMBINATIONS
+        for scaler in of_kind(combination, "HorizontalPodAutoscaler").values()
+        for metric in scaler["spec"]["metrics"][1:]
+    ]
+    name = "prometheus.googleapis.com|convergence_orchestrator_slots_wanted|gauge"
+    target = {"type": "AverageValue", "averageValue": "1400m"}
+    external = {"metric": {"name": name}, "target": target}
+    assert found
+    assert all(one == {"type": "External", "external": external} for one in found)

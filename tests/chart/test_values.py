@@ -56,9 +56,7 @@ def said(values: Values) -> str:
 
 
 def test_every_object_is_closed() -> None:
-    for path, schema in objects(SCHEMA):
-        if path == ".global":  # Helm's own
-            continue
+    for _, schema in objects(SCHEMA):
         more = schema["additionalProperties"]
         if more is False:
             assert schema["propertyNames"]["enum"] == list(schema["properties"])
@@ -71,7 +69,7 @@ def test_every_value_of_the_schema_has_a_default_and_the_other_way_round() -> No
     inherited = re.compile(
         r"services\.\w+\.(replicas|resources|drain|googleServiceAccount|podAnnotations|settings)\b"
     )
-    known = {name for name in names(SCHEMA) if not maps.search(name) and name != "global"}
+    known = {name for name in names(SCHEMA) if not maps.search(name)}
     found = {name for name in given(DEFAULTS) if not maps.search(name)}
     assert found - known == set()
     assert {name for name in known - found if not inherited.match(name)} == set()
@@ -155,3 +153,11 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
 def test_a_release_name_that_makes_names_too_long_is_refused() -> None:
     with pytest.raises(helm_python.HelmError, match="found 41 characters; allowed are 40"):
         chart().render(PROJECT, name="r" * 41, namespace="mesh")
+
+
+WARNING = 2
+
+
+def test_helm_finds_nothing_to_say_about_the_chart() -> None:
+    found = helm_python.lint(CHART, PROJECT, namespace="mesh")
+    assert [one for one in found["messages"] if one["severity"] >= WARNING] == []
