@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,6 +24,9 @@ from libs.common.settings import ServiceSettings
 
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _HTTP_CONNECTIONS: Final = 32
+_EMBEDDED_AT_ONCE: Final = 4
+"""Calls that a server with few processors is asked at once: more would wait there, and not here."""
+
 _STORAGE_HOST: Final = "bigquerystorage.googleapis.com"
 _RECONNECT: Final = (
     ("grpc.max_receive_message_length", -1),
@@ -77,6 +81,9 @@ class BigQuery:
 
     def __init__(self, connection: Connection, *, act_as: str = "") -> None:
         self.connection: Final = connection
+        at_once = _EMBEDDED_AT_ONCE if connection.embedded else _HTTP_CONNECTIONS
+        self.threads: Final = ThreadPoolExecutor(at_once, "bigquery")
+        """For calls of work that may be very much at once, so that nothing else waits for it."""
         self._act_as: Final = act_as
         self._lock: Final = threading.Lock()
         self._credentials: google.auth.credentials.Credentials | None = None

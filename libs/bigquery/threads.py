@@ -2,19 +2,26 @@
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def in_thread(call: Callable[..., T], *args: object, **kwargs: object) -> T:
+async def in_thread(
+    threads: Executor | None, call: Callable[..., T], *args: object, **kwargs: object
+) -> T:
     """Run a blocking call in a thread, which cannot be stopped: who is cancelled waits for its end.
 
     So nothing that a task has asked for happens after the task has ended. How a call ended that
-    nobody waits for any more is nobody's business.
+    nobody waits for any more is nobody's business. `threads` None: those that all share.
     """
-    work = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    here = contextvars.copy_context()
+    called = functools.partial(here.run, functools.partial(call, *args, **kwargs))
+    work = asyncio.get_running_loop().run_in_executor(threads, called)
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -363,6 +365,38 @@ async def test_nothing_is_acknowledged_before_it_is_stored(place: Place) -> None
         for position in runs(history, 3):
             await history.settled(position)
             assert f"e{position}" in await place.stored()
+
+
+async def test_who_no_longer_waits_hinders_nobody_and_each_hears_at_its_position(
+    place: Place,
+) -> None:
+    async with writing(place) as (history, _):
+        waits = {n: asyncio.create_task(history.settled(n)) for n in (4, 2, 3, 5, 2000)}
+        await asyncio.sleep(0)
+        waits[3].cancel()
+        last = runs(history, 3)[-1]
+        async with asyncio.timeout(10):
+            await asyncio.gather(waits[4], waits[2])
+        assert (last, waits[5].done(), waits[2000].done()) == (4, False, False)
+        runs(history, 1)
+        async with asyncio.timeout(10):
+            await waits[5]
+        waits[2000].cancel()
+
+
+async def test_appends_wait_for_no_other_call(place: Place) -> None:
+    end, busy = threading.Event(), ThreadPoolExecutor(1)
+    loop = asyncio.get_running_loop()
+    async with writing(place) as (history, _):
+        loop.set_default_executor(busy)
+        waiting = asyncio.ensure_future(asyncio.to_thread(end.wait, 20))
+        try:
+            async with asyncio.timeout(10):
+                await history.settled(runs(history, 1)[-1])
+        finally:
+            end.set()
+        assert await waiting
+    assert await place.stored() == ["e1", "e2"]
 
 
 async def test_an_append_whose_answer_is_lost_is_stored_once(place: Place) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -93,6 +95,8 @@ class BigQueryJournal:
         self._schema = arrow_schema(Column(c.name, c.type, c.mode) for c in RUN_EVENTS.columns)
         self._stream: streams.CommittedStream | None = None
         self._offset = 0
+        self._thread = ThreadPoolExecutor(1, "journal")
+        """Appends wait for no other call: everybody waits for them."""
 
     async def open(self, term: Term) -> tuple[list[Record], str]:
         try:
@@ -269,11 +273,10 @@ class BigQueryJournal:
 
     async def append(self, records: Sequence[Record]) -> None:
         assert self._stream is not None, "open comes first"
-        rows = [row_of(record) for record in records]
-        batch = pa.RecordBatch.from_pylist(rows, schema=self._schema)
+        append = functools.partial(self._append, self._stream, records)
         began = time.monotonic()
         try:
-            self._offset = await asyncio.to_thread(self._stream.append_at, self._offset, batch)
+            self._offset = await asyncio.get_running_loop().run_in_executor(self._thread, append)
             self._observe(time.monotonic() - began)
         except (StreamSealed, StreamsGone, OffsetOutOfRange) as error:
             raise JournalSealed(
@@ -281,6 +284,10 @@ class BigQueryJournal:
                 "restarted: this one stops and is started again",
                 stream=self._stream.stream,
             ) from error
+
+    def _append(self, stream: streams.CommittedStream, records: Sequence[Record]) -> int:
+        rows = [row_of(record) for record in records]
+        return stream.append_at(self._offset, pa.RecordBatch.from_pylist(rows, schema=self._schema))
 
     async def close(self) -> None:
         if self._stream is not None:

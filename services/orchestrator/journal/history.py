@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import heapq
 import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -83,7 +84,9 @@ class History:
         self._work = asyncio.Event()
         self._later: asyncio.TimerHandle | None = None
         """When what waits for company is written, if nothing else is before."""
-        self._acknowledged = asyncio.Condition()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        """Who waits for a position, lowest first; those of one position in the order they came."""
+        self._waits = itertools.count()
         self._watches: set[Watch] = set()
         self._followers: list[Callable[[Run], None]] = []
 
@@ -168,8 +171,11 @@ class History:
 
     async def settled(self, position: int) -> None:
         """Wait until all records up to `position` are durable."""
-        async with self._acknowledged:
-            await self._acknowledged.wait_for(lambda: self.durable >= position)
+        if self.durable >= position:
+            return
+        durable = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (position, next(self._waits), durable))
+        await durable
 
     async def fence(self) -> None:
         """Return when a record of this epoch was taken; never if a successor is active: `write` raises."""
@@ -189,7 +195,7 @@ class History:
             while self._queue and self._queue[0][0].position <= last:
                 group = self._take_group()
                 await self._append(group)
-                await self._acknowledge(group)
+                self._acknowledge(group)
 
     async def keep(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Let no KEPT_FOR pass without a record, for ever: so the stream that is written to lives."""
@@ -221,10 +227,12 @@ class History:
                 await self._pauses.rest(JOURNAL, failed)
         return None
 
-    async def _acknowledge(self, group: list[Record]) -> None:
-        async with self._acknowledged:
-            self.durable = group[-1].position
-            self._acknowledged.notify_all()
+    def _acknowledge(self, group: list[Record]) -> None:
+        self.durable = group[-1].position
+        while self._waiting and self._waiting[0][0] <= self.durable:
+            _, _, durable = heapq.heappop(self._waiting)
+            if not durable.done():
+                durable.set_result(None)
         for watch in self._watches:
             watch.runs.update((RunName.parse(record.run), None) for record in group if record.run)
             watch.changed.set()

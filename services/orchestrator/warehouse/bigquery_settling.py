@@ -14,7 +14,7 @@ async def settle(bigquery: BigQuery, job_id: str, error: ServiceError) -> None:
         PublishFailed: the job is done and failed: its id would fail for ever.
         ServiceError: `error` itself where there is no such job; WarehouseUnavailable while it runs.
     """
-    done = await in_thread(jobs.settle, bigquery, job_id)
+    done = await in_thread(bigquery.threads, jobs.settle, bigquery, job_id)
     if done is None:
         raise error
     if not done.succeeded:

@@ -219,7 +219,7 @@ class BigQueryTransforms:
         )
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
-        return await in_thread(call, self._bq, *args, **kwargs)
+        return await in_thread(self._bq.threads, call, self._bq, *args, **kwargs)
 
 
 def _transform(run: Run, started: TransformStarted) -> TransformSpec:

@@ -422,17 +422,17 @@ class BigQueryWarehouse:
             f"{sql.text(run.name.run)} ORDER BY _source, _row_number LIMIT {limit} OFFSET {offset}"
         )
         try:
-            return await self._read(statement, seconds=self._answer_seconds)
+            return await in_thread(
+                None, jobs.query, self._bq, statement, timeout=self._answer_seconds
+            )
         except TableNotFound:
             return []
 
-    async def _read(
-        self, statement: str, *, seconds: float = READ_SECONDS
-    ) -> list[dict[str, object]]:
-        return await self._do(jobs.query, statement, timeout=seconds)
+    async def _read(self, statement: str) -> list[dict[str, object]]:
+        return await self._do(jobs.query, statement, timeout=READ_SECONDS)
 
     async def _do(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
-        return await in_thread(call, self._bq, *args, **kwargs)
+        return await in_thread(self._bq.threads, call, self._bq, *args, **kwargs)
 
 
 def job_labels(run: Run) -> dict[str, str]:
