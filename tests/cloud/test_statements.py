@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from google.api_core.exceptions import BadRequest, GoogleAPICallError
+from google.cloud import bigquery
 
 from tests.cloud.places import differs
 from tests.cloud.scratch import SECONDS, Scratch, numbers
@@ -71,6 +73,26 @@ def test_a_merge_that_replaces_is_seen_at_once(at: Scratch) -> None:
         reading.result(SECONDS)
     assert all(found in ([("a", 1000)], [("b", 1000)]) for found in seen)
     assert at.rows(f"SELECT run, COUNT(*) AS n FROM `{target}` GROUP BY run") == [("b", 1000)]
+
+
+def test_rows_of_a_json_parameter_are_merged_as_they_were_given(at: Scratch) -> None:
+    target = at.table(("t", "STRING"), ("n", "INT64"), ("b", "BOOL"), ("made", "TIMESTAMP"))
+    odd = 'it\'s "odd"\\\n\t\u2028é😀{}[]$.'
+    time = dt.datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=dt.UTC)
+    rows = [(odd, 2**63 - 1, True, time), (None, -(2**63), False, None)]
+    given = [dict(zip(("t", "n", "b", "made"), row, strict=True)) for row in rows]
+    known = [{k: v for k, v in row.items() if v is not None} for row in given]
+    at.run(
+        f"MERGE `{target}` t USING (SELECT JSON_VALUE(entry, '$.t') AS t,"
+        " CAST(JSON_VALUE(entry, '$.n') AS INT64) AS n, CAST(JSON_VALUE(entry, '$.b') AS BOOL) AS b,"
+        " CAST(JSON_VALUE(entry, '$.made') AS TIMESTAMP) AS made"
+        " FROM UNNEST(JSON_QUERY_ARRAY(@entries)) AS entry) s ON t.n = s.n"
+        " WHEN NOT MATCHED THEN INSERT (t, n, b, made) VALUES (s.t, s.n, s.b, s.made)",
+        bigquery.ScalarQueryParameter(
+            "entries", "STRING", json.dumps(known, default=str, ensure_ascii=False)
+        ),
+    )
+    assert at.rows(f"SELECT t, n, b, made FROM `{target}` ORDER BY n DESC") == rows
 
 
 def test_a_merge_repeated_changes_nothing(at: Scratch) -> None:

@@ -27,7 +27,7 @@ from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.projections.bigquery_projections import BigQueryProjections
 from services.orchestrator.projections.bigquery_published import BigQueryPublished
 from services.orchestrator.projections.rows import run_row
-from services.orchestrator.projections.statements import batches, select
+from services.orchestrator.projections.statements import batches, entry
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.facts import forgettable
 from services.orchestrator.runs.run import Run
@@ -255,7 +255,7 @@ async def test_rows_are_written_in_statements_that_bigquery_takes(bigquery: BigQ
         dataclasses.replace(await finished(made), state=RunState.FAILED, failure=long)
         for _ in range(3)
     ]
-    selects = [select(run_row(run), PIPELINE_RUNS) for run in runs]
+    selects = [entry(run_row(run), PIPELINE_RUNS) for run in runs]
     assert [len(part) for part in batches(selects)] == [2, 1]
     assert [len(part) for part in batches(["x"] * 401)] == [200, 200, 1]
     assert [len(part) for part in batches(["é" * 100_000] * 8)] == [4, 4]

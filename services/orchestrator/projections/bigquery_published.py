@@ -14,7 +14,7 @@ from services.orchestrator.archive.archive import know
 from services.orchestrator.archive.bigquery_archive import PLATFORM, WHOLE, BigQueryArchive
 from services.orchestrator.journal.history import History
 from services.orchestrator.projections.bigquery_rows import SECONDS, BigQueryRows
-from services.orchestrator.projections.statements import Row, merge, select
+from services.orchestrator.projections.statements import Row, entry, merge, parameters
 from services.orchestrator.runs.facts import facts_of
 from services.orchestrator.runs.ledger import key_of
 from services.orchestrator.runs.run import Run
@@ -45,8 +45,9 @@ class BigQueryPublished:
         position = self._history.durable
         row = dict.fromkeys(("pipeline_id", "table_id", "scope_key"), PLATFORM)
         whole = row | {"tenant_id": PLATFORM, "kind": WHOLE, "position": position}
-        statement = merge(self._table, PUBLISHED, KEY, [select(whole, PUBLISHED)])
-        await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+        statement = merge(self._table, PUBLISHED, KEY)
+        told = parameters([entry(whole, PUBLISHED)])
+        await asyncio.to_thread(jobs.query, self._bq, statement, told, timeout=SECONDS)
 
     async def write(self, runs: Iterable[Run]) -> set[RunName]:
         """Write what runs have published; return those of which BigQuery refuses a row. May be repeated.

@@ -12,7 +12,7 @@ from libs.bigquery.failures import QueryRejected, WarehouseForbidden, WarehouseR
 from libs.bigquery.ids import TableId
 from libs.common.names import RunName
 from libs.metadata.tables import DATASET, MetadataTable
-from services.orchestrator.projections.statements import Row, batches, merge, select
+from services.orchestrator.projections.statements import Row, batches, entry, merge, parameters
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class BigQueryRows:
         A row that BigQuery refuses is logged and keeps no other from being written. Raises
         ServiceError where the whole call may be repeated, or a right is missing.
         """
-        runs = {select(row, table): (run, [row[name] for name in key]) for run, row in rows}
+        runs = {entry(row, table): (run, [row[name] for name in key]) for run, row in rows}
         refused = set[RunName]()
         for part in batches(list(runs)):
             if await self._refusal(table, key, part):
@@ -59,9 +59,9 @@ class BigQueryRows:
     async def _refusal(self, table: MetadataTable, key: Sequence[str], rows: Sequence[str]) -> str:
         """Write rows in one statement; return why BigQuery refuses it, empty if it does not."""
         sql = TableId(self._bq.connection.project, DATASET, table.name).sql
-        statement = merge(sql, table, key, rows)
+        statement, told = merge(sql, table, key), parameters(rows)
         try:
-            await asyncio.to_thread(jobs.query, self._bq, statement, timeout=SECONDS)
+            await asyncio.to_thread(jobs.query, self._bq, statement, told, timeout=SECONDS)
         except WarehouseForbidden:
             raise
         except REFUSED as error:
