@@ -55,6 +55,8 @@ class Host:
     listen: str = ""
     """Where it listens in plain text, once bound; `tls_listen` is empty where it does not over TLS."""
     tls_listen: str = ""
+    stopping: list[Callable[[], None]] = dataclasses.field(default_factory=list)
+    """Called when no new call is taken any more: let those end that would wait for something to happen."""
 
     def guard(self, access: Access) -> None:
         """Set who may call. Without it every caller passes."""
@@ -108,6 +110,8 @@ async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tu
             yield host, host.listen
         finally:
             await checks.enter_graceful_shutdown()
+            for end in host.stopping:
+                end()
             await server.stop(settings.grace_seconds)
             await _end(host.tasks)
 

@@ -111,6 +111,11 @@ class Seat:
             self._tries += 1
             self._tried.notify_all()
 
+    def leave(self) -> None:
+        """Let open watches end, so that nobody waits for them: a watcher goes on where it is led next."""
+        if self._active is not None:
+            self._active.watches.end()
+
     async def take(self, active: Active) -> None:
         """From here on calls are answered."""
         self._active = active

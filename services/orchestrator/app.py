@@ -265,6 +265,7 @@ def _neighbours(settings: Settings, stack: contextlib.AsyncExitStack) -> _Neighb
 def register(host: Host, settings: Settings, parts: Parts) -> None:
     """Put the orchestrator's services on a host, and begin to stand for election."""
     seat = Seat()
+    host.stopping.append(seat.leave)
     limiter = RateLimiter(rate=settings.calls_per_second, monotonic=time.monotonic)
     proxies = networks(settings.trusted_proxies)
     edge = EdgeAuthenticator(parts.auth, trusted=proxies, monotonic=time.monotonic)

@@ -60,6 +60,23 @@ class Watches:
     def __init__(self, conductor: Conductor) -> None:
         self._conductor = conductor
         self._open: dict[str, int] = {}
+        self._watching: set[Watch] = set()
+        self._ended = False
+
+    def end(self) -> None:
+        """End all streams, as when their time is over: whoever watches asks again, with its cursor."""
+        self._ended = True
+        for watch in self._watching:
+            watch.changed.set()
+
+    @contextlib.asynccontextmanager
+    async def _noticing(self) -> AsyncGenerator[Watch]:
+        async with self._conductor.mesh.history.watching() as watch:
+            self._watching.add(watch)
+            try:
+                yield watch
+            finally:
+                self._watching.discard(watch)
 
     @contextlib.contextmanager
     def _counted(self, tenant: str) -> Generator[None]:
@@ -89,7 +106,7 @@ class Watches:
         history = self._conductor.mesh.history
         seen = position_of(cursor, history.durable)
         with self._counted(name.tenant):
-            async with history.watching() as watch:
+            async with self._noticing() as watch:
                 until, silence = Until(seconds), Until(QUIET_SECONDS)
                 last_rows = self._progress(name) if cursor else -1
                 said, pause = None, Until(0.0)
@@ -104,7 +121,7 @@ class Watches:
                         yield run, str(run.position)
                         seen, last_rows, silence = run.position, rows, Until(QUIET_SECONDS)
                         said, pause = (run.state, run.attempt), Until(PROGRESS_SECONDS)
-                    if run.resting or (left := until.left(PROGRESS_SECONDS)) <= 0:
+                    if run.resting or self._ended or (left := until.left(PROGRESS_SECONDS)) <= 0:
                         return
                     await _changed(watch, left)
                     watch.take()
@@ -127,7 +144,7 @@ class Watches:
         history = self._conductor.mesh.history
         seen = position_of(cursor, history.durable) or history.durable
         with self._counted(tenant):
-            async with history.watching() as watch:
+            async with self._noticing() as watch:
                 until, silence = Until(seconds), Until(QUIET_SECONDS)
                 while True:
                     watch.take()
@@ -143,7 +160,7 @@ class Watches:
                     if silence.left(1.0) <= 0:
                         silence = Until(QUIET_SECONDS)
                         yield None, str(seen)
-                    if (left := until.left(QUIET_SECONDS)) <= 0:
+                    if self._ended or (left := until.left(QUIET_SECONDS)) <= 0:
                         return
                     if not changed:
                         await _changed(watch, silence.left(left))

@@ -1,13 +1,17 @@
 """WatchRun and WatchRuns over a socket: nothing lost, nothing said twice, ended by the server."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from convergence.orchestrator.v1 import run_service_pb2 as pb
+from convergence.orchestrator.v1.run_service_pb2_grpc import RunServiceStub
 
+from libs.common.channel import open_channel
 from services.orchestrator.api import watches
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.auth.serving import key
@@ -285,3 +289,32 @@ async def test_a_watch_is_about_one_run(edge: Edge) -> None:
         await edge.ask("WatchRun", pb.WatchRunRequest(name=f"{PIPELINE}/runs/r_gone"))
     assert refusal.metadata == {"name": f"{PIPELINE}/runs/r_gone"}
     assert run.name
+
+
+async def test_a_server_that_stops_ends_its_watches_at_once_as_when_their_time_is_over(
+    world: World, tmp_path: Path
+) -> None:
+    world.hang()
+    async with authenticating(tmp_path) as auth, contextlib.AsyncExitStack() as stack:
+        served = contextlib.AsyncExitStack()
+        patient = {"grace_seconds": 60.0}
+        edge = await served.enter_async_context(
+            orchestrating(world, auth, tmp_path, settings=patient)
+        )
+        await active(edge)
+        run = await edge.create()
+        await edge.until(run.name, "INGESTING")
+        channel = await stack.enter_async_context(open_channel(edge.address))
+        stub = RunServiceStub(channel)
+        one = stub.WatchRun(pb.WatchRunRequest(name=run.name), metadata=key(WRITER), timeout=60)
+        every = stub.WatchRuns(
+            pb.WatchRunsRequest(parent=TENANT, cursor="1"), metadata=key(WRITER), timeout=60
+        )
+        await take(aiter(one), 1)
+        await take(aiter(every), 1)
+        async with asyncio.timeout(20):
+            await served.aclose()
+        for stream in (one, every):
+            async for _ in stream:
+                pass
+            assert await stream.code() is grpc.StatusCode.OK
