@@ -246,7 +246,7 @@ def _neighbours(settings: Settings, stack: contextlib.AsyncExitStack) -> _Neighb
     role: Role | None = None
     if lease is None and workers is None:
         return _Neighbours(election=election, discovery=discovery)
-    # Half a second and 40 MiB that only a cluster needs.
+    # Most of a second and 25 MiB that only a cluster needs.
     from libs.kubernetes.cluster import Cluster  # noqa: PLC0415
     from services.orchestrator.elections import kubernetes_election as elections  # noqa: PLC0415
     from services.orchestrator.elections import kubernetes_role as roles  # noqa: PLC0415
