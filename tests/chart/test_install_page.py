@@ -1,0 +1,71 @@
+"""What docs/install.md says is what the chart takes: its values, its flags, its names."""
+
+import re
+from typing import Final
+
+import helm_python
+import yaml
+
+from tests.chart.rendering import ROOT, SERVICES, Manifest, Values, file_values, merged, render
+
+PAGE: Final = (ROOT / "docs" / "install.md").read_text()
+CHOSEN: Final = {"PROJECT": "acme-data", "REGION": "europe-west1", "sha256:…": f"sha256:{'0' * 64}"}
+
+
+def production() -> Values:
+    """Return the page's production.yaml with names in place of what a reader chooses."""
+    (text,) = re.findall(r"```yaml\n(# production\.yaml\n.*?)```", PAGE, re.DOTALL)
+    for name, chosen in CHOSEN.items():
+        text = text.replace(name, chosen)
+    values: Values = yaml.safe_load(text)
+    return values
+
+
+def names(objects: tuple[Manifest, ...], kind: str) -> set[str]:
+    return {one["metadata"]["name"] for one in objects if one["kind"] == kind}
+
+
+def test_the_values_for_production_are_all_that_gke_needs() -> None:
+    objects = render(merged(file_values("values-gke.yaml"), production()))
+    accounts = {
+        one["metadata"]["name"].rpartition("-")[2]: one["metadata"]["annotations"]
+        for one in objects
+        if one["kind"] == "ServiceAccount"
+    }
+    assert {
+        service: f"convergence-{service}@acme-data.iam.gserviceaccount.com" for service in SERVICES
+    } == {service: one["iam.gke.io/gcp-service-account"] for service, one in accounts.items()}
+
+
+def test_the_flags_of_the_trial_are_values_of_the_chart() -> None:
+    command = PAGE[PAGE.index("helm install convergence") : PAGE.index("--wait --timeout 3m")]
+    flags = re.findall(r"--set(-string)? (\S+)=(\S+)", command)
+    assert len(flags) == 4
+    values = file_values("values-local.yaml")
+    for _, name, value in flags:
+        values = merged(values, helm_python.parse_set_string(f"{name}={value.strip('$')}"))
+    images = {
+        container["image"]
+        for one in render(values)
+        if one["kind"] == "Deployment"
+        for container in one["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {"REPOSITORY:TAG", "REPOSITORY-engine:TAG"}
+
+
+def test_every_object_that_a_command_names_is_there() -> None:
+    objects = render(file_values("values-local.yaml"))
+    kinds = {"deploy": "Deployment", "service": "Service"}
+    named = set(re.findall(r"\b(deploy|service)/convergence-(\w+)", PAGE))
+    assert named == {("deploy", "auth"), ("service", "edge")}
+    for kind, component in named:
+        assert f"trial-{component}" in names(objects, kinds[kind])
+    secret = re.search(r"create secret generic (\S+) --from-literal=(\w+)=", PAGE)
+    assert secret
+    (pod,) = (one for one in objects if one["kind"] == "Pod")
+    (reference,) = (
+        one["valueFrom"]["secretKeyRef"]
+        for one in pod["spec"]["containers"][0]["env"]
+        if one["name"] == "CONVERGENCE_API_KEY"
+    )
+    assert reference == {"name": secret[1], "key": secret[2]}
