@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from libs.common.errors import ServiceError
-from services.orchestrator.active import Active, Seat
+from services.orchestrator.active import Active, NotActive, Seat
 from services.orchestrator.api.prometheus_retries import retry_metrics
 from services.orchestrator.backfills.backfill import BackfillState
 from services.orchestrator.conductor.admission import Admission, Obstacle
@@ -31,13 +31,15 @@ class RunMetrics(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Return gauges; only the active orchestrator has any but `active`."""
+        """Return gauges; only the active orchestrator has any but `active` and `leadership`."""
         try:
             active = self._seat.active()
-        except ServiceError:
+        except ServiceError as refusal:
             yield _gauge("active", "Whether this orchestrator is active.", 0)
+            yield _leadership("standby" if refusal.reason == NotActive.reason else "blocked")
             return
         yield _gauge("active", "Whether this orchestrator is active.", 1)
+        yield _leadership("active")
         yield _gauge("epoch", "Number of this leadership.", active.history.epoch)
         yield _gauge("journal_position", "Newest durable record.", active.history.durable)
         lag = active.ledger.position - active.history.durable
@@ -66,6 +68,18 @@ class RunMetrics(Collector):
         yield runs
         yield _backfills(active)
         yield from retry_metrics(active.mesh.retries)
+
+
+def _leadership(now: str) -> Metric:
+    """Say whether it leads, stands by, or could not lead: the log has the reason."""
+    states = GaugeMetricFamily(
+        "convergence_orchestrator_leadership",
+        "1 at what this orchestrator is; blocked: no lease, no right, no journal.",
+        labels=["state"],
+    )
+    for state in ("active", "standby", "blocked"):
+        states.add_metric([state], float(state == now))
+    return states
 
 
 def _backfills(active: Active) -> Metric:

@@ -281,6 +281,17 @@ async def test_an_orchestrator_that_stands_by_says_so(standby: Edge, method: str
     assert refusal.retry_after > 0
 
 
+def leadership(edge: Edge) -> dict[str, float | None]:
+    """Return what the orchestrator's metrics say that it is."""
+    value, name = edge.host.registry.get_sample_value, "convergence_orchestrator_leadership"
+    return {state: value(name, {"state": state}) for state in ("active", "standby", "blocked")}
+
+
+async def test_metrics_of_a_standby_say_that_it_is_one(standby: Edge) -> None:
+    assert leadership(standby) == {"active": 0, "standby": 1, "blocked": 0}
+    assert standby.host.registry.get_sample_value("convergence_orchestrator_active") == 0
+
+
 class Waiting(MemoryJournal):
     """A journal that cannot be opened until `error` is None."""
 
@@ -401,8 +412,10 @@ async def test_why_nobody_can_be_elected_is_said_by_every_rpc_until_that_is_mend
             with refused(*expected) as refusal:
                 await edge.ask(method, real(method))
             assert refusal.metadata == metadata
+        assert leadership(edge) == {"active": 0, "standby": 0, "blocked": 1}
         election.error = None
         await active(edge)
+        assert leadership(edge) == {"active": 1, "standby": 0, "blocked": 0}
         assert await reason_of(edge) == "RUN_NOT_FOUND"
         await election.close()
 
