@@ -346,7 +346,7 @@ async def as_it_is_by_now(scheduler: Scheduler, name: PipelineName) -> Schedule:
 def from_now_on(scheduler: Scheduler) -> None:
     """A new leader forgets what was due while nobody led."""
     for name, one in list(scheduler._all.items()):
-        scheduler._starter.carry_out(name, one)
+        scheduler._starter.carry_out(name, one, scheduler.spec(name))
         detail = FiresDecided(pipeline=one.pipeline, until=scheduler._clock(), decisions=())
         scheduler._history.decide(None, detail)
         scheduler._next[name] = scheduler._clock()

@@ -93,9 +93,8 @@ class FileCatalogue:
 
     def _home(self, tenant: str) -> Path | None:
         """Return the tenant's real folder; None if there is none or it lies outside the root."""
-        home = (self._root / tenant).resolve()
-        inside = home.is_dir() and home.parent == self._root.resolve()
-        return home if inside and home.name == tenant else None
+        home = self._root.resolve() / tenant
+        return home if home.is_dir() and not home.is_symlink() else None
 
 
 def _files(home: Path) -> Iterator[tuple[str, Path]]:

@@ -279,7 +279,8 @@ class BigQueryProjections:
         if not self._refused:
             self._again = asyncio.get_running_loop().time() + self._again_seconds
         kept = self._history.ledger.runs
-        self._positions = {k: v for k, v in self._positions.items() if k in kept}
+        if len(self._positions) > len(kept):
+            self._positions = {k: v for k, v in self._positions.items() if k in kept}
         for run in runs:
             if run.name not in refused:
                 self._positions[run.name] = run.position

@@ -49,11 +49,8 @@ class Files:
     def pipelines(self, tenant: str) -> list[PipelineName]:
         """Return the pipelines that a tenant has files of, or schedules in the journal."""
         found = {PipelineName(tenant, one) for one in self._catalogue.pipelines(tenant)}
-        found |= {
-            name
-            for name, schedule in self._history.ledger.schedules.by_pipeline.items()
-            if name.tenant == tenant and not schedule.gone
-        }
+        schedules = self._history.ledger.schedules
+        found |= {name for name in schedules.of(tenant) if not schedules.by_pipeline[name].gone}
         return sorted(found)
 
     def spec(self, name: PipelineName) -> PipelineSpec | None:
@@ -72,8 +69,9 @@ class Files:
 
         It is looked for once: where there is none, only a file that is mended tells.
         """
-        entry = self._catalogue.get(name.tenant, name.pipeline)
-        if entry is None or name in self._recalled or self.spec(name) is not None:
+        if name in self._recalled or self.spec(name) is not None:
+            return
+        if self._catalogue.get(name.tenant, name.pipeline) is None:
             return
         recent = await self._reader.begun(name, states=frozenset(), below=0, limit=RECALLED)
         runs = await self._reader.runs([one.name for one in recent])

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -85,9 +85,11 @@ class Scheduler:
         self._history = conductor.mesh.history
         self._clock = conductor.mesh.clock
         self._files = Files(catalogue, self._history, self._clock, commands.reader)
-        self._starter = Starter(conductor, commands, self._files)
+        self._starter = Starter(conductor, commands)
         self._next: dict[PipelineName, datetime] = {}
         """When to look at a schedule again, if nothing changes before."""
+        self._turn = asyncio.Lock()
+        """Of who looks and decides: a thousand schedules that are due at once hold up nobody else."""
         self._told = asyncio.Event()
         """Set when a schedule was changed by somebody else than a look."""
         self._standings: dict[str, tuple[datetime, Standing]] = {}
@@ -102,7 +104,8 @@ class Scheduler:
     def recover(self) -> None:
         """Create the runs that were decided and not created; call it before anybody else decides."""
         for name, schedule in list(self._all.items()):
-            self._starter.carry_out(name, schedule)
+            spec = self._files.spec(name) if schedule.starting else None
+            self._starter.carry_out(name, schedule, spec)
             self._next[name] = self._clock()
 
     async def follow(self) -> None:
@@ -169,7 +172,8 @@ class Scheduler:
         """Decide about schedules of one tenant; auth is asked only where there is something."""
         async with limit:
             await self._recall(names)
-            something = [name for name in names if self._something(name)]
+            async with self._next_turn():
+                something = [name for name in names if self._something(name)]
             if not something:
                 return
             try:
@@ -211,7 +215,7 @@ class Scheduler:
                 why = gone if name in self._files.missing else broken
                 self._hinder([name], why, ASK_AGAIN)
                 return False
-            self._starter.carry_out(name, schedule)
+            self._starter.carry_out(name, schedule, spec)
             if due(schedule, self._clock()) or ready(schedule, self._around(name, spec)):
                 return True
         self._plan(name)
@@ -234,17 +238,35 @@ class Scheduler:
 
     async def _decide(self, name: PipelineName, standing: Standing) -> None:
         """Journal what is due and carry it out, until nothing is due any more."""
-        while spec := self._files.spec(name):
-            schedule, now = self._all[name], self._clock()
-            decided = decide(schedule, now, self._around(name, spec))
-            if decided is None:
-                break
-            self._history.decide(None, decided)
-            self._tell(schedule, decided, now)
-            self._starter.carry_out(name, self._all[name], standing.share)
+        decided = True
+        while decided:
+            async with self._next_turn():
+                decided = self._decide_next(name, standing)
+                if not decided:
+                    self._files.adopt(name)
+                    self._plan(name)
             await self._history.settled(self._all[name].position)
-        self._files.adopt(name)
-        self._plan(name)
+
+    def _decide_next(self, name: PipelineName, standing: Standing) -> bool:
+        """Decide what is due, if anything is, and carry it out; return whether anything was."""
+        spec = self._files.spec(name)
+        if spec is None:
+            return False
+        schedule, now = self._all[name], self._clock()
+        decided = decide(schedule, now, self._around(name, spec))
+        if decided is None:
+            return False
+        self._history.decide(None, decided)
+        self._tell(schedule, decided, now)
+        self._starter.carry_out(name, self._all[name], spec, standing.share)
+        return True
+
+    @contextlib.asynccontextmanager
+    async def _next_turn(self) -> AsyncGenerator[None]:
+        """Wait until whatever else was ready has gone on, one schedule's turn after another's."""
+        async with self._turn:
+            await asyncio.sleep(0)
+            yield
 
     def _tell(self, schedule: Schedule, decided: FiresDecided, now: datetime) -> None:
         for one in decided.decisions:

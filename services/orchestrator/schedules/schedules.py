@@ -14,6 +14,12 @@ class Schedules:
     """Schedules by pipeline, those that are gone included."""
 
     by_pipeline: dict[PipelineName, Schedule] = dataclasses.field(default_factory=dict)
+    _names: dict[str, dict[PipelineName, None]] = dataclasses.field(default_factory=dict)
+    """Pipelines of them by tenant."""
+
+    def of(self, tenant: str) -> Iterable[PipelineName]:
+        """Return a tenant's pipelines that have or had a schedule."""
+        return self._names.get(tenant, ())
 
     def add(self, record: Record) -> None:
         """Apply a record; those that are about no schedule change nothing."""
@@ -27,6 +33,7 @@ class Schedules:
             time, position = record.time, record.position
             if isinstance(detail, ScheduleSet):
                 found[name] = begin(found.get(name), time, position, detail)
+                self._names.setdefault(name.tenant, {})[name] = None
             else:
                 found[name] = after(found[name], time, position, detail)
 
@@ -39,3 +46,6 @@ class Schedules:
         """Be what `snapshot` said."""
         schedules = [Schedule.model_validate_json(one) for one in items]
         self.by_pipeline = {PipelineName.parse(one.pipeline): one for one in schedules}
+        self._names = {}
+        for name in self.by_pipeline:
+            self._names.setdefault(name.tenant, {})[name] = None

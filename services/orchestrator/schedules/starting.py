@@ -8,34 +8,45 @@ from services.orchestrator.conductor.commands import Commands, Fire
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.runs.records import Share
 from services.orchestrator.runs.states import CANCELLABLE, LIVE
-from services.orchestrator.schedules.reading import Files
 from services.orchestrator.schedules.records import Decision, FiresDecided
 from services.orchestrator.schedules.schedule import Schedule
+from services.orchestrator.specs import PipelineSpec
 
 
 class Starter:
     """Does what a schedule has decided. Everything may be repeated; nothing waits."""
 
-    def __init__(self, conductor: Conductor, commands: Commands, files: Files) -> None:
+    def __init__(self, conductor: Conductor, commands: Commands) -> None:
         self._conductor = conductor
         self._commands = commands
-        self._files = files
         self._history = conductor.mesh.history
 
-    def carry_out(self, name: PipelineName, schedule: Schedule, share: Share | None = None) -> None:
-        """Create the runs of decided starts; cancel the runs that waiting fires are to replace."""
-        for start in schedule.starting:
-            self._start(name, schedule, start, share)
+    def carry_out(
+        self,
+        name: PipelineName,
+        schedule: Schedule,
+        spec: PipelineSpec | None,
+        share: Share | None = None,
+    ) -> None:
+        """Create the runs of decided starts; cancel the runs that waiting fires are to replace.
+
+        `spec`: What runs are made of; None where nobody knows, and nothing is started.
+        """
+        if spec is not None:
+            for start in schedule.starting:
+                self._start(name, schedule, start, spec, share)
         for one in schedule.waiting:
             for run in one.cancels:
                 self._cancel(name, run, one)
 
     def _start(
-        self, name: PipelineName, schedule: Schedule, start: Decision, share: Share | None
+        self,
+        name: PipelineName,
+        schedule: Schedule,
+        start: Decision,
+        spec: PipelineSpec,
+        share: Share | None,
     ) -> None:
-        spec = self._files.spec(name)
-        if spec is None:
-            return
         fire = Fire(
             pipeline=name,
             run=start.run,

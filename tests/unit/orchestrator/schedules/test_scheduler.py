@@ -1,6 +1,7 @@
 """What becomes of fires: started once, skipped, buffered, made up, missed; and what nobody may do."""
 
 import asyncio
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -396,3 +397,20 @@ async def test_the_missed_fires_of_a_line_for_every_minute_is_counted_in_parts()
         assert sum(o.decision.fire_count for o in leading.schedule().recent) == 5 * 24 * 60 + 60
         assert leading.schedule().counts.missed == 5 * 24 * 60 + 58
         assert len(leading.runs()) == 1
+
+
+async def test_many_fires_that_are_due_at_once_leave_the_loop_to_others_one_after_another() -> None:
+    watched = Watched()
+    for number in range(40):
+        tenant = {"tenant": f"tenant{number}"}
+        watched.put(scheduled("0 6 * * *").model_copy(update=tenant))
+    async with watched.orchestrator() as leading:
+        watched.now = at("20 06:00")
+        looking = asyncio.create_task(leading.scheduler.look())
+        counts = [0]
+        while not looking.done():
+            await asyncio.sleep(0)
+            counts.append(len(leading.history.ledger.runs))
+        await looking
+    assert counts[-1] == 40
+    assert max(after - before for before, after in itertools.pairwise(counts)) == 1
