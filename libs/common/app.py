@@ -26,6 +26,9 @@ from libs.common.settings import ServiceSettings
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread computes before the event loop may, which a call passes some ten times."""
+
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
