@@ -1,8 +1,9 @@
-"""`python -m bench.fairness`: what a crowd costs others, over sockets.
+"""`python -m bench.fairness`: what a crowd costs others.
 
-A real orchestrator and auth, real gRPC to two workers that take a set time for each chunk instead of
-reading anything, journal and tables in memory. All of them, and those who call, share one process and
-so one core. Prints a table; `--write` puts it into docs/fairness.md.
+Two parts. `crowd`: a real orchestrator and auth, real gRPC to two workers that take a set time for
+each chunk instead of reading anything, journal and tables in memory; all of them, and those who call,
+share one process and so one core. `minute`: a mesh, of processes of its own (`bench/minute.py`).
+Prints a table; `--write` puts it into docs/fairness.md.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import math
 import statistics
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from convergence.ingest.v1 import chunk_pb2, ingest_service_pb2_grpc
 from convergence.ingest.v1 import ingest_service_pb2 as pb
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 
+from bench import minute
 from bench.figures import Figure, between, figures_table
 from bench.machine import described
 from libs.common.app import Host, hosted
@@ -244,96 +245,20 @@ async def crowd(chunk_seconds: float, queued: int, looks: int) -> list[Figure]:
     ]
 
 
-async def minute(tenants: int, callers: int, chunk_seconds: float) -> list[Figure]:
-    """Many tenants have a run in the same minute, of three chunks each."""
-    names = [f"t{n:04}" for n in range(tenants)]
-    specs = [pipeline(name, "p_bill") for name in names]
-    floor = Floor(dict.fromkeys(names, 3), chunk_seconds)
-    async with serving(floor, specs) as edge:
-        left, seconds, runs = iter(specs), list[float](), list[str]()
-
-        async def call() -> None:
-            for one in left:
-                name, took = await create(edge, one)
-                runs.append(name)
-                seconds.append(took)
-
-        began = time.time()
-        await asyncio.gather(*(call() for _ in range(callers)))
-        created = time.time() - began
-        ends = [await until(functools.partial(ended, edge, name)) for name in runs]
-        over = time.time() - began
-        receipts = [run.receipt for run in ends]
-        since = {name: await planned(edge, name) for name in runs}
-    chunks = sum(receipt.chunk_count for receipt in receipts)
-    first = {x.run: x for x in sorted(floor.begun, key=lambda x: -x.at)}
-    passed = max(_passed(floor.begun, since[name], first[name]) for name in runs)
-    worst = sorted(seconds)[math.ceil(0.99 * len(seconds)) - 1]
-    return [
-        Figure(
-            what=f"{tenants:,} tenants with a run in the same minute: runs that ended with all they read",
-            value=float(sum(receipt.landed_row_count == 3 for receipt in receipts)),
-            unit="runs",
-            bar=float(tenants),
-            at_least=True,
-            detail=f"created in {created:.1f} s by {callers} callers, all ended after {over:.1f} s",
-        ),
-        Figure(
-            what="tries of chunks beyond one for each",
-            value=float(len(floor.begun) - chunks),
-            unit="streams",
-            bar=1.0,
-            detail=f"{chunks:,} chunks; each try opens one stream",
-        ),
-        Figure(
-            what="chunks that any one tenant is given while another waits for its first, at most",
-            value=float(passed),
-            unit="chunks",
-            bar=2.0,
-            detail="one, and one that was on its way to a worker",
-        ),
-        Figure(
-            what="CreateRun under that load, p99",
-            value=worst * 1000,
-            unit="ms",
-            bar=250.0,
-            detail=f"median {statistics.median(seconds) * 1000:.0f} ms, the slowest "
-            f"{max(seconds) * 1000:.0f} ms",
-        ),
-    ]
-
-
-def _passed(begun: Sequence[Begun], since: float, first: Begun) -> int:
-    """Return the most chunks that another tenant began while one waited for its first."""
-    counts = Counter(
-        other.tenant
-        for other in begun
-        if since <= other.at < first.at and other.tenant != first.tenant
-    )
-    return max(counts.values(), default=0)
-
-
-async def ended(edge: Edge, name: str) -> Any:
-    """Return a run if nothing moves it by itself any more, else None."""
-    answer = await edge.ask("GetRun", runs_pb.GetRunRequest(name=name), secret=ROOT, seconds=60)
-    return answer.run if answer.run.HasField("end_time") else None
-
-
-async def measured(asked: argparse.Namespace) -> list[Figure]:
-    figures = await crowd(asked.chunk_seconds, asked.queued, looks=10)
-    return figures + await minute(asked.tenants, asked.callers, chunk_seconds=0.02)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fairness", description=__doc__)
     parser.add_argument("--queued", type=int, default=10_000, help="chunks of the crowd")
     parser.add_argument("--chunk-seconds", type=float, default=2.0, help="of a chunk of the crowd")
-    parser.add_argument("--tenants", type=int, default=1000, help="with a run in the same minute")
-    parser.add_argument("--callers", type=int, default=8, help="of CreateRun at the same time")
+    parser.add_argument("--tenants", type=int, default=1000, help="with a schedule in one minute")
+    parser.add_argument("--only", default="crowd,minute", help="parts, by comma")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
     asked = parser.parse_args()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    figures = asyncio.run(measured(asked))
+    parts = {
+        "crowd": lambda: asyncio.run(crowd(asked.chunk_seconds, asked.queued, looks=10)),
+        "minute": lambda: minute.measured(asked.tenants),
+    }
+    figures = [figure for name in asked.only.split(",") for figure in parts[name]()]
     text = f"{figures_table(figures)}\n\nMeasured on {described()}.\n"
     print(text)
     if asked.write:
