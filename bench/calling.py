@@ -1,16 +1,21 @@
 """`python -m bench.calling`: callers of CreateRun in a process of their own, until told to end.
 
-Reads one line of JSON, `{"address": …, "keys": {tenant: key}, "pause": seconds}`; each tenant's
-caller starts runs of its pipeline `p_bill`, one after another with a pause between. When its input
-ends it prints one line: pairs of when a call began, in seconds since 1970, and the seconds it took.
+Reads one line of JSON, `{"address": …, "keys": {tenant: key}, "pause": seconds, "platform": key}`;
+each tenant's caller starts runs of its pipeline `p_bill`, one after another with a pause between, and
+one more looks at the queue every second. When its input ends it prints one line of JSON: `calls`, pairs
+of when a call of CreateRun began and the seconds it took, and `waits`, since when chunks of a tenant
+waited when it was first seen to wait. Times are in seconds since 1970.
 """
 
 import asyncio
 import json
 import sys
 import time
+from typing import Any, Final
 
 from libs.client import AsyncClient
+
+LOOK_SECONDS: Final = 1.0
 
 
 async def call(address: str, tenant: str, key: str, pause: float) -> list[tuple[float, float]]:
@@ -27,20 +32,37 @@ async def call(address: str, tenant: str, key: str, pause: float) -> list[tuple[
             return took
 
 
-async def called(address: str, keys: dict[str, str], pause: float) -> list[tuple[float, float]]:
-    tasks = [asyncio.create_task(call(address, tenant, key, pause)) for tenant, key in keys.items()]
+async def watch(address: str, key: str, waits: dict[str, float]) -> None:
+    """Look at the queue every second, for ever."""
+    async with AsyncClient(address, key) as platform:
+        while True:
+            for one in (await platform.runs.queue("tenants/-")).tenants:
+                if one.HasField("wait_start_time"):
+                    since = one.wait_start_time.ToNanoseconds() / 1e9
+                    waits.setdefault(one.tenant.removeprefix("tenants/"), since)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def called(told: dict[str, Any]) -> dict[str, object]:
+    address, pause, waits = told["address"], told["pause"], dict[str, float]()
+    tasks = [
+        asyncio.create_task(call(address, tenant, key, pause))
+        for tenant, key in told["keys"].items()
+    ]
+    watching = asyncio.create_task(watch(address, told["platform"], waits))
     over = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-    done, _ = await asyncio.wait([over, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait([over, watching, *tasks], return_when=asyncio.FIRST_COMPLETED)
     if over not in done:
         raise SystemExit(f"a caller failed: {next(iter(done)).exception()!r}")
     for task in tasks:
         task.cancel()
-    return sorted(one for took in await asyncio.gather(*tasks) for one in took)
+    watching.cancel()
+    calls = sorted(one for took in await asyncio.gather(*tasks) for one in took)
+    return {"calls": calls, "waits": waits}
 
 
 def main() -> None:
-    told = json.loads(sys.stdin.readline())
-    print(json.dumps(asyncio.run(called(told["address"], told["keys"], told["pause"]))))
+    print(json.dumps(asyncio.run(called(json.loads(sys.stdin.readline())))))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from convergence.auth.v1.tenant_pb2 import Tenant
@@ -31,6 +31,7 @@ from bench.runs import GROUPS, WrongRun
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.client import AsyncClient
+from libs.common.names import PLATFORM
 from libs.local.demo import neighbours
 from libs.local.mesh import lifecycle
 from libs.local.mesh.plans import WORKERS
@@ -83,7 +84,7 @@ def measured(tenants: int) -> list[Figure]:
 
 @contextlib.contextmanager
 def _mesh(wish: Wish) -> Iterator[tuple[State, dict[str, str]]]:
-    """Start a mesh with all tenants; yield it, and the keys of those who call."""
+    """Start a mesh with all tenants; yield it, and the keys of those who call, by tenant."""
     folder = FOLDER / "meshes" / "minute"
     shutil.rmtree(folder, ignore_errors=True)
     place = lifecycle.Wish(folder=folder / "state", configs=folder / "configs", port=0)
@@ -142,7 +143,7 @@ def _insert(tenants: Sequence[str]) -> str:
 
 
 async def _callers(state: State, platform_key: str, wish: Wish) -> dict[str, str]:
-    keys: dict[str, str] = {}
+    keys = {PLATFORM: platform_key}
     async with AsyncClient(state.addresses()["edge"], platform_key) as platform:
         for tenant in wish.callers:
             await platform.tenants.create(tenant, Tenant(display_name=tenant))
@@ -172,7 +173,8 @@ def _seen(wish: Wish, state: State, keys: Mapping[str, str]) -> Seen:
         assert caller.stdin is not None, "it is piped"
         told = {
             "address": state.addresses()["orchestrator"],
-            "keys": dict(keys),
+            "keys": {tenant: key for tenant, key in keys.items() if tenant != PLATFORM},
+            "platform": keys[PLATFORM],
             "pause": CALL_PAUSE,
         }
         caller.stdin.write(json.dumps(told) + "\n")
@@ -210,7 +212,7 @@ def _told(
     wish: Wish,
     bq: BigQuery,
     state: State,
-    calls: Sequence[tuple[float, float]],
+    said: Mapping[str, Any],
     cpu: Mapping[str, float],
     load: float,
 ) -> Seen:
@@ -220,28 +222,27 @@ def _told(
         " CAST(JSON_VALUE(payload, '$.landed.landed_row_count') AS INT64) AS landed"
         " FROM metadata.run_events WHERE run_id IS NOT NULL AND STARTS_WITH(tenant_id, 't')",
     )
-    times: dict[str, dict[str, float]] = {"run.planned": {}, "run.succeeded": {}}
+    ended = dict[str, float]()
     chunks, landed = Counter[str](), Counter[str]()
     for row in rows:
         run, kind, at = str(row["run_id"]), str(row["event_type"]), row["event_time"]
         assert isinstance(at, dt.datetime)
-        if kind in times:
-            times[kind][run] = at.timestamp()
+        if kind == "run.succeeded":
+            ended[run] = at.timestamp()
         if kind == "chunk.completed":
             chunks[run] += 1
             landed[run] += int(str(row["landed"]))
-    last = max(times["run.succeeded"].values())
-    first = wish.minute.timestamp()
+    first, last = wish.minute.timestamp(), max(ended.values())
     return Seen(
         tenants=wish.tenants,
         rows_each=FILES * ROWS,
         minute=first,
-        planned=times["run.planned"],
-        ended=times["run.succeeded"],
+        waits=said["waits"],
+        ended=ended,
         chunks=chunks,
         rows=landed,
         begun=_begun(state),
-        calls=[(at, seconds) for at, seconds in calls if first <= at <= last],
+        calls=[(at, seconds) for at, seconds in said["calls"] if first <= at <= last],
         cpu=cpu,
         load=load,
     )

@@ -28,7 +28,8 @@ class Seen:
 
     tenants, rows_each: How many schedules fire, and the rows that each run has to read.
     minute: When they fire; this and all times in seconds since 1970.
-    planned: When the chunks of each scheduled run began to wait, by run.
+    waits: Since when chunks of a tenant waited when it was first seen to wait, by tenant: some waited
+        too short to be seen.
     ended: When each scheduled run succeeded.
     chunks, rows: Of each scheduled run, as the journal has them.
     begun: Chunks of all runs that workers were given.
@@ -40,7 +41,7 @@ class Seen:
     tenants: int
     rows_each: int
     minute: float
-    planned: Mapping[str, float]
+    waits: Mapping[str, float]
     ended: Mapping[str, float]
     chunks: Mapping[str, int]
     rows: Mapping[str, int]
@@ -57,7 +58,10 @@ def figures(seen: Seen) -> list[Figure]:
         first[one.run] = min(one.at, first.get(one.run, one.at))
     tries = Counter(one.run for one in seen.begun)
     whole = [run for run in seen.ended if seen.rows[run] == seen.rows_each]
-    passed = max(_passed(seen.begun, run, since, first[run]) for run, since in seen.planned.items())
+    scheduled = {one.tenant: one.run for one in seen.begun if one.run in seen.ended}
+    waited = {tenant: at for tenant, at in seen.waits.items() if tenant in scheduled}
+    waited = {x: at for x, at in waited.items() if at < first[scheduled[x]]}
+    passed = max(_passed(seen.begun, x, at, first[scheduled[x]]) for x, at in waited.items())
     took = sorted(seconds for _, seconds in seen.calls)
     used = ", ".join(f"{group} {seconds:.0f} s" for group, seconds in seen.cpu.items())
     return [
@@ -81,7 +85,8 @@ def figures(seen: Seen) -> list[Figure]:
             value=float(passed),
             unit="chunks",
             bar=ON_ITS_WAY,
-            detail="one, and one that was on its way to a worker; the last first chunk was given after "
+            detail=f"one, and one that was on its way to a worker; {len(waited)} tenants were seen to wait, "
+            f"{max(first[scheduled[x]] - at for x, at in waited.items()):.1f} s at most; the last first chunk was given after "
             f"{max(first[run] for run in seen.ended) - seen.minute:.0f} s",
         ),
         Figure(
@@ -100,8 +105,9 @@ def quantile(ordered: Sequence[float], part: float) -> float:
     return ordered[math.ceil(part * len(ordered)) - 1]
 
 
-def _passed(begun: Sequence[Begun], run: str, since: float, first: float) -> int:
-    """Return the most chunks that another tenant was given while a run waited for its first."""
-    own = next(one.tenant for one in begun if one.run == run)
-    counts = Counter(one.tenant for one in begun if since <= one.at < first and one.tenant != own)
+def _passed(begun: Sequence[Begun], tenant: str, since: float, first: float) -> int:
+    """Return the most chunks that another tenant was given while one waited for its first."""
+    counts = Counter(
+        one.tenant for one in begun if since <= one.at < first and one.tenant != tenant
+    )
     return max(counts.values(), default=0)
