@@ -13,6 +13,7 @@ from libs.local.engine.appends import (
 from libs.local.engine.arrow_rows import strict_arrow_rows
 from libs.local.engine.commits import atomic_batch_commit, no_copy_per_write
 from libs.local.engine.decimals import bignumeric_eighteen_digits, numeric_nine_digits
+from libs.local.engine.divisions import divisions_apart
 from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
 from libs.local.engine.expirations import expirations_kept
@@ -58,6 +59,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         bignumeric_eighteen_digits,
         bignumeric_casts_exact,
         assigned_literals_exact,
+        divisions_apart,
         schema_of_sql_tables,
         expirations_kept,
         typed_parameters,

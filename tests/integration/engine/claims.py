@@ -119,6 +119,7 @@ CLAIMS: Final = (
         fix="assigned_literals_exact",
         check=claims_on_values.a_written_number_is_stored_as_written,
     ),
+    Claim(fix="divisions_apart", check=claims_on_values.a_division_is_of_all_that_it_is_given),
     Claim(fix="schema_of_sql_tables", check=claims_on_values.sql_tables_are_listed_as_they_are),
     Claim(fix="expirations_kept", check=claims_on_values.an_expiration_is_kept),
     Claim(fix="typed_parameters", check=claims_on_values.parameters_have_their_type),

@@ -56,6 +56,15 @@ def a_written_number_is_stored_as_written(warehouse: Warehouse) -> None:
     ]
 
 
+def a_division_is_of_all_that_it_is_given(warehouse: Warehouse) -> None:
+    """And is whole before anything else is done with it; it cuts towards zero."""
+    divided = (
+        "SELECT DIV(a - b, c) AS n, DIV(a, b - c) AS m, 2 * DIV(a, c) AS t, -DIV(a + b, c) AS s,"
+        " DIV(-a, c) AS z, DIV(a, b) * c AS u FROM UNNEST([STRUCT(17 AS a, 7 AS b, 3 AS c)])"
+    )
+    assert warehouse.rows(divided) == [(3, 4, 10, -8, -5, 6)]
+
+
 def sql_tables_are_listed_as_they_are(warehouse: Warehouse) -> None:
     """Tables made by DDL and CTAS have BIGNUMERIC and JSON columns."""
     warehouse.run("CREATE TABLE `{d}.t` (n BIGNUMERIC, j JSON, m NUMERIC)")
