@@ -410,6 +410,17 @@ async def test_an_append_whose_answer_is_lost_is_stored_once(place: Place) -> No
     assert await place.stored() == ["e1", "e2", "e3"]
 
 
+async def test_late_copies_of_two_appends_add_nothing_in_memory() -> None:
+    """In BigQuery each has its offset in the stream, which is taken."""
+    journals = MemoryJournals()
+    journal = journals.member()
+    await journal.open(Term(epoch=1))
+    first, second = record(1, r.EpochKept(), run=None), record(2, r.EpochKept(), run=None)
+    for one in (first, second, first, second):
+        await journal.append([one])
+    assert journals.records == [first, second]
+
+
 async def test_a_journal_that_is_away_is_waited_for(place: Place) -> None:
     async with writing(place) as (history, _):
         async with place.outage():

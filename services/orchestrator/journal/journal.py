@@ -133,7 +133,7 @@ class MemoryJournal:
             raise JournalUnavailable("the append was refused by a dial")
         self.shared.groups.append(len(records))
         self.shared.records.extend(r for r in records if r.position > self._stored)
-        self._stored = max((r.position for r in records), default=self._stored)
+        self._stored = max((self._stored, *(r.position for r in records)))
         if self.lose:
             self.lose -= 1
             raise JournalUnavailable("the answer was lost by a dial")
