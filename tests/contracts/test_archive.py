@@ -28,7 +28,7 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.checkpoints import needed
 from services.orchestrator.runs.ledger import key_of
 from services.orchestrator.workers.memory_workers import Item
-from tests.contracts.test_projections import both, result
+from tests.contracts.test_projections import both, following, result
 from tests.support.engine import Engine, start_engine
 from tests.unit.orchestrator.conductor.world import PIPELINE, World, spec
 from tests.unit.orchestrator.journals.test_checkpoints import checkpointed
@@ -78,14 +78,9 @@ async def projected(bq: BigQuery, records: list[r.Record]) -> BigQueryProjection
     """Write all projections of a journal, as an orchestrator does until nothing waits."""
     history = history_of(records)
     projections = BigQueryProjections(bq, history)
-    follower = asyncio.create_task(projections.follow(asyncio.sleep))
-    try:
-        async with asyncio.timeout(60):
-            while not all(map(projections.written, history.ledger.runs.values())):
-                await asyncio.sleep(0.02)
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+    async with following(projections), asyncio.timeout(60):
+        while not all(map(projections.written, history.ledger.runs.values())):
+            await asyncio.sleep(0.02)
     return projections
 
 
@@ -231,14 +226,9 @@ async def test_rows_of_runs_that_have_left_are_rebuilt(told: Told, table: str) -
     await told.query(f"DELETE FROM metadata.{table} WHERE TRUE")
     history = history_of(await told.read())
     assert history.ledger.recalled == set()
-    follower = asyncio.create_task(BigQueryProjections(told.bq, history).follow(asyncio.sleep))
-    try:
-        async with asyncio.timeout(60):
-            while await both(told.bq) != before:
-                await asyncio.sleep(0.05)
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+    async with following(BigQueryProjections(told.bq, history)), asyncio.timeout(60):
+        while await both(told.bq) != before:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_start_that_writes_what_was_added_to_a_delivery_keeps_what_stood_there(

@@ -1,10 +1,11 @@
 """What projections keep: the newest state of every run, rebuilt from the journal whatever was lost."""
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -275,16 +276,23 @@ async def test_a_late_write_of_an_older_state_changes_nothing(bigquery: BigQuery
     assert await states(bigquery) == {run.name.run: "SUCCEEDED"}
 
 
+@contextlib.asynccontextmanager
+async def following(projections: BigQueryProjections) -> AsyncGenerator[None]:
+    """Follow the journal in the block. What ends the following before the block ends is raised."""
+    follower = asyncio.create_task(projections.follow(asyncio.sleep))
+    try:
+        yield
+    finally:
+        if not follower.cancel():
+            follower.result()
+        await asyncio.gather(follower, return_exceptions=True)
+
+
 async def followed(bigquery: BigQuery, history: History, wanted: dict[str, str]) -> None:
     """Follow until the table holds what is wanted."""
-    follower = asyncio.create_task(BigQueryProjections(bigquery, history).follow(asyncio.sleep))
-    try:
-        async with asyncio.timeout(20):
-            while await states(bigquery) != wanted:
-                await asyncio.sleep(0.05)
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+    async with following(BigQueryProjections(bigquery, history)), asyncio.timeout(20):
+        while await states(bigquery) != wanted:
+            await asyncio.sleep(0.05)
 
 
 async def test_what_was_not_written_before_a_kill_is_written_after_it(bigquery: BigQuery) -> None:
@@ -423,14 +431,9 @@ async def written(
     bigquery: BigQuery, history: History, wanted: list[list[dict[str, object]]]
 ) -> None:
     """Follow a journal until both tables hold what is wanted."""
-    follower = asyncio.create_task(BigQueryProjections(bigquery, history).follow(asyncio.sleep))
-    try:
-        async with asyncio.timeout(20):
-            while await both(bigquery) != wanted:
-                await asyncio.sleep(0.05)
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+    async with following(BigQueryProjections(bigquery, history)), asyncio.timeout(20):
+        while await both(bigquery) != wanted:
+            await asyncio.sleep(0.05)
 
 
 async def story(bigquery: BigQuery) -> World:

@@ -69,8 +69,9 @@ class PipelineServicer(pipeline_service_pb2_grpc.PipelineServiceServicer):
             given = request.HasField("window_time")
             when = read("window_time", moment, request.window_time) if given else None
         spec = pipeline_spec(self._catalogue, name)
-        mesh = (await self._seat.soon()).mesh
-        return _plan(await Preview.of(mesh, name, spec, when))
+        active = await self._seat.soon()
+        preview = Preview.of(active.mesh, name, spec, when)
+        return _plan(await active.conductor.knowing(preview))
 
 
 def _name(field: str, text: str) -> PipelineName:

@@ -309,13 +309,20 @@ class Conductor:
         if audited.state is RunState.AUDITING:
             await self._intend(audited)
 
-    async def approve(self, run: Run, *, by: str, reason: str) -> Run:
-        """HELD → PUBLISHING, acknowledged when the intent is durable; it goes on by itself."""
+    async def knowing(self, work: Awaitable[T]) -> T:
+        """Do what needs to know what was published; this orchestrator ends where nobody does.
+
+        Raises PublishedGone then, and whatever `work` does.
+        """
         try:
-            after = await self._intend(run, by=by, reason=reason)
+            return await work
         except PublishedGone as gone:
             self._crash(gone)
             raise
+
+    async def approve(self, run: Run, *, by: str, reason: str) -> Run:
+        """HELD → PUBLISHING, acknowledged when the intent is durable; it goes on by itself."""
+        after = await self.knowing(self._intend(run, by=by, reason=reason))
         await self.restart(after)
         return after
 

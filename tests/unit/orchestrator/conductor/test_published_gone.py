@@ -7,13 +7,14 @@ from collections.abc import Collection
 import pytest
 
 from services.orchestrator.archive.archive import MemoryArchive, PublishedGone
+from services.orchestrator.preview import Preview
 from services.orchestrator.runs.facts import Fact
 from services.orchestrator.runs.ledger import Key, key_of
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.specs import TargetSpec
 from services.orchestrator.workers.memory_workers import Item
-from tests.unit.orchestrator.conductor.world import Orchestrator, World, spec
+from tests.unit.orchestrator.conductor.world import PIPELINE, Orchestrator, World, spec
 
 GOOD = Item(scope="a.csv", money=("1",))
 BAD = Item(scope="a.csv", money=("2",), bad=True)
@@ -54,6 +55,17 @@ async def test_it_ends_where_a_run_would_be_published() -> None:
         assert state(o, run) is RunState.AUDITING
     async with made.orchestrator() as o:
         assert (await o.rest(run)).state is RunState.SUCCEEDED
+
+
+async def test_it_ends_where_a_run_is_planned_that_nobody_starts() -> None:
+    """PlanRun said that this orchestrator stops, again and again, and it did not."""
+    made = World.of(a_csv=[GOOD])
+    async with made.orchestrator() as o:
+        await o.finish()
+        forget(o)
+        with pytest.raises(PublishedGone):
+            await o.conductor.knowing(Preview.of(o.conductor.mesh, PIPELINE, spec(), None))
+        await ends(o)
 
 
 async def test_it_ends_where_a_held_run_is_approved() -> None:
