@@ -50,7 +50,8 @@ from services.orchestrator.archive.archive import Archive, MemoryArchive
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.backfills.commands import BackfillCommands
 from services.orchestrator.backfills.runner import BackfillRunner
-from services.orchestrator.conductor.commands import MOST_PENDING, PATIENCE_SECONDS, Commands
+from services.orchestrator.conductor.answers import PATIENCE_SECONDS
+from services.orchestrator.conductor.commands import MOST_PENDING, Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.limits import Limits
 from services.orchestrator.conductor.mesh import Mesh

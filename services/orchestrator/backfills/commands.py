@@ -1,6 +1,5 @@
 """What callers may ask of backfills: create, pause, resume, cancel. Each may be repeated."""
 
-import asyncio
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime
@@ -11,9 +10,8 @@ from libs.common.errors import FailedPrecondition, InvalidRequest, NotFound
 from libs.common.names import BackfillName, PipelineName
 from services.orchestrator.backfills.backfill import Backfill, BackfillState
 from services.orchestrator.backfills.ranges import MOST_WINDOWS, Range, windows_of
-from services.orchestrator.conductor.commands import PATIENCE_SECONDS, RequestIdReused
+from services.orchestrator.conductor.answers import PATIENCE_SECONDS, durable, same_request
 from services.orchestrator.journal.history import History
-from services.orchestrator.journal.journal import JournalUnavailable
 from services.orchestrator.runs import records as r
 from services.orchestrator.specs import PipelineSpec
 
@@ -118,13 +116,7 @@ class BackfillCommands:
 
     async def settled(self, backfill: Backfill) -> Backfill:
         """Return a backfill when all that it says is durable. Raises JournalUnavailable."""
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._history.settled(backfill.position)
-        except TimeoutError:
-            raise JournalUnavailable(
-                "BigQuery does not answer, so nothing is known to be durable yet; repeat the call"
-            ) from None
+        await durable(self._history, backfill.position, seconds=self._patience)
         return backfill
 
     async def repeated(self, ask: Ask) -> Backfill | None:
@@ -134,16 +126,9 @@ class BackfillCommands:
         if name is None:
             return None
         backfill = self.find(name)
-        before, now = backfill.created.request_facts, ask.facts()
-        if differs := [key for key in now if before.get(key) != now[key]]:
-            text = ", ".join(f"{k} was {before.get(k)!r}, is {now[k]!r}" for k in differs)
-            raise RequestIdReused(
-                f"request id {ask.request_id} was used for {name} with other content: {text}; "
-                "choose a new UUID",
-                requestId=str(ask.request_id),
-                backfill=str(name),
-                differs=",".join(differs),
-            )
+        same_request(
+            ask.request_id, backfill.created.request_facts, ask.facts(), backfill=str(name)
+        )
         return await self.settled(backfill)
 
     async def create(self, ask: Ask, spec: PipelineSpec) -> Backfill:

@@ -20,7 +20,8 @@ from services.orchestrator.backfills.decisions import (
     window_of,
 )
 from services.orchestrator.backfills.ranges import days_of, window_for
-from services.orchestrator.conductor.commands import Commands, digest_of
+from services.orchestrator.conductor.answers import digest_of
+from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalUnavailable, RecordTooLarge
 from services.orchestrator.runs import records as r

@@ -2,20 +2,25 @@
 
 import asyncio
 import dataclasses
-import hashlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from libs.common.errors import (
-    AlreadyExists,
     FailedPrecondition,
     InvalidRequest,
     NotFound,
     QuotaExceeded,
 )
 from libs.common.names import PipelineName, RunName
+from services.orchestrator.conductor.answers import (
+    NOT_DURABLE,
+    PATIENCE_SECONDS,
+    digest_of,
+    durable,
+    same_request,
+)
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.reading import Reader
 from services.orchestrator.journal.journal import JournalUnavailable
@@ -26,13 +31,6 @@ from services.orchestrator.runs.states import CANCELLABLE, RunState
 from services.orchestrator.runs.windows import Window, scope_of, window_of
 from services.orchestrator.schedules.schedule import request_id
 from services.orchestrator.specs import PipelineSpec
-
-PATIENCE_SECONDS: Final = 8.0
-"""How long a call waits for the journal: less than clients wait for an answer."""
-
-NOT_DURABLE: Final = (
-    "BigQuery does not answer, so nothing is known to be durable yet; repeat the call"
-)
 
 MOST_PENDING: Final = 1000
 """Runs of a tenant that may wait to begin: each is kept in memory and started anew with us."""
@@ -48,12 +46,6 @@ class RunNotFound(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no run {name}", name=name)
-
-
-class RequestIdReused(AlreadyExists):
-    """The request id stands for another run."""
-
-    reason = "REQUEST_ID_REUSED"
 
 
 class RunAlreadyActive(FailedPrecondition):
@@ -112,11 +104,6 @@ class Fire:
     share: r.Share | None = None
 
 
-def digest_of(facts: Mapping[str, str]) -> str:
-    """Return a hash of what a request said."""
-    return hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
-
-
 class Commands:
     """Carries out what callers ask; an answer is given when the decision is durable."""
 
@@ -151,11 +138,7 @@ class Commands:
 
     async def durable(self, position: int) -> None:
         """Return when all records up to `position` are durable. Raises JournalUnavailable."""
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._mesh.history.settled(position)
-        except TimeoutError:
-            raise JournalUnavailable(NOT_DURABLE) from None
+        await durable(self._mesh.history, position, seconds=self._patience)
 
     async def settled(self, run: Run) -> Run:
         """Return a run when everything that it says is durable. Raises JournalUnavailable."""
@@ -188,15 +171,7 @@ class Commands:
         run = ledger.runs[name]
         before = {**run.created.request_facts, "parent": str(name.parent)}
         now = {**start.facts(), "parent": str(start.pipeline)}
-        if differs := [key for key in now if before.get(key) != now[key]]:
-            text = ", ".join(f"{k} was {before.get(k)!r}, is {now[k]!r}" for k in differs)
-            raise RequestIdReused(
-                f"request id {start.request_id} was used for {name} with other content: {text}; "
-                "choose a new UUID",
-                requestId=str(start.request_id),
-                run=str(name),
-                differs=",".join(differs),
-            )
+        same_request(start.request_id, before, now, run=str(name))
         return await self.settled(run)
 
     async def create(self, start: Start, spec: PipelineSpec) -> Run:

@@ -8,7 +8,8 @@ import pytest
 
 from libs.common.errors import FailedPrecondition, InvalidRequest
 from libs.common.names import PipelineName
-from services.orchestrator.conductor.commands import RequestIdReused, TooManyRuns
+from services.orchestrator.conductor.answers import RequestIdReused
+from services.orchestrator.conductor.commands import TooManyRuns
 from services.orchestrator.journal.journal import RecordTooLarge
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.records import Share

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from libs.common.errors import Unavailable
-from services.orchestrator.conductor.commands import RequestIdReused, RunAlreadyActive
+from services.orchestrator.conductor.answers import RequestIdReused
+from services.orchestrator.conductor.commands import RunAlreadyActive
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import receipt_of
 from services.orchestrator.runs.run import IllegalMove
