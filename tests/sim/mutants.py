@@ -184,7 +184,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         replaced(runner, "decide", bugs.paused_anyhow), "", seeds=100
     ),
     "fill a window that a live run reads": Mutant(
-        replaced(BackfillRunner, "_busy", lambda *_: set()), "", seeds=400
+        replaced(BackfillRunner, "_busy", lambda *_: set()), "", seeds=200
     ),
     "forget which windows have runs": Mutant(
         replaced(Backfills, "begin", lambda *_: None), "", seeds=20

@@ -12,12 +12,13 @@ from libs.client import Client
 from libs.client.cli import output
 from libs.client.cli.backfills_shown import (
     counts,
+    drawn,
     exit_status,
-    progress,
     range_text,
     shown,
     state_of,
 )
+from libs.client.cli.bar import followed
 from libs.client.cli.failures import Refused, refusal
 from libs.client.cli.parameters import Day, Whole, limit_option
 from libs.client.cli.session import Session, connected
@@ -238,25 +239,14 @@ def cancel(session: Session, backfill: str, reason: str) -> int:
 
 def _follow(session: Session, client: Client, backfill: Backfill) -> int:
     """Wait until nothing moves; in JSON the last state is printed, on a terminal a bar too."""
-    try:
-        with progress(output.console(stderr=True), backfill.name.rpartition("/")[2]) as show:
-            backfill = client.backfills.wait(backfill.name, on_change=show)
-    except KeyboardInterrupt:
-        again = f"convergence backfills watch {session.short_backfill(backfill.name)}"
-        click.echo(f"\nnobody watches any more, but the backfill goes on: {again}", err=True)
-        raise
+    again = f"convergence backfills watch {session.short_backfill(backfill.name)}"
+    backfill = followed(backfill.name, client.backfills.wait, drawn, noun="backfill", again=again)
     _show(session, backfill)
     return exit_status(backfill)
 
 
 def _show(session: Session, backfill: Backfill) -> int:
-    if session.json:
-        output.print_json(output.plain(backfill))
-    else:
-        console = output.console()
-        for part in shown(backfill):
-            console.print(part)
-    return 0
+    return output.show(backfill, shown(backfill), as_json=session.json)
 
 
 def _moved(session: Session, backfill: Backfill) -> int:

@@ -1,7 +1,6 @@
 """Shows a backfill: its counts, what was published, what somebody has to look at."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from convergence.orchestrator.v1.backfill_pb2 import (
     Backfill,
@@ -10,9 +9,9 @@ from convergence.orchestrator.v1.backfill_pb2 import (
     BackfillState,
 )
 from convergence.orchestrator.v1.run_pb2 import RunState
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import RenderableType
 
+from libs.client.cli.bar import Drawn
 from libs.client.cli.failures import FAILED_RUN
 from libs.client.cli.output import amount, facts, moment, short_state, table
 
@@ -97,27 +96,12 @@ def _rows(backfill: Backfill) -> str:
     return f"{said}, {held:,} in quarantine" if held else said
 
 
-@contextlib.contextmanager
-def progress(console: Console, label: str) -> Iterator[Callable[[Backfill], None]]:
-    """Yield what to call with each state of a backfill; it draws only on a terminal."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[detail]}", markup=False),
-        TimeElapsedColumn(),
+def drawn(backfill: Backfill) -> Drawn:
+    """Return what a bar shows of a backfill."""
+    now = backfill.progress
+    return Drawn(
+        state=state_of(backfill),
+        total=now.window_count,
+        completed=now.window_count - now.waiting_count - now.running_count,
+        detail=counts(now),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=None, detail="")
-
-        def show(backfill: Backfill) -> None:
-            now = backfill.progress
-            bar.update(
-                task,
-                description=f"{label} {state_of(backfill)}",
-                total=now.window_count,
-                completed=now.window_count - now.waiting_count - now.running_count,
-                detail=counts(now),
-            )
-
-        yield show

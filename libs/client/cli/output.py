@@ -11,7 +11,7 @@ from convergence.orchestrator.v1.run_pb2 import RunLane
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from libs.client.cli.listings import Facts, Listing
 
@@ -29,6 +29,17 @@ def plain(message: Message) -> dict[str, Any]:
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show(message: Message, parts: Iterable[RenderableType], *, as_json: bool) -> int:
+    """Print a message, as JSON or in parts for people; return exit status 0."""
+    if as_json:
+        print_json(plain(message))
+    else:
+        shown = console()
+        for part in parts:
+            shown.print(part)
+    return 0
 
 
 def console(*, stderr: bool = False) -> Console:

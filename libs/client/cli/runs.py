@@ -10,13 +10,14 @@ from convergence.orchestrator.v1.run_pb2 import Run, RunState
 
 from libs.client import Client
 from libs.client.cli import output, run_steering
+from libs.client.cli.bar import followed
 from libs.client.cli.explaining import explained
 from libs.client.cli.failures import Refused, refusal
 from libs.client.cli.parameters import date_option, limit_option
 from libs.client.cli.queues import queue
 from libs.client.cli.receipts import shown, state_of, window_text
 from libs.client.cli.session import Session, connected
-from libs.client.cli.watching import exit_status, progress
+from libs.client.cli.watching import drawn, exit_status
 from libs.common import errors
 
 STATES = [
@@ -203,22 +204,11 @@ def _warn_of_edit(client: Client, pipeline: str) -> None:
 
 def _follow(session: Session, client: Client, run: Run) -> int:
     """Wait until the run settles; in JSON the last state is printed, on a terminal a bar too."""
-    try:
-        with progress(output.console(stderr=True), run.name.rpartition("/")[2]) as show:
-            run = client.runs.wait(run.name, on_change=show)
-    except KeyboardInterrupt:
-        again = f"convergence runs watch {session.short(run.name)}"
-        click.echo(f"\nnobody watches any more, but the run goes on: {again}", err=True)
-        raise
+    again = f"convergence runs watch {session.short(run.name)}"
+    run = followed(run.name, client.runs.wait, drawn, noun="run", again=again)
     _show(session, run)
     return exit_status(run)
 
 
 def _show(session: Session, run: Run) -> int:
-    if session.json:
-        output.print_json(output.plain(run))
-    else:
-        console = output.console()
-        for part in shown(run):
-            console.print(part)
-    return 0
+    return output.show(run, shown(run), as_json=session.json)

@@ -1,13 +1,9 @@
 """Shows a run as it goes: a bar on a terminal, nothing in a pipe, and a status at the end."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-
 from convergence.orchestrator.v1.run_pb2 import Run, RunState
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from libs.client import SETTLED
+from libs.client.cli.bar import Drawn
 from libs.client.cli.failures import FAILED_RUN
 from libs.client.cli.receipts import state_of
 
@@ -19,33 +15,18 @@ def exit_status(run: Run) -> int:
     return 0 if run.state in DONE else FAILED_RUN
 
 
-@contextlib.contextmanager
-def progress(console: Console, label: str) -> Iterator[Callable[[Run], None]]:
-    """Yield what to call with each state of a run; it draws only on a terminal.
+def drawn(run: Run) -> Drawn:
+    """Return what a bar shows of a run: it is full when the run rests.
 
-    The bar is full when the run rests: one part more than its chunks stands for what follows them.
+    One part more than its chunks stands for what follows them.
     """
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[detail]}", markup=False),
-        TimeElapsedColumn(),
+    done = run.progress
+    return Drawn(
+        state=state_of(run),
+        total=done.chunk_count + 1 if done.chunk_count else None,
+        completed=done.done_chunk_count + (run.state in SETTLED),
+        detail=detail(run),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=None, detail="")
-
-        def show(run: Run) -> None:
-            done = run.progress
-            bar.update(
-                task,
-                description=f"{label} {state_of(run)}",
-                total=done.chunk_count + 1 if done.chunk_count else None,
-                completed=done.done_chunk_count + (run.state in SETTLED),
-                detail=detail(run),
-            )
-
-        yield show
 
 
 def detail(run: Run) -> str:
