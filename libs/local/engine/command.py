@@ -32,12 +32,13 @@ def main(arguments: Sequence[str]) -> int:
         project=given.project,
         rest_port=given.rest_port,
         grpc_port=given.grpc_port,
+        host=given.host,
         without=tuple(given.without),
     )
     try:
         check()
         with contextlib.nullcontext() if options.data_dir is None else claimed(options.data_dir):
-            require_free(options.rest_port, options.grpc_port)
+            require_free(options.host, options.rest_port, options.grpc_port)
             _serving()(options, announcements)
     except Refused as error:
         print(error, file=sys.stderr)
@@ -65,11 +66,16 @@ def _serving() -> Callable[[Options, IO[str]], None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m libs.local.engine",
-        description="BigQuery on this machine, for development and tests. Listens on 127.0.0.1.",
+        description="BigQuery on this machine, for development and tests. It asks nobody who they are.",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--data-dir", type=Path, help="where tables are kept; one engine per dir")
     where.add_argument("--in-memory", action="store_true", help="keep nothing")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; others than 127.0.0.1 only where a network policy says who may call",
+    )
     parser.add_argument("--rest-port", type=_port, default=0, help="0 (default): any free port")
     parser.add_argument("--grpc-port", type=_port, default=0, help="0 (default): any free port")
     parser.add_argument("--project", default="local", help="default project id")

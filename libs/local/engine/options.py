@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`data_dir` None keeps everything in memory; port 0 takes any free port.
+    """`data_dir` None keeps everything in memory; port 0 takes any free port at `host`.
 
     `without`: names of fixes to leave out, for the tests that show what each is for.
     """
@@ -17,4 +17,5 @@ class Options:
     project: str
     rest_port: int
     grpc_port: int
+    host: str = "127.0.0.1"
     without: tuple[str, ...] = ()

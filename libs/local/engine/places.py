@@ -10,8 +10,6 @@ from pathlib import Path
 
 from libs.local.engine.refusal import Refused
 
-HOST = "127.0.0.1"
-
 
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[None]:
@@ -38,17 +36,17 @@ def claimed(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def require_free(*ports: int) -> None:
-    """Raise Refused unless all of `ports` can be listened on at once; 0 always can."""
+def require_free(host: str, *ports: int) -> None:
+    """Raise Refused unless all of `ports` can be listened on at `host` at once; 0 always can."""
     with contextlib.ExitStack() as probes:
         for port in ports:
             probe = probes.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, port))
+                probe.bind((host, port))
                 probe.listen()
             except OSError as error:
                 raise Refused(
-                    f"port {port} on {HOST} cannot be used ({error.strerror}): stop what listens "
+                    f"port {port} on {host} cannot be used ({error.strerror}): stop what listens "
                     "there, or choose another --rest-port or --grpc-port (0 takes a free one)"
                 ) from error

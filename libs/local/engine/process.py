@@ -17,7 +17,7 @@ from bqemulator.server import EmulatorServer
 from libs.local.engine.fixes import apply
 from libs.local.engine.logs import LEVEL
 from libs.local.engine.options import Options
-from libs.local.engine.places import HOST, require_free
+from libs.local.engine.places import require_free
 from libs.local.engine.refusal import Refused
 
 STOP_SECONDS = 0.3
@@ -37,9 +37,9 @@ def _settings(options: Options) -> Settings:
         persistence_mode=PersistenceMode.PERSISTENT if stored else PersistenceMode.EPHEMERAL,
         data_dir=options.data_dir,
         default_project_id=options.project,
-        rest_host=HOST,
+        rest_host=options.host,
         rest_port=options.rest_port,
-        grpc_host=HOST,
+        grpc_host=options.host,
         grpc_port=options.grpc_port,
         log_level=LEVEL,
         enable_format_extensions=False,
@@ -52,7 +52,7 @@ async def _serve(settings: Settings, announcements: IO[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     server = EmulatorServer(settings)
-    require_free(settings.rest_port, settings.grpc_port)
+    require_free(settings.rest_host, settings.rest_port, settings.grpc_port)
     try:
         await server.start()
     except duckdb.Error as error:
@@ -60,7 +60,7 @@ async def _serve(settings: Settings, announcements: IO[str]) -> None:
             f"cannot open the tables in {settings.data_dir} ({_first_line(error)}): "
             "choose another --data-dir, or remove this one to begin anew"
         ) from error
-    await asyncio.to_thread(_answer, server.rest_port)
+    await asyncio.to_thread(_answer, settings.rest_host, server.rest_port)
     _announce(server, announcements)
     await stop.wait()
     await _close(server)
@@ -70,9 +70,9 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _answer(port: int) -> None:
+def _answer(host: str, port: int) -> None:
     """Wait for one answer; raise OSError if there is none in time."""
-    with contextlib.closing(http.client.HTTPConnection(HOST, port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=10)) as connection:
         connection.request("GET", "/healthz")
         connection.getresponse().read()
 

@@ -93,6 +93,13 @@ def test_a_port_in_use_is_refused(taken: int, option: str) -> None:
     assert "choose another --rest-port or --grpc-port" in said
 
 
+def test_the_address_to_listen_at_can_be_another() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        port = listener.getsockname()[1]
+        said = refusal(["--in-memory", "--host", "127.0.0.2", "--rest-port", str(port)])
+    assert said.startswith(f"port {port} on 127.0.0.2 cannot be used (Address already in use)")
+
+
 def test_one_port_for_both_protocols_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
