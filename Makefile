@@ -94,6 +94,7 @@ lint: setup ## ruff, buf, import contracts, and that generated files are up to d
 	$(BIN)/python tools/errors_doc.py --check
 	$(BIN)/python tools/journal_doc.py --check
 	$(BIN)/python tools/chart_readme.py --check
+	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.cloudbuild cloudbuild.yaml
 	@command -v go >/dev/null && $(ACTIONLINT) .github/workflows/*.yml || { [ -z "$$(command -v go)" ] && echo "actionlint was left out: it is built with Go, which is not there"; }
@@ -158,6 +159,7 @@ breaking: setup ## That the protos break nobody who uses those of the main branc
 
 lock: $(VENV)/bin/uv ## Resolve all lock files anew: names, versions, hashes
 	$(UV) pip compile --quiet --python-version 3.11 --extra dev --extra local --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --constraint requirements.lock -o deploy/requirements.lock pyproject.toml
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o libs/local/engine/requirements.lock libs/local/engine/requirements.in
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o tests/gx/requirements.lock tests/gx/requirements.in
 	for peer in $(PEERS); do $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o bench/peers/$$peer.lock bench/peers/$$peer.in || exit 1; done
@@ -170,3 +172,34 @@ bench-quick: setup ## The main ratios on small data, 5 minutes; the last line ha
 
 bench-clean: ## Delete the generated data, up to 40 GB
 	rm -rf .bench
+
+# The test cluster and the image: tools/cluster/README.md, docs/kubernetes.md.
+CLUSTER := $(BIN)/python -m tools.cluster
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables nftables conntrack iproute2 debootstrap buildah
+
+.PHONY: tools cluster-packages cluster-build cluster-up cluster-down
+tools: setup ## Build helm, kubectl and grpcurl with Go: about 3 minutes once, then nothing
+	@$(CLUSTER) build helm kubectl grpcurl
+
+cluster-packages: ## Install Debian's packages for the test cluster and the image; as root
+	@dpkg-query --show $(CLUSTER_PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(CLUSTER_PACKAGES); }
+
+cluster-build: setup cluster-packages ## Build the test cluster's programs from source: about 10 minutes once, then nothing
+	@$(CLUSTER) build
+
+cluster-up: cluster-build ## Start a Kubernetes of one node on this machine
+	@$(CLUSTER) up
+
+cluster-down: setup ## Stop it and remove all that it left
+	@$(CLUSTER) down
+
+.PHONY: cluster-test cluster-slice
+cluster-test: setup cluster-packages ## Build what is missing, start a cluster, install the chart and prove what is promised; ONLY="install policies", MINUTES=10
+	@$(if $(MINUTES),MINUTES=$(MINUTES)) $(BIN)/python -m tests.cluster $(ONLY)
+
+cluster-slice: setup ## Of cluster-test: install, helm test, one disturbance; nothing where the cluster is not built
+	@$(BIN)/python -m tests.cluster --slice
+
+.PHONY: image
+image: setup cluster-packages ## Build the images with buildah, try them and measure them; BASE=debian where no registry is reachable
+	@$(BIN)/python -m tools.image $(if $(BASE),--base $(BASE)) $(if $(TAG),--tag $(TAG))

@@ -1,0 +1,1 @@
+"""The product's image, built, looked into and measured: docs/kubernetes.md."""
