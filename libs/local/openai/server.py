@@ -198,14 +198,14 @@ async def _cut(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def serve(port: int) -> None:
-    """Serve on loopback until cancelled; say the address as one JSON line."""
+async def serve(port: int, host: str = "127.0.0.1") -> None:
+    """Serve until cancelled; say the address as one JSON line."""
     runner = web.AppRunner(OpenAiServer().application(), access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, host, port)
     await site.start()
     bound = runner.addresses[0][1]
-    ready = {"event": "openai.ready", "base_url": f"http://127.0.0.1:{bound}/v1"}
+    ready = {"event": "openai.ready", "base_url": f"http://{host}:{bound}/v1"}
     print(json.dumps(ready), flush=True)
     try:
         await asyncio.Event().wait()

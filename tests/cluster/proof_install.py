@@ -1,0 +1,34 @@
+"""Proof 1: install, test, upgrade, roll back and uninstall, and nothing is left behind."""
+
+import time
+
+from tests.cluster import figures, kube, release
+
+INSTALL_SECONDS = 90.0
+"""From `helm install` to the first published run, the image being there."""
+
+
+def test_installing_upgrading_and_uninstalling_leave_nothing_behind() -> None:
+    before = kube.everything()
+    with release.installed() as mesh:
+        assert "Phase:          Succeeded" in mesh.test()
+        seconds = time.monotonic() - mesh.installed
+        figures.note("helm install to the first published run", seconds, "s")
+        mesh.upgrade(tag="next")
+        assert {image(pod) for pod in all_pods(mesh)} == {f"{release.REPOSITORY}:next"}
+        assert "Phase:          Succeeded" in mesh.test()
+        mesh.rollback()
+        assert {image(pod) for pod in all_pods(mesh)} == {f"{release.REPOSITORY}:dev"}
+        assert "Phase:          Succeeded" in mesh.test()
+    assert kube.everything() - before == set()
+    assert seconds <= INSTALL_SECONDS
+
+
+def all_pods(mesh: release.Release) -> list[kube.Thing]:
+    """Return the pods of the four services."""
+    return [pod for service in release.SERVICES for pod in mesh.pods(service)]
+
+
+def image(pod: kube.Thing) -> str:
+    (container,) = pod["spec"]["containers"]
+    return str(container["image"])

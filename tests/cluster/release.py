@@ -1,0 +1,120 @@
+"""The chart, installed on the test cluster as docs/install.md says."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from tests.cluster import kube
+
+ROOT: Final = pathlib.Path(__file__).resolve().parents[2]
+CHART: Final = ROOT / "deploy/helm/convergence"
+NAME: Final = "convergence"
+NAMESPACE: Final = "mesh"
+SECRET: Final = "convergence-platform-key"
+SERVICES: Final = ("auth", "orchestrator", "ingest", "quality")
+COMPONENTS: Final = (*SERVICES, "bigquery", "edge")
+LOCAL: Final = (f"--values={CHART}/values-local.yaml", "--values=-")
+RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+REPOSITORY: Final = "localhost/convergence"
+INSTALL_SECONDS: Final = 180.0
+
+Values = dict[str, object]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A mesh that is installed and initialised."""
+
+    key: str
+    installed: float
+    """When `helm install` was begun, by the monotonic clock."""
+    values: Values
+    """Beside the local ones."""
+    namespace: str = NAMESPACE
+
+    @property
+    def edge(self) -> str:
+        return f"http://{NAME}-edge.{self.namespace}.svc.cluster.local:50051"
+
+    @property
+    def bigquery(self) -> str:
+        return f"{NAME}-bigquery.{self.namespace}.svc.cluster.local"
+
+    def test(self) -> str:
+        """Run `helm test`."""
+        return self.helm("test", NAME, "--timeout=300s")
+
+    def upgrade(self, *, tag: str, values: Values | None = None) -> None:
+        """Bring the release to an image tag, and wait until its pods are those of it."""
+        chosen = _values(tag, values or {})
+        self.helm("upgrade", NAME, str(CHART), *LOCAL, "--wait", stdin=chosen)
+        self.settle()
+
+    def rollback(self) -> None:
+        self.helm("rollback", NAME, "--wait")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until every Deployment has the pods that it asks for, of its newest kind."""
+        for component in COMPONENTS:
+            self.kubectl("rollout", "status", f"deployment/{NAME}-{component}", "--timeout=180s")
+
+    def helm(self, *words: str, stdin: str = "") -> str:
+        return kube.call("helm", f"--namespace={self.namespace}", *words, stdin=stdin)
+
+    def kubectl(self, *words: str) -> str:
+        return kube.kubectl(f"--namespace={self.namespace}", *words)
+
+    def pods(self, component: str) -> list[kube.Thing]:
+        """Return the pods of a component that are not on their way out."""
+        label = f"app.kubernetes.io/component={component}"
+        found = kube.get("pods", f"--namespace={self.namespace}", f"--selector={label}")
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def make_namespace() -> None:
+    """Make the namespace, in which only pods of the restricted profile are admitted."""
+    metadata = {"name": NAMESPACE, "labels": RESTRICTED}
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+@contextlib.contextmanager
+def installed(*, tag: str = "dev", values: Values | None = None) -> Iterator[Release]:
+    """Install the chart and initialise it, for the length of the block."""
+    make_namespace()
+    began = time.monotonic()
+    try:
+        inside = f"--namespace={NAMESPACE}"
+        chosen = _values(tag, values or {})
+        kube.call("helm", inside, "install", NAME, str(CHART), *LOCAL, stdin=chosen)
+        for component in ("bigquery", "auth"):
+            kube.kubectl(
+                inside, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=120s"
+            )
+        init = ["exec", f"deployment/{NAME}-auth", "--container=auth", "--"]
+        said = kube.kubectl(inside, *init, "convergence", "admin", "init", "--output", "json")
+        key = str(json.loads(said)["platform_key"]["secret"])
+        kube.kubectl(inside, "create", "secret", "generic", SECRET, f"--from-literal=key={key}")
+        release = Release(key=key, installed=began, values=values or {})
+        release.settle()
+        yield release
+    finally:
+        uninstall()
+
+
+def uninstall() -> None:
+    """Remove the release, then the namespace that was made for it."""
+    with contextlib.suppress(kube.Failed):
+        kube.call("helm", f"--namespace={NAMESPACE}", "uninstall", NAME, "--wait")
+    kube.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+
+
+def _values(tag: str, values: Values) -> str:
+    """Return what is set beside the local values, for `--values=-`."""
+    trial = {"image": {"repository": f"{REPOSITORY}-engine", "tag": "dev"}}
+    image = {"repository": REPOSITORY, "tag": tag, "pullPolicy": "Never"}
+    return json.dumps({"image": image, "trial": trial, **values})
