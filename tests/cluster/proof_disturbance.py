@@ -52,8 +52,8 @@ def test_nothing_is_lost_doubled_or_refused(mesh: release.Release) -> None:
     assert len(leaders.changes) > 2, "the orchestrator never changed"
     assert [e for e in entries if e["kind"] == "disturbed"][COUNT - 1 :]
     assert late(entries) == []
-    figures.note("disturbances of the campaign", COUNT, "")
-    figures.note("longest time without a leader's label", longest(leaders), "s")
+    figures.note(figures.DISTURBED, COUNT, "")
+    figures.note(figures.LEADERLESS, longest(leaders), "s")
 
 
 def late(entries: list[Entry]) -> list[tuple[str, str, float]]:

@@ -13,7 +13,7 @@ def test_installing_upgrading_and_uninstalling_leave_nothing_behind() -> None:
     with release.installed() as mesh:
         assert "Phase:          Succeeded" in mesh.test()
         seconds = time.monotonic() - mesh.installed
-        figures.note("helm install to the first published run", seconds, "s")
+        figures.note(figures.INSTALLED, seconds, "s")
         mesh.upgrade(tag="next")
         assert {image(pod) for pod in all_pods(mesh)} == {f"{release.REPOSITORY}:next"}
         assert "Phase:          Succeeded" in mesh.test()

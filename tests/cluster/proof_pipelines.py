@@ -24,6 +24,7 @@ from tests.cluster import kube, release, volume
 from tools.cluster.places import NODE_IP
 
 SETTLED_SECONDS = 120.0
+RESTING = {f"RUN_STATE_{state}" for state in ("SUCCEEDED", "FAILED", "HELD", "CANCELLED")}
 OWN = ("_",)
 """Beginning of the columns that say which run wrote a row: they differ by nature."""
 
@@ -104,9 +105,12 @@ def settled(mesh: release.Release, key: str, name: str) -> dict[str, Any]:
 
     def rests() -> bool:
         run.update(grpcurl(mesh, key, "GetRun", {"name": name})["run"])
-        return "endTime" in run
+        return run["state"] in RESTING
 
-    kube.eventually(rests, within=SETTLED_SECONDS, what=f"the end of {name}")
+    try:
+        kube.eventually(rests, within=SETTLED_SECONDS, what=f"the end of {name}")
+    except kube.Failed as failed:
+        raise kube.Failed(f"{failed}: {json.dumps(run, indent=1)}") from failed
     return run
 
 

@@ -79,8 +79,7 @@ def test_workers_follow_the_load_and_every_run_is_exact(mesh: release.Release) -
     asyncio.run(scale(mesh, instances, ready))
     first = waits(instances, ready, before)
     assert len(first) >= WANTED - 1, first
-    for seconds in first:
-        figures.note("new worker ready to its first chunk", seconds, "s")
+    figures.note(figures.FIRST_CHUNK, max(first), "s")
     assert max(first) <= FIRST_CHUNK_SECONDS, first
 
 
@@ -97,14 +96,14 @@ async def scale(mesh: release.Release, instances: Instances, ready: "Ready") -> 
         began = time.monotonic()
         try:
             await reached(mesh, lambda n: n >= WANTED, GROW_SECONDS, tasks)
-            figures.note("load begins to three workers ready", time.monotonic() - began, "s")
+            figures.note(figures.GROWN, time.monotonic() - began, "s")
             await asyncio.sleep(20)
         finally:
             stop.set()
         await asyncio.gather(*tasks)
         began = time.monotonic()
         await reached(mesh, lambda n: n == 1, SHRINK_SECONDS, [])
-        figures.note("load ends to one worker", time.monotonic() - began, "s")
+        figures.note(figures.SHRUNK, time.monotonic() - began, "s")
         async with aiohttp.ClientSession() as session:
             engine = Engine(session, lambda: f"{mesh.bigquery}:9050")
             for feeder in feeders:

@@ -17,7 +17,7 @@ def test_a_run_goes_on_when_its_leader_is_deleted_without_grace(mesh: release.Re
     with Leaders(mesh.namespace) as leaders:
         seconds = asyncio.run(failover(mesh, leaders))
     assert leaders.two() == []
-    figures.note("fail-over of an orchestrator that is deleted without grace", seconds, "s")
+    figures.note(figures.FAILOVER, seconds, "s")
     assert seconds <= FAILOVER_SECONDS
 
 
