@@ -58,7 +58,7 @@ def test_what_a_rule_allows_comes_before_the_drop() -> None:
 
 
 def test_a_pod_selector_means_pods_of_the_policys_namespace_only() -> None:
-    rule = {"from": [{"podSelector": {}}]}
+    rule: dict[str, Any] = {"from": [{"podSelector": {}}]}
     allowed = policy({"podSelector": {}, "ingress": [rule]})
     text = table([allowed], [*PODS, pod("stranger", "10.0.0.9", "other")], NAMESPACES)
     assert "10.0.0.9" not in text
