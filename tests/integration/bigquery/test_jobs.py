@@ -167,3 +167,16 @@ def test_a_stream_of_what_is_refused_or_not_there_fails_before_its_first_row(
         next(stream(bq, "SELECT bogus"))
     with pytest.raises(TableNotFound):
         next(stream(bq, f"SELECT 1 AS n FROM {dataset.table('none').sql}"))
+
+
+@pytest.mark.parametrize("more", ["", ", TRUE AS b", ", [1, 2] AS many, NUMERIC '1.5' AS m"])
+def test_a_stream_reads_cells_as_a_query_does(bq: BigQuery, more: str) -> None:
+    sql = (
+        "SELECT -7 AS n, 9223372036854775807 AS most, '' AS e, 'ü\\n' AS t, CAST(NULL AS STRING) AS no,"
+        " CAST(NULL AS INT64) AS none, CAST(NULL AS TIMESTAMP) AS never,"
+        " TIMESTAMP '1969-12-31 23:59:59.999999+00:00' AS before,"
+        f" TIMESTAMP '2026-01-02 03:04:05.123456+00:00' AS at_{more}"
+    )
+    found = list(stream(bq, sql))
+    assert found == query(bq, sql)
+    assert found[0]["before"] == dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC)
