@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
@@ -109,10 +109,12 @@ def configure_logging(service: str, level: str, project: str = "") -> None:
 def tracing(service: str, endpoint: str) -> Generator[None]:
     """Give every call a trace; export spans to an OTLP collector, if there is one, until the end.
 
-    Without one nothing is recorded in spans: they only carry the ids that logs and calls name.
+    Without one nothing is recorded in spans: they only carry the ids that logs and calls name. With one
+    every trace is exported that its caller samples, and of those that begin here as many as
+    OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say, all where they are not set.
     """
     provider = TracerProvider(
-        sampler=DEFAULT_ON if endpoint else ALWAYS_OFF,
+        sampler=None if endpoint else ALWAYS_OFF,
         resource=Resource.create({"service.name": f"convergence-{service}"}),
     )
     if endpoint:
