@@ -242,6 +242,7 @@ async def test_with_what_the_newest_run_says_of_a_delivery_that_of_the_older_is_
     published = BigQueryPublished(bigquery, history)
     history.ledger.runs[newer.name] = odd_run(newer, "published")
     assert await published.write([older, odd_run(newer, "published")]) == {older.name, newer.name}
+    history.ledger.runs[newer.name] = newer
     assert await published.write([older, newer]) == set()
     found = await rows(
         bigquery, "SELECT content_hash FROM metadata.published WHERE kind = 'delivery'"
@@ -274,6 +275,19 @@ async def test_a_late_write_of_an_older_state_changes_nothing(bigquery: BigQuery
     for one in (older, run, older):
         await projections.write([one])
     assert await states(bigquery) == {run.name.run: "SUCCEEDED"}
+
+
+async def test_a_run_may_be_published_while_an_older_state_of_it_is_written(
+    bigquery: BigQuery,
+) -> None:
+    made = World.of(a_csv=ONE)
+    run = await finished(made)
+    audited = dataclasses.replace(run, state=RunState.AUDITING, publishing=None)
+    projections = BigQueryProjections(bigquery, await history_of(made))
+    await projections.write([audited])
+    assert await states(bigquery) == {run.name.run: "AUDITING"}
+    told = "SELECT DISTINCT run_id FROM metadata.published"
+    assert await rows(bigquery, told) == [{"run_id": run.name.run}]
 
 
 @contextlib.asynccontextmanager

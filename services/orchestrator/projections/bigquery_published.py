@@ -50,7 +50,9 @@ class BigQueryPublished:
         await asyncio.to_thread(jobs.query, self._bq, statement, told, timeout=SECONDS)
 
     async def write(self, runs: Iterable[Run]) -> set[RunName]:
-        """Write what runs have published; return those of which BigQuery refuses a row. May be repeated.
+        """Write what runs have published by now, whatever state of them is handed over. May be repeated.
+
+        Returns those of which BigQuery refuses a row.
 
         Where runs say something of one scope value, input or delivery, what the newest says is written;
         where it is refused, so are all. A delivery's objects are all that stand under it: those of runs that have left are recalled
@@ -59,7 +61,8 @@ class BigQueryPublished:
         ledger = self._history.ledger
         self._written &= ledger.published_at.keys()
         known = self._written
-        published = [x for x in runs if x.name in ledger.published_at and x.name not in known]
+        names = [x.name for x in runs if x.name in ledger.published_at and x.name not in known]
+        published = [ledger.runs[name] for name in names]
         for key in {key_of(run) for run in published}:
             await know(self._archive, ledger, key)
         said: dict[tuple[object, ...], dict[RunName, Row]] = {}
