@@ -43,6 +43,8 @@ class Plan:
     """How many rounds of the schedule; 0 means as many as fit into the time."""
     pipelines: Sequence[Pipeline]
     mutant: str = ""
+    calm: bool = True
+    """Whether the nemesis rests after each round until every turn under way has ended."""
     schedule: Sequence[Strike] = ()
     """The faults of every round; empty for those of the seed."""
     script: Sequence[str] = ()
@@ -188,7 +190,10 @@ async def _strike(plan: Plan, nemesis: Nemesis, loads: Sequence[Load], stop: asy
                 seeded = strikes(f"{plan.seed} {number}", gap=plan.gap)
                 await nemesis.work(list(plan.schedule or seeded), stop, patience=PATIENCE_SECONDS)
                 number += 1
-                await _calm(plan, nemesis, loads)
+                if plan.calm:
+                    await _calm(plan, nemesis, loads)
+                else:
+                    await nemesis.met(within=30.0 * plan.scale)
 
 
 async def _calm(plan: Plan, nemesis: Nemesis, loads: Sequence[Load]) -> None:

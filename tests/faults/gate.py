@@ -45,6 +45,7 @@ def plan(name: str, folder: Path, *, seed: str, scale: float) -> Plan:
         seed=seed,
         seconds=SECONDS * scale,
         rounds=ROUNDS,
+        calm=name == CONTROL,
         schedule=SCHEDULES.get(name) or tuple(itertools.chain(*SCHEDULES.values())),
         script=("plain", *["cancel_slow"] * 3) if name == "deaf_to_cancel" else (),
         pipelines=a_few(),
