@@ -28,6 +28,9 @@ CLAIMED: Final = Pipeline(tenant="east", mode="append")
 """Of which former leaders are asked for runs, and nobody else is."""
 
 SETTLE_SECONDS: Final = 60.0
+HUNG_SECONDS: Final = 15.0
+"""How long a read takes before the engine is asked what it is doing."""
+
 PATIENCE_SECONDS: Final = 2.5
 """How long the nemesis waits for operations before it strikes all the same."""
 
@@ -140,7 +143,7 @@ async def _conduct(plan: Plan, history: History, wired: wire.Wire, made: running
         for pipeline in plan.pipelines:
             folder = sources.lay_out(Path(made.spec.configs), pipeline)
             loads.append(Load(ground, clients[pipeline.tenant], pipeline, folder, plan.seed))
-        reader = asyncio.create_task(_read(plan, history, engine))
+        reader = asyncio.create_task(_read(plan, history, engine, made))
         history.write("loaded")
         tasks = [
             asyncio.create_task(
@@ -209,12 +212,15 @@ async def _calm(plan: Plan, nemesis: Nemesis, loads: Sequence[Load]) -> None:
             task.cancel()
 
 
-async def _read(plan: Plan, history: History, engine: Engine) -> None:
+async def _read(plan: Plan, history: History, engine: Engine, made: running.Running) -> None:
     while True:
         for pipeline in plan.pipelines:
+            began = history.now()
             answered = await reading.read(engine, history, pipeline, silver=False)
             if answered and pipeline.silver:
                 answered = await reading.read(engine, history, pipeline, silver=True)
+            if history.now() - began > HUNG_SECONDS:
+                running.say_where(made.state().process("bigquery"))
             await asyncio.sleep(0.05 if answered else 0.5)
 
 

@@ -20,7 +20,7 @@ from libs.local.demo import neighbours
 from libs.local.mesh.health import SERVING, check
 from libs.local.mesh.identities import Identity
 from libs.local.mesh.plans import import_path
-from libs.local.mesh.states import State
+from libs.local.mesh.states import Process, State
 from tests.faults import mesh
 from tests.faults.nemesis import set_clock
 from tests.faults.robbery import leading
@@ -156,6 +156,17 @@ async def _up(wire: Wire, home: Path, supervisor: asyncio.subprocess.Process) ->
         await asyncio.sleep(0.1)
     log = (home / "logs" / "supervisor.log").read_text()
     raise AssertionError(f"the mesh did not start:\n{log[-2000:]}")
+
+
+def say_where(process: Process) -> None:
+    """Have a process write where its threads are into its log, if it listens for that."""
+    if process.identity is None:
+        return
+    with contextlib.suppress(OSError, StopIteration):
+        status = Path(f"/proc/{process.identity.pid}/status").read_text().splitlines()
+        caught = next(line for line in status if line.startswith("SigCgt:"))
+        if int(caught.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1:
+            process.identity.signal(signal.SIGUSR1)
 
 
 def left_behind(folder: Path, *, among: Sequence[Identity] = ()) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import http.client
 import json
 import os
@@ -24,7 +25,11 @@ STOP_SECONDS = 0.3
 
 
 def run(options: Options, announcements: IO[str]) -> None:
-    """Serve until SIGTERM or SIGINT, having written one JSON line; raise Refused if it cannot."""
+    """Serve until SIGTERM or SIGINT, having written one JSON line; raise Refused if it cannot.
+
+    SIGUSR1 writes to stderr where each thread is.
+    """
+    faulthandler.register(signal.SIGUSR1)
     apply(without=options.without)
     asyncio.run(_serve(_settings(options), announcements))
     # Threads of append connections that clients left open would hold up the interpreter's end.
