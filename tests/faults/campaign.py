@@ -6,7 +6,8 @@ import dataclasses
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ import aiohttp
 
 from libs.client import AsyncClient
 from tests.faults import last_look, mesh, reading, running, sources, wire
-from tests.faults.histories import History
+from tests.faults.histories import Entry, History
 from tests.faults.kinds import KINDS
 from tests.faults.load import SCENARIOS, Ground, Load
 from tests.faults.nemesis import Nemesis, Strike, strikes
@@ -227,17 +228,40 @@ async def _read(plan: Plan, history: History, engine: Engine, made: running.Runn
 def _keep_logs(history: History, made: running.Running) -> None:
     """Copy what the supervisor and the orchestrators' logs say of starts, ends and leaderships."""
     logs = made.folder / "logs"
+    starts: dict[str, list[str]] = {name: [] for name in mesh.PROCESSES}
     for line in (logs / "mesh.log").read_text().splitlines():
         event = json.loads(line)
         if event["message"] in {"process.started", "process.died"}:
             facts = {k: event.get(k) for k in ("process", "pid", "how")}
             history.write("process", wall=event["time"], event=event["message"], **facts)
+            if event["message"] == "process.started":
+                starts[event["process"]].append(_zulu(event["time"]))
     for name in mesh.ORCHESTRATORS:
-        for line in (logs / f"{name}.log").read_text(errors="replace").splitlines():
-            if "leadership.begun" in line:
-                event = json.loads(line)
+        for event in map(json.loads, _lines(logs / f"{name}.log")):
+            if event["message"] == "leadership.begun":
                 facts = {"process": name, "epoch": event["epoch"]}
                 history.write("leads", wall=event["time"], **facts)
-            if "tidying.left" in line:
-                event = json.loads(line)
+            elif event["message"] == "tidying.left":
                 history.write("untidied", wall=event["time"], cause=event["cause"])
+        for begun, last in _reigns(map(json.loads, _lines(logs / f"{name}.log")), starts[name]):
+            history.write("lived", process=name, epoch=begun["epoch"], wall=last["time"])
+
+
+def _zulu(time_: str) -> str:
+    """Return a moment as services write it into their logs, which sort as texts."""
+    return datetime.fromisoformat(time_).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _lines(log: Path) -> Iterator[str]:
+    """Yield what a process has logged, without what was cut off or is not its log's."""
+    for line in log.read_text(errors="replace").splitlines():
+        if line.startswith("{") and line.endswith("}"):
+            yield line
+
+
+def _reigns(events: Iterable[Entry], starts: Sequence[str]) -> Iterator[tuple[Entry, Entry]]:
+    """Yield of each leadership where it began, and the last that its process said before the next one started."""
+    said = list(events)
+    for begun in (e for e in said if e["message"] == "leadership.begun"):
+        until = min((start for start in starts if start > begun["time"]), default="9")
+        yield begun, [e for e in said if begun["time"] <= e["time"] < until][-1]

@@ -116,6 +116,10 @@ BAD: dict[str, tuple[str, Callable[[History], object]]] = {
         "one-leader",
         change("leads", {"epoch": 2}, wall="2023-11-14T22:13:30+00:00"),
     ),
+    "a leader says something when the next has begun": (
+        "one-leader",
+        add({"t": 98.0, "kind": "lived", "process": "orchestrator", "epoch": 1, "wall": "2023-11-14T22:13:42.600+00:00"}),
+    ),
     "two leaders of one epoch": ("one-leader", change("leads", {"epoch": 2}, epoch=1)),
     "a staging table is left": ("leaks", change("left", {"what": "staging"}, found=["x.y"], expiring=["x.y"])),
     "a process is left": ("leaks", change("left", {"what": "process"}, found=["1 python"])),

@@ -15,6 +15,10 @@ NOTED_SECONDS: Final = 2.0
 """How much later than the kernel a supervisor may note that a process has ended."""
 
 
+LOGGED_SECONDS: Final = 0.5
+"""How long after a leader has let go of its lease it may still say so."""
+
+
 TIDY_SECONDS: Final = 15.0
 """How long after its last record a run may still be tidied up."""
 
@@ -60,7 +64,10 @@ def one_leader(account: Account) -> Iterator[Violation]:
             if e["event"] == "process.died" and e["process"] == before["process"]
         ]
         ended = min((end for end in ends if end > _moment(before["wall"])), default=float("inf"))
-        if ended > began + NOTED_SECONDS * account.scale:
+        lived = [_moment(e["wall"]) for e in account.of["lived"] if e["epoch"] == before["epoch"]]
+        if ended > began + NOTED_SECONDS * account.scale or any(
+            end > began + LOGGED_SECONDS * account.scale for end in lived
+        ):
             text = f"epoch {after['epoch']} ({after['process']}) began at {after['wall']}"
             yield Violation("one-leader", f"{text} while that of {before['epoch']} was alive")
 
