@@ -16,6 +16,7 @@ from convergence.auth.v1.tenant_pb2 import Tenant
 from libs.client import AsyncClient
 from tests.cluster import disturbances, release, volume
 from tests.cluster.instances import Instances, moment
+from tests.cluster.leaders import Leaders
 from tests.faults import kinds, last_look, reading, sources
 from tests.faults.histories import History
 from tests.faults.load import CANCEL_SLOW, SCENARIOS, Ground, Load
@@ -28,6 +29,9 @@ CALL_SECONDS: Final = 30.0
 """Deadline of a call: what docs/retries.md tells a client to give."""
 SETTLE_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 180.0
+LEADING: Final = ("orchestrator", "all")
+LEADER_SECONDS: Final = 60.0
+STEADY_SECONDS: Final = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ class Plan:
     scale: float = 1.0
 
 
-async def conduct(plan: Plan, mesh: release.Release) -> None:
+async def conduct(plan: Plan, mesh: release.Release, leaders: Leaders) -> None:
     """Carry a campaign out on an installed mesh; its history is in `plan.folder`."""
     history = History(plan.folder)
     history.write(
@@ -64,15 +68,20 @@ async def conduct(plan: Plan, mesh: release.Release) -> None:
     instances.look()
     following = asyncio.create_task(instances.follow())
     try:
-        await _conduct(plan, history, mesh, instances)
+        await _conduct(plan, history, mesh, instances, leaders)
     finally:
         following.cancel()
         _keep(history, instances)
+        instances.close()
         history.close()
 
 
 async def _conduct(
-    plan: Plan, history: History, mesh: release.Release, instances: Instances
+    plan: Plan,
+    history: History,
+    mesh: release.Release,
+    instances: Instances,
+    leaders: Leaders,
 ) -> None:
     ground = Ground(
         history=history,
@@ -96,7 +105,7 @@ async def _conduct(
             asyncio.create_task(load.run(stop, _script(plan, load.pipeline))) for load in loads
         ]
         try:
-            await _disturb(plan, history, mesh, instances)
+            await _disturb(plan, history, mesh, instances, leaders)
         finally:
             stop.set()
             ground.healed.set()
@@ -127,9 +136,17 @@ async def _clients(
 
 
 async def _disturb(
-    plan: Plan, history: History, mesh: release.Release, instances: Instances
+    plan: Plan,
+    history: History,
+    mesh: release.Release,
+    instances: Instances,
+    leaders: Leaders,
 ) -> None:
-    """Do every disturbance at its moment, evenly over the campaign's time."""
+    """Do every disturbance at its moment, evenly over the campaign's time.
+
+    Orchestrators are disturbed while one leads: who takes each successor away keeps the mesh down for
+    as long as that lasts, and no client's deadline says anything about it.
+    """
     planned = disturbances.seeded(plan.seed, plan.count)
     began = time.monotonic()
     for number, what in enumerate(planned):
@@ -139,10 +156,19 @@ async def _disturb(
         def note(kind: str, name: str) -> None:
             history.write("fault", fault=kind, at=name, seconds=0.0)
 
+        if what.target in LEADING:
+            await _led(leaders, LEADER_SECONDS * plan.scale)
         facts = dataclasses.asdict(what)
         history.write("disturbed", number=number, **{f"of_{k}": v for k, v in facts.items()})
         await asyncio.to_thread(disturbances.do, what, mesh, instances, note)
     await asyncio.sleep(max(0.0, began + plan.seconds - time.monotonic()))
+
+
+async def _led(leaders: Leaders, seconds: float) -> None:
+    """Wait until somebody has led for a moment; raise TimeoutError if nobody does."""
+    async with asyncio.timeout(seconds):
+        while not leaders.now or time.monotonic() - leaders.changes[-1].at < STEADY_SECONDS:
+            await asyncio.sleep(0.1)
 
 
 def _script(plan: Plan, pipeline: Pipeline) -> list[str]:

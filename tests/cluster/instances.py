@@ -81,6 +81,11 @@ class Instances:
                 one.pids = {pid for pid in one.pids if pathlib.Path(f"/proc/{pid}").exists()}
                 one.ended = None if one.pids else time.time()
 
+    def close(self) -> None:
+        """Let go of the logs."""
+        for one in self.all.values():
+            one.log.close()
+
     def kill(self, pod: str) -> bool:
         """Send SIGKILL to every process of a pod's container; return whether there was one."""
         self.look()

@@ -78,6 +78,7 @@ def test_workers_follow_the_load_and_every_run_is_exact(mesh: release.Release) -
     ready = Ready(mesh)
     asyncio.run(scale(mesh, instances, ready))
     first = waits(instances, ready, before)
+    instances.close()
     assert len(first) >= WANTED - 1, first
     figures.note(figures.FIRST_CHUNK, max(first), "s")
     assert max(first) <= FIRST_CHUNK_SECONDS, first
