@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -120,14 +121,15 @@ class ClusterBench:
         await asyncio.to_thread(make, namespace="default", body=body)
 
     def place(self) -> Any:
-        return [str(self._kubeconfig), self._name]
+        return [str(self._kubeconfig), self._name, self.lease_seconds]
 
     @staticmethod
     def of(place: Any) -> Election:
-        kubeconfig, name = place
+        kubeconfig, name, seconds = place
         pod = f"pod-{uuid.uuid4().hex[:8]}"
         lease = ObjectName(namespace="default", name=name, pod=pod)
-        return KubernetesElection(opened(kubeconfig), lease, timing=QUICK)
+        timing = dataclasses.replace(QUICK, lease=int(seconds))
+        return KubernetesElection(opened(kubeconfig), lease, timing=timing)
 
     async def write(self, text: str) -> None:
         await self._patch({"metadata": {"annotations": {ANNOTATION: text}}})

@@ -54,6 +54,10 @@ REASONS: Final[dict[str, Reason]] = {
     "SECRET_NOT_PRIVATE": Reason(
         "config", "retry", "chmod 600 the file, then `convergence runs retry`."
     ),
+    "CLUSTER_REFUSED": _platform(
+        "The platform's operator gives auth the right that the message names, then "
+        "`convergence runs retry`."
+    ),
     "SECRET_STORE_UNAVAILABLE": _platform(_AWAY.format("Secret Manager")),
     "WAREHOUSE_UNAVAILABLE": _platform(_AWAY.format("BigQuery")),
     "WAREHOUSE_REJECTED": _platform(

@@ -30,7 +30,9 @@ def test_what_is_made_to_stay_is_not_looked_at_then_or_later() -> None:
 
 
 def test_what_failed_is_collected_as_ever() -> None:
+    """What others had frozen may go meanwhile: so it is counted that nothing comes to it."""
     frozen = gc.get_freeze_count()
     with pytest.raises(ValueError, match=FAILED), made_to_stay():
         raise ValueError(FAILED)
-    assert (gc.get_freeze_count(), gc.isenabled()) == (frozen, True)
+    assert gc.get_freeze_count() <= frozen
+    assert gc.isenabled()

@@ -30,6 +30,7 @@ ALLOWED = {
     "warehouse/memory_warehouse.py:_before": "a call in memory lets others go first",
     "workers/accounts.py:earn": "requests are earned by time",
     "workers/accounts.py:_rest": "a provider has been left alone as long as it asked for",
+    "conductor/limits.py:follow": "auth is asked again what a tenant may have that waits for more",
     "workers/kubernetes_discovery.py:follow": "an API server that was away is asked again",
     "workers/dispatcher.py": "a worker has rested, or a stream may be opened",
 }
