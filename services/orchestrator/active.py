@@ -43,8 +43,8 @@ class NotActive(Unavailable):
 
     reason = "NOT_ACTIVE"
 
-    def __init__(self) -> None:
-        super().__init__("this orchestrator is not active yet; call again")
+    def __init__(self, since: str = "not active yet") -> None:
+        super().__init__(f"this orchestrator is {since}; call again")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +172,7 @@ async def lead(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        history.end(NotActive("active no more, and what was asked may not be durable"))
 
 
 async def _elected(

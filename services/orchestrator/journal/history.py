@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from libs.common.errors import Unavailable
+from libs.common.errors import ServiceError, Unavailable
 from libs.common.names import RunName
 from services.orchestrator.journal.journal import Journal
 from services.orchestrator.journal.rows import JournalUnreadable, row_of, why, writer
@@ -87,6 +87,7 @@ class History:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         """Who waits for a position, lowest first; those of one position in the order they came."""
         self._waits = itertools.count()
+        self._ended: ServiceError | None = None
         self._watches: set[Watch] = set()
         self._followers: list[Callable[[Run], None]] = []
 
@@ -170,12 +171,21 @@ class History:
         return after
 
     async def settled(self, position: int) -> None:
-        """Wait until all records up to `position` are durable."""
+        """Wait until all records up to `position` are durable. Raises why they never are after `end`."""
         if self.durable >= position:
             return
+        if self._ended is not None:
+            raise self._ended.with_traceback(None)
         durable = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (position, next(self._waits), durable))
         await durable
+
+    def end(self, why: ServiceError) -> None:
+        """Nobody writes any more: have `settled` raise `why`, for who waits already too."""
+        self._ended = why
+        for _, _, durable in self._waiting:
+            if not durable.done():
+                durable.set_exception(why)
 
     async def fence(self) -> None:
         """Return when a record of this epoch was taken; never if a successor is active: `write` raises."""

@@ -13,7 +13,7 @@ from services.orchestrator import active as active_module
 from services.orchestrator.active import STEP_DOWN_SECONDS, Active, NotActive, Seat, lead
 from services.orchestrator.elections.elections import LeaseLost, Term
 from services.orchestrator.journal.history import History
-from services.orchestrator.journal.journal import MemoryJournal, MemoryJournals
+from services.orchestrator.journal.journal import JournalSealed, MemoryJournal, MemoryJournals
 from services.orchestrator.journal.rows import JournalUnreadable
 from services.orchestrator.retries.pauses import Pauses
 from services.orchestrator.runs import records as r
@@ -169,6 +169,11 @@ class Idle:
 
     def __init__(self) -> None:
         self.closed = False
+        self.histories: list[History] = []
+
+    def over(self, history: History) -> Active:
+        self.histories.append(history)
+        return cast("Active", self)
 
     def __getattr__(self, name: str) -> "Idle":
         return self
@@ -201,7 +206,7 @@ def leading(
     return asyncio.create_task(
         lead(
             seat, election, member, open_history,
-            lambda _: cast("Active", idle), lambda _: [], Pauses(sleep=sleep),
+            idle.over, lambda _: [], Pauses(sleep=sleep),
         )
     )  # fmt: skip
 
@@ -230,6 +235,28 @@ async def test_a_leader_that_lost_its_lease_ends_and_stops_its_runs() -> None:
     with pytest.raises(LeaseLost):
         await led
     assert idle.closed
+
+
+async def test_who_waits_for_a_leader_that_a_successor_has_sealed_hears_at_once_that_it_leads_no_more() -> (
+    None
+):
+    seat, election, idle, journals = Seat(), Shaky(), Idle(), MemoryJournals()
+    election.wins.set()
+    member = journals.member()
+    journals.gate = asyncio.Event()
+    led = leading(seat, election, idle, journal=member)
+    await until(lambda: said(seat) == "")
+    (history,) = idle.histories
+    before = asyncio.create_task(history.settled(1))
+    await asyncio.sleep(0)
+    journals.sealed.add(member.stream)
+    journals.gate.set()
+    with pytest.raises(JournalSealed):
+        await led
+    for asked in (before, history.settled(1)):
+        with pytest.raises(NotActive, match="may not be durable; call again"):
+            async with asyncio.timeout(1):
+                await asked
 
 
 class Stuck(MemoryJournal):
