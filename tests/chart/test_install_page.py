@@ -4,11 +4,13 @@ import re
 from typing import Final
 
 import helm_python
+import pytest
 import yaml
 
 from tests.chart.rendering import ROOT, SERVICES, Manifest, Values, file_values, merged, render
 
 PAGE: Final = (ROOT / "docs" / "install.md").read_text()
+_, TRIAL, PRODUCTION, *_ = re.split(r"^## ", PAGE, flags=re.MULTILINE)
 CHOSEN: Final = {"PROJECT": "acme-data", "REGION": "europe-west1", "sha256:…": f"sha256:{'0' * 64}"}
 
 
@@ -51,6 +53,21 @@ def test_the_flags_of_the_trial_are_values_of_the_chart() -> None:
         for container in one["spec"]["template"]["spec"]["containers"]
     }
     assert images == {"REPOSITORY:TAG", "REPOSITORY-engine:TAG"}
+
+
+@pytest.mark.parametrize("part", [TRIAL, PRODUCTION])
+def test_the_namespace_is_made_by_the_first_command_that_is_about_it(part: str) -> None:
+    commands = re.findall(r"(?:kubectl|helm) .*?(?<!\\)\n", part, re.DOTALL)
+    first = next(one for one in commands if re.search(r"namespace|-n convergence", one))
+    assert re.search(r"create namespace convergence\n|--create-namespace ", first)
+
+
+def test_the_images_are_built_with_the_tag_that_is_installed() -> None:
+    assert re.search(
+        r"^ *export REPOSITORY=localhost/convergence TAG=\S+\n *make image TAG=\$TAG$",
+        TRIAL,
+        re.MULTILINE,
+    )
 
 
 def test_every_object_that_a_command_names_is_there() -> None:
