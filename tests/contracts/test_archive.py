@@ -8,13 +8,9 @@ from datetime import timedelta
 import pytest
 
 from libs.bigquery import jobs
-from libs.bigquery.client import BigQuery, Connection, connect
-from libs.bigquery.columns import Column
-from libs.bigquery.datasets import ensure_dataset
-from libs.bigquery.ids import DatasetId
-from libs.bigquery.tables import ensure_table
+from libs.bigquery.client import BigQuery
 from libs.common.names import TenantName
-from libs.metadata.tables import DATASET, DQ_RESULTS, PIPELINE_RUNS, TABLES
+from libs.metadata.tables import DQ_RESULTS, PIPELINE_RUNS
 from services.orchestrator.archive.archive import Archive, MemoryArchive, PublishedGone
 from services.orchestrator.archive.bigquery_archive import BigQueryArchive
 from services.orchestrator.elections.elections import Term
@@ -30,6 +26,7 @@ from services.orchestrator.runs.ledger import key_of
 from services.orchestrator.workers.memory_workers import Item
 from tests.contracts.test_projections import both, following, result
 from tests.support.engine import Engine, start_engine
+from tests.support.metadata_tables import emptied
 from tests.unit.orchestrator.conductor.world import PIPELINE, World, spec
 from tests.unit.orchestrator.journals.test_checkpoints import checkpointed
 
@@ -86,14 +83,7 @@ async def projected(bq: BigQuery, records: list[r.Record]) -> BigQueryProjection
 
 @pytest.fixture
 def bq(engine: Engine) -> Iterator[BigQuery]:
-    """A connection to an engine whose metadata tables are empty."""
-    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as made:
-        made.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
-        metadata = DatasetId("local", DATASET)
-        ensure_dataset(made, metadata)
-        for table in TABLES:
-            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
-            ensure_table(made, metadata.table(table.name), columns)
+    with emptied(engine) as made:
         yield made
 
 

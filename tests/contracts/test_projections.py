@@ -12,13 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from libs.bigquery import jobs
-from libs.bigquery.client import BigQuery, Connection, connect
-from libs.bigquery.columns import Column
-from libs.bigquery.datasets import ensure_dataset
-from libs.bigquery.ids import DatasetId
-from libs.bigquery.tables import ensure_table
+from libs.bigquery.client import BigQuery
 from libs.common.errors import ServiceError
-from libs.metadata.tables import DATASET, PIPELINE_RUNS, TABLES
+from libs.metadata.tables import PIPELINE_RUNS
 from services.auth.bigquery_keys import BigQueryKeyStore
 from services.auth.bigquery_metadata import BigQueryMetadata
 from services.auth.initialisation import initialise
@@ -35,6 +31,7 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.states import RunState
 from services.orchestrator.workers.memory_workers import Item
 from tests.support.engine import Engine
+from tests.support.metadata_tables import emptied
 from tests.unit.orchestrator.conductor.world import World, spec
 
 ONE = [Item(scope="a.csv", money=("1.5",))]
@@ -59,14 +56,7 @@ def result(number: int) -> r.Result:
 
 @pytest.fixture
 def bigquery(engine: Engine) -> Iterator[BigQuery]:
-    """A connection to an engine whose metadata tables are empty."""
-    with connect(Connection(engine.project, "US", engine.rest, engine.grpc)) as bq:
-        bq.rest.delete_dataset(f"local.{DATASET}", delete_contents=True, not_found_ok=True)
-        metadata = DatasetId("local", DATASET)
-        ensure_dataset(bq, metadata)
-        for table in TABLES:
-            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
-            ensure_table(bq, metadata.table(table.name), columns)
+    with emptied(engine) as bq:
         yield bq
 
 

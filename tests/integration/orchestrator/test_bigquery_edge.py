@@ -10,11 +10,6 @@ import pytest
 from convergence.orchestrator.v1 import run_service_pb2 as pb
 
 from libs.bigquery.client import BigQuery, Connection, connect
-from libs.bigquery.columns import Column
-from libs.bigquery.datasets import ensure_dataset
-from libs.bigquery.ids import DatasetId
-from libs.bigquery.tables import ensure_table
-from libs.metadata.tables import DATASET, TABLES
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
 from services.orchestrator.warehouse.bigquery_warehouse import BigQueryWarehouse
 from services.orchestrator.workers.dispatcher import Dispatcher
@@ -30,6 +25,7 @@ from tests.integration.orchestrator.serving import (
 )
 from tests.support.engine import Engine, stored_engine
 from tests.support.engine_template import Template
+from tests.support.metadata_tables import make_metadata
 from tests.support.refusals import refused
 from tests.unit.orchestrator.conductor.world import World
 
@@ -58,15 +54,6 @@ def mortal(template: Template) -> Iterator[Engine]:
 async def auth(tmp_path: Path) -> AsyncGenerator[Served]:
     async with authenticating(tmp_path) as running:
         yield running
-
-
-def init(bigquery: BigQuery) -> None:
-    """Make the metadata tables, as `admin init` does."""
-    metadata = DatasetId("local", DATASET)
-    ensure_dataset(bigquery, metadata)
-    for table in TABLES:
-        columns = [Column(c.name, c.type, c.mode) for c in table.columns]
-        ensure_table(bigquery, metadata.table(table.name), columns)
 
 
 @contextlib.asynccontextmanager
@@ -100,7 +87,7 @@ async def test_an_orchestrator_started_before_init_answers_once_the_tables_are_t
         async with asyncio.timeout(10):
             while not await not_initialized(edge):
                 await asyncio.sleep(0.05)
-        await asyncio.to_thread(init, bigquery)
+        await asyncio.to_thread(make_metadata, bigquery)
         await active(edge)
         assert state_of(await edge.finish()) == "SUCCEEDED"
 
@@ -118,7 +105,7 @@ async def not_initialized(edge: Edge) -> bool:
 async def test_what_was_answered_is_there_after_a_kill_and_a_repeat_gives_the_same_run(
     bigquery: BigQuery, auth: Served, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(init, bigquery)
+    await asyncio.to_thread(make_metadata, bigquery)
     async with over(bigquery, World.of(a_csv=ONE), auth, tmp_path) as edge:
         await active(edge)
         first = await edge.create(request=7)
@@ -139,7 +126,7 @@ async def test_what_was_answered_is_there_after_a_kill_and_a_repeat_gives_the_sa
 async def test_quarantined_rows_are_shown_with_the_money_as_the_source_wrote_it(
     bigquery: BigQuery, auth: Served, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(init, bigquery)
+    await asyncio.to_thread(make_metadata, bigquery)
     async with over(bigquery, World.of(a_csv=[*ONE, LOST]), auth, tmp_path) as edge:
         await active(edge)
         run = await edge.finish()
@@ -162,7 +149,7 @@ async def test_while_bigquery_is_away_calls_say_so_and_what_was_not_promised_may
     mortal: Engine, auth: Served, tmp_path: Path
 ) -> None:
     with connect(Connection("local", "US", mortal.rest, mortal.grpc)) as bigquery:
-        await asyncio.to_thread(init, bigquery)
+        await asyncio.to_thread(make_metadata, bigquery)
         await story_of_an_outage(mortal, bigquery, auth, tmp_path)
 
 

@@ -18,7 +18,6 @@ from libs.bigquery.datasets import ensure_dataset
 from libs.bigquery.failures import DatasetNotOwned
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import drop_table, ensure_table, get_columns
-from libs.metadata.tables import DATASET, TABLES
 from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.mesh import Mesh
@@ -39,6 +38,7 @@ from services.orchestrator.workers.dispatcher import Dispatcher
 from services.orchestrator.workers.memory_workers import Item
 from tests.integration.orchestrator.bigquery_world import StreamWorker
 from tests.support.engine import Engine
+from tests.support.metadata_tables import make_metadata
 from tests.unit.orchestrator.conductor.world import Orchestrator, World, spec
 
 ONE = [Item(scope="a.csv", money=("1.5",)), Item(scope="a.csv", money=("0.000000000000000001",))]
@@ -52,11 +52,7 @@ def bigquery(engine: Engine) -> Iterator[BigQuery]:
     with connect(connection) as bq:
         for dataset in engine.client().list_datasets():
             engine.client().delete_dataset(dataset.reference, delete_contents=True)
-        metadata = DatasetId("local", DATASET)
-        ensure_dataset(bq, metadata)
-        for table in TABLES:
-            columns = [Column(c.name, c.type, c.mode) for c in table.columns]
-            ensure_table(bq, metadata.table(table.name), columns)
+        make_metadata(bq)
         yield bq
 
 
