@@ -199,7 +199,7 @@ async def test_a_run_of_which_a_row_is_refused_stays_until_it_is_written(
     )
     follower = asyncio.create_task(projections.follow(lambda _: asyncio.sleep(0.01)))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(20):
             while not all(map(projections.written, (runs[0], runs[2]))):
                 await asyncio.sleep(0.02)
             left = forgettable(history.ledger, ended_before=LATE, written=projections.written)
