@@ -1,35 +1,16 @@
-"""Certificates for tests, signed by themselves."""
+"""Certificates for tests, each of an authority of its own."""
 
-import datetime as dt
 import os
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from tools.certificates import Authority
 
 
 def certificate(name: str = "localhost") -> tuple[bytes, bytes]:
-    """Return chain and key in PEM, of a new key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return made.public_bytes(Encoding.PEM), pem
+    """Return chain, its authority included, and key in PEM, of a new key."""
+    authority = Authority("authority")
+    own = authority.issue(name, hosts=[name])
+    return own.certificate + authority.own.certificate, own.key
 
 
 def keep(folder: Path, chain: bytes, key: bytes) -> None:
