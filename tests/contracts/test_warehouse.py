@@ -11,6 +11,7 @@ import pytest
 from libs.bigquery.client import BigQuery, Connection, connect
 from libs.bigquery.ids import DatasetId
 from libs.bigquery.tables import list_tables
+from libs.common.errors import NotFound
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
 from services.orchestrator.specs import (
@@ -98,6 +99,16 @@ async def test_staging_may_be_kept_for_longer_and_keeps_its_rows(bench: Bench) -
         await bench.warehouse.keep_staging(run, expire_time=LATER + dt.timedelta(days=days))
     await bench.warehouse.prepare(run, staging=True, expire_time=LATER)
     assert await bench.warehouse.chunk_counts(run) == before != {}
+
+
+async def test_staging_that_was_dropped_is_not_found(bench: Bench) -> None:
+    run = await bench.planned()
+    await bench.warehouse.tidy_unpublished(run)
+    for asked in (bench.warehouse.chunk_counts, bench.warehouse.staged_by_scope):
+        with pytest.raises(NotFound):
+            await asked(run)
+    with pytest.raises(NotFound):
+        await bench.warehouse.keep_staging(run, expire_time=LATER)
 
 
 async def test_a_table_that_was_prepared_has_the_columns_of_its_run(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from libs.common.errors import FailedPrecondition, Unavailable
 from libs.common.names import PipelineName, RunName
-from services.orchestrator.elections.elections import Term
+from services.orchestrator.elections.elections import LeaseTaken, Term
 from services.orchestrator.journal.journal import MemoryJournal, MemoryJournals
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.run import Run
@@ -216,24 +216,22 @@ class WorkerWire:
         await asyncio.sleep(chance.way(fault))
         if fault is Fault.FAIL:
             raise WorkerGone(f"{self.address} refused", refused=True)
-        landed = await self._worker.land(assignment)
+        land = functools.partial(
+            self._network.answer, functools.partial(self._worker.land, assignment)
+        )
+        landed = await land()
         if number < self._network.newest["ingest"]:
             self._network.met[str(INGEST), Fault.REORDER] += 1
         self._network.newest["ingest"] = max(number, self._network.newest["ingest"])
         if fault is Fault.REPEAT:
-            landed = await self._worker.land(assignment)
+            landed = await land()
         elif fault is Fault.ECHO:
-            again = functools.partial(self._worker.land, assignment)
-            self._network.loop.outside(self._network.echo(again))
+            self._network.loop.outside(self._network.echo(land))
         self._network.end(self._caller, fault)
         if fault is Fault.LOSE:
             raise WorkerGone(f"{self.address} fell silent", refused=False)
         await asyncio.sleep(chance.way(None))
         return landed
-
-
-class LeaseTaken(Exception):
-    """Somebody else was faster, or a copy came late."""
 
 
 class LeaseUnavailable(Unavailable):
@@ -256,14 +254,14 @@ class Lease:
     async def take(self, holder: Process, epoch: int) -> Term:
         """Lead after `epoch`. Raises LeaseTaken."""
         if self.holder is not None or self.epoch != epoch:
-            raise LeaseTaken
+            raise LeaseTaken("somebody else was faster, or this copy came late")
         self.holder, self.epoch = holder, epoch + 1
         return self.term()
 
     async def announce(self, won: int, epoch: int, stream: str) -> None:
         """Say where the term that was `won` writes, as `epoch`. Raises LeaseTaken: another has begun."""
         if self.epoch != won:
-            raise LeaseTaken
+            raise LeaseTaken("another has begun")
         self.stream, self.stream_epoch = stream, epoch
 
     def release(self, holder: Process) -> None:

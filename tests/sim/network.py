@@ -8,13 +8,20 @@ import functools
 import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final, TypeVar
 
+from libs.common.errors import ServiceError
+from services.orchestrator.workers.workers import ChunkFailed, WorkerGone
 from tests.sim.faults import Chance, Fault, Point
 from tests.sim.loop import Process, VirtualLoop
 
+T = TypeVar("T")
+
 EXCUSED: contextvars.ContextVar[bool] = contextvars.ContextVar("EXCUSED", default=False)
 """Whether what takes effect is a late copy, or was asked by a leader that is one no more."""
+
+ANSWERS: Final = (ServiceError, ChunkFailed, WorkerGone)
+"""What a neighbour may raise: whatever else ends its work is a bug, whoever hears of it."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -36,6 +43,8 @@ class Network:
     took_effect: Callable[[Point, Process], None]
     """Looks at the world after each effect."""
     tell: Callable[[str], None]
+    fail: Callable[[BaseException], None]
+    """End the story: a neighbour has crashed."""
     met: Counter[tuple[str, Fault]] = dataclasses.field(default_factory=Counter)
     """Faults by point."""
     under_way: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -103,7 +112,7 @@ class Network:
             raise error(f"{point}: nobody heard it")
         happen = functools.partial(self._happen, caller, point, effect, number)
         if fault is Fault.LOSE:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(*ANSWERS):
                 await happen()
             raise error(f"{point}: the answer is lost")
         answer = await happen()
@@ -132,18 +141,28 @@ class Network:
         if self.old(caller):
             EXCUSED.set(True)
         try:
-            return await effect()
+            return await self.answer(effect)
         finally:
             if number < self.newest[point.port]:
                 self.met[str(point), Fault.REORDER] += 1
             self.newest[point.port] = max(number, self.newest[point.port])
             self.took_effect(point, caller)
 
+    async def answer(self, effect: Callable[[], Awaitable[T]]) -> T:
+        """Have a neighbour do something; the story ends if it crashes over that."""
+        try:
+            return await effect()
+        except ANSWERS:
+            raise
+        except Exception as error:
+            self.fail(error)
+            raise
+
     async def echo(self, happen: Callable[[], Awaitable[Any]]) -> None:
         """Let something happen again, some time later; nobody hears how that ends."""
         await asyncio.sleep(self.chance.echo())
         EXCUSED.set(True)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*ANSWERS):
             await happen()
 
 

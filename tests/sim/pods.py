@@ -15,6 +15,7 @@ from services.orchestrator.conductor.commands import Commands
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.conductor.limits import Limits
 from services.orchestrator.conductor.mesh import Mesh
+from services.orchestrator.elections.elections import LeaseTaken
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import JournalSealed, JournalUnavailable
 from services.orchestrator.retries.pauses import Pauses
@@ -28,7 +29,6 @@ from tests.sim.invariants import Broken
 from tests.sim.loop import Process
 from tests.sim.neighbours import (
     LeaseElection,
-    LeaseTaken,
     LeaseUnavailable,
     WorkerWire,
 )

@@ -10,6 +10,7 @@ from libs.common.errors import Unavailable
 from services.orchestrator.conductor.conductor import Conductor
 from services.orchestrator.runs.run import Run
 from services.orchestrator.warehouse.memory_warehouse import Lost, MemoryWarehouse
+from tests.sim.faults import Fault, Odds, Point
 from tests.sim.mutants import MUTANTS
 from tests.sim.neighbours import SimWarehouse
 from tests.sim.network import EXCUSED
@@ -53,6 +54,23 @@ def test_a_leader_that_a_neighbour_away_ends_is_a_crash(
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(Conductor, "watch", watch)
+    assert simulate(1).broken.startswith("no-crash")
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE, Fault.ECHO])
+def test_a_neighbour_that_crashes_ends_the_story_whoever_hears_of_it(
+    fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*_: object) -> None:
+        if EXCUSED.get() or fault is Fault.LOSE:
+            raise AssertionError("the statement names what the target does not have")
+
+    monkeypatch.setattr(
+        Odds,
+        "meets",
+        lambda _, point: fault if point == Point("warehouse", "check_columns") else None,
+    )
+    monkeypatch.setattr(MemoryWarehouse, "check_columns", crash)
     assert simulate(1).broken.startswith("no-crash")
 
 

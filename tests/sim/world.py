@@ -115,6 +115,7 @@ class World:
             self.old,
             self._took_effect,
             self.tell,
+            self.fail,
         )
         self.events = 0
         """Faults that are no call's: leaders that are killed or paused, workers that die."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from libs.common.errors import Unavailable
+from libs.common.errors import NotFound, Unavailable
 from libs.common.money import total
 from services.orchestrator.runs.ledger import values
 from services.orchestrator.runs.records import Landed, RunPublishing, Scope, TransformStarted
@@ -160,8 +160,15 @@ class MemoryWarehouse:
 
     async def keep_staging(self, run: Run, *, expire_time: datetime) -> None:
         await self._before("keep_staging")
-        assert self.staging(run) in self.tables
+        self._staged(run)
         self.expirations[self.staging(run)] = expire_time
+
+    def _staged(self, run: Run) -> list[Row]:
+        """Return the rows of a run's staging table. Raises NotFound: it was dropped."""
+        try:
+            return self.tables[self.staging(run)]
+        except KeyError:
+            raise NotFound(f"no table {self.staging(run)}", reason="TABLE_NOT_FOUND") from None
 
     def _commit(self, table: str, names: Iterable[str]) -> None:
         for name in names:
@@ -211,19 +218,19 @@ class MemoryWarehouse:
 
     async def chunk_counts(self, run: Run) -> dict[tuple[str, int], Counted]:
         await self._before("chunk_counts")
-        return _counted(run, self.tables[self.staging(run)], lambda row: (row.chunk, row.attempt))
+        return _counted(run, self._staged(run), lambda row: (row.chunk, row.attempt))
 
     async def delete_strays(
         self, run: Run, named: Iterable[tuple[str, int]], *, below: int
     ) -> None:
         await self._before("delete_strays")
         keep = set(named)
-        rows = self.tables[self.staging(run)]
+        rows = self._staged(run)
         rows[:] = [r for r in rows if r.attempt >= below or (r.chunk, r.attempt) in keep]
 
     async def staged_by_scope(self, run: Run) -> dict[str, Counted]:
         await self._before("staged_by_scope")
-        return _counted(run, self.tables[self.staging(run)], lambda row: row.scope)
+        return _counted(run, self._staged(run), lambda row: row.scope)
 
     async def published_by_scope(self, run: Run, scope: Scope) -> dict[str, Counted]:
         await self._before("published_by_scope")
@@ -250,7 +257,7 @@ class MemoryWarehouse:
         )
 
     def _merge_by_key(self, run: Run) -> str:
-        keys = {row.key for row in self.tables[self.staging(run)]}
+        keys = {row.key for row in self._staged(run)}
         standing = Counter(
             row.key
             for row in self.tables[self.target(run.spec)]
@@ -314,7 +321,7 @@ class MemoryWarehouse:
 
     async def published_of(self, run: Run) -> Counted:
         await self._before("published_of")
-        assert self.staging(run) in self.tables
+        self._staged(run)
         rows = [row for row in self.tables[self.target(run.spec)] if row.run == run.name.run]
         width = len(money_columns(run.spec.columns))
         sums = tuple(total(_amount(row, i) for row in rows) for i in range(width))
