@@ -132,7 +132,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         seeds=20,
     ),
     "publish before the intent is durable": Mutant(
-        replaced(Mesh, "record", bugs.hasty), "", seeds=20
+        replaced(Mesh, "record", bugs.hasty), "replace, held and approved", seeds=20
     ),
     "record the outcome before the effect": Mutant(
         replaced(publishing, "publish", bugs.outcome_first), "append", seeds=20
@@ -162,7 +162,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         test="tests/unit/orchestrator/conductor/test_tidying.py",
     ),
     "tidy up before the outcome is durable": Mutant(
-        replaced(Mesh, "record", bugs.tidy_first), "", seeds=100
+        replaced(Mesh, "record", bugs.tidy_first), "merge", seeds=100
     ),
     "decide fires again": Mutant(replaced(schedules, "after", bugs.unmoved), "", seeds=20),
     "start a fire while a run is live": Mutant(
