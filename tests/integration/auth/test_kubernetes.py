@@ -11,6 +11,8 @@ from convergence.auth.v1.auth_service_pb2 import IssueRunTokenRequest
 from libs.common.identity import CredentialMissing, IdentityTokenInvalid
 from libs.kubernetes.cluster import Cluster
 from libs.kubernetes.names import SCHEME, ObjectName
+from services.auth import kubernetes_run_authority
+from services.auth.app import Settings, opened_signing_keys
 from services.auth.directory import AuthUnavailable
 from services.auth.kubernetes_run_authority import AUDIENCE, KEEP_SECONDS, KubernetesAuthority
 from services.auth.kubernetes_signing_keys import FIELD, KubernetesSigningKeyStore
@@ -70,13 +72,28 @@ async def test_a_key_is_kept_once_and_the_rest_of_the_secret_is_left_alone(
 
 
 async def test_of_two_that_make_a_key_at_once_one_does(
-    store: KubernetesSigningKeyStore, cluster: Cluster
+    store: KubernetesSigningKeyStore, cluster: Cluster, api: KubeApi
 ) -> None:
+    """Both have read that there is none before either writes."""
     other = KubernetesSigningKeyStore(cluster, SECRET)
     pems = SigningKey.generate().pem(), SigningKey.generate().pem()
-    made = await asyncio.gather(store.create(pems[0]), other.create(pems[1]))
+    api.gate = asyncio.Event()
+    making = asyncio.gather(store.create(pems[0]), other.create(pems[1]))
+    while len(api.asked) < 2:
+        await asyncio.sleep(0.001)
+    api.gate.set()
+    made = await making
     assert sorted(made) == [False, True]
     assert await store.read() == pems[made.index(True)]
+
+
+@pytest.mark.usefixtures("store")
+async def test_the_setting_says_in_which_secret_the_key_is(api: KubeApi) -> None:
+    pem = SigningKey.generate().pem()
+    with opened_signing_keys(Settings(signing_key=f"{SCHEME}{SECRET}")) as opened:
+        assert await opened.create(pem)
+        assert await opened.read() == pem
+    assert FIELD in api.objects["secrets", "mesh", SECRET.name]["data"]
 
 
 async def test_a_secret_that_is_not_there_or_not_allowed_is_named_with_what_to_do(
@@ -144,6 +161,25 @@ async def test_any_other_token_is_refused_and_not_shown(
             await authority.check(f"Bearer {TOKEN}")
         assert "s3cret" not in str(error.value)
     assert len(api.asked) == 2, "a no is not kept"
+
+
+async def test_an_api_server_that_looks_at_no_audience_makes_nobody_known(
+    api: KubeApi, cluster: Cluster
+) -> None:
+    api.audiences, api.tokens[TOKEN] = False, (ORCHESTRATOR, "https://kubernetes.default.svc")
+    with pytest.raises(IdentityTokenInvalid, match="for the audience convergence-auth"):
+        await KubernetesAuthority(cluster, ACCOUNT, monotonic=lambda: 0.0).check(f"Bearer {TOKEN}")
+
+
+async def test_the_tokens_that_are_known_are_few(
+    api: KubeApi, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_run_authority, "LARGEST", 1)
+    authority = KubernetesAuthority(cluster, ACCOUNT, monotonic=lambda: 0.0)
+    api.tokens |= {"first": (ORCHESTRATOR, AUDIENCE), "second": (ORCHESTRATOR, AUDIENCE)}
+    for token in ("first", "second", "second", "first"):
+        await authority.check(f"Bearer {token}")
+    assert len(api.asked) == 3
 
 
 async def test_without_a_token_nobody_is_asked(api: KubeApi, cluster: Cluster) -> None:
