@@ -452,6 +452,13 @@ async def test_metrics_say_who_leads_and_how_far_the_journal_is(edge: Edge) -> N
     assert (value("convergence_orchestrator_journal_position") or 0) >= run.position
     assert value("convergence_orchestrator_journal_lag_records") == 0
     assert value("convergence_orchestrator_runs", {"state": "FAILED"}) == 0
+    gate = edge.world.journals.gate = asyncio.Event()
+    asked = asyncio.create_task(edge.create())
+    async with asyncio.timeout(5):
+        while not value("convergence_orchestrator_journal_lag_records"):
+            await asyncio.sleep(0.005)
+    gate.set()
+    await asked
 
 
 async def test_wrong_keys_are_counted_by_the_address_that_the_edge_forwards(edge: Edge) -> None:

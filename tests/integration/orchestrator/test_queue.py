@@ -48,8 +48,13 @@ def world() -> World:
 
 
 @pytest.fixture
-async def edge(world: World, tmp_path: Path) -> AsyncGenerator[Edge]:
-    async with edge_over(world, tmp_path) as running:
+def dispatcher(world: World) -> Dispatcher:
+    return Dispatcher(world.workers, monotonic=time.monotonic, sleep=asyncio.sleep)
+
+
+@pytest.fixture
+async def edge(world: World, dispatcher: Dispatcher, tmp_path: Path) -> AsyncGenerator[Edge]:
+    async with edge_over(world, tmp_path, dispatcher=dispatcher) as running:
         yield running
 
 
@@ -109,7 +114,9 @@ async def test_a_tenant_sees_its_own_line_and_nothing_of_the_others(
     gate.set()
 
 
-async def test_the_platform_sees_all_lines_and_the_workers(edge: Edge, world: World) -> None:
+async def test_the_platform_sees_all_lines_and_the_workers(
+    edge: Edge, world: World, dispatcher: Dispatcher
+) -> None:
     gate = world.hang()
     first = await both_wait(edge)
     answer = await ask(edge, "tenants/-", ROOT)
@@ -130,14 +137,28 @@ async def test_the_platform_sees_all_lines_and_the_workers(edge: Edge, world: Wo
     assert waiting == {"interactive": 2 + CHUNKS, "scheduled": 0, "backfill": 0}
     assert value("convergence_orchestrator_tenants_waiting") == 2
     assert (value("convergence_orchestrator_longest_wait_seconds") or 0) > 0
-    slots = {
-        state: value("convergence_orchestrator_slots", {"state": state})
-        for state in ("busy", "free", "resting", "draining")
-    }
-    assert slots == {"busy": 4, "free": 0, "resting": 0, "draining": 0}
+    assert slots_of(edge) == {"busy": 4, "free": 0, "resting": 0, "draining": 0}
     assert value("convergence_orchestrator_slots_wanted") == 4 + 2 + CHUNKS
     gate.set()
     await edge.until(first, "SUCCEEDED")
+    dispatcher.drain(world.workers[0], draining=True)
+    answer = await ask(edge, "tenants/-", ROOT)
+    assert [worker.draining for worker in answer.workers] == [True, False]
+    workers = {
+        state: value("convergence_orchestrator_workers", {"state": state})
+        for state in ("ready", "draining")
+    }
+    assert workers == {"ready": 1, "draining": 1}
+    async with asyncio.timeout(10):
+        while slots_of(edge) != {"busy": 0, "free": 2, "resting": 0, "draining": 2}:
+            await asyncio.sleep(0.005)
+
+
+def slots_of(edge: Edge) -> dict[str, float | None]:
+    """Return what the metrics say of slots, by state."""
+    value, name = edge.host.registry.get_sample_value, "convergence_orchestrator_slots"
+    states = ("busy", "free", "resting", "draining")
+    return {state: value(name, {"state": state}) for state in states}
 
 
 async def test_a_run_that_the_platform_starts_leaves_a_tenants_share_as_it_was(edge: Edge) -> None:
