@@ -1,7 +1,7 @@
 """Metrics of runs, read from the ledger when somebody asks."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -26,100 +26,78 @@ class RunMetrics(Collector):
         self._seat = seat
         registry.register(self)
 
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: the names are known only when collected."""
-        return ()
-
     def collect(self) -> Iterable[Metric]:
         """Return gauges; only the active orchestrator has any but `active` and `leadership`."""
         try:
             active = self._seat.active()
         except ServiceError as refusal:
-            yield _gauge("active", "Whether this orchestrator is active.", 0)
+            yield gauge("active", "Whether this orchestrator is active.", 0)
             yield _leadership("standby" if refusal.reason == NotActive.reason else "blocked")
             return
-        yield _gauge("active", "Whether this orchestrator is active.", 1)
+        yield gauge("active", "Whether this orchestrator is active.", 1)
         yield _leadership("active")
-        yield _gauge("epoch", "Number of this leadership.", active.history.epoch)
-        yield _gauge("journal_position", "Newest durable record.", active.history.durable)
+        yield gauge("epoch", "Number of this leadership.", active.history.epoch)
+        yield gauge("journal_position", "Newest durable record.", active.history.durable)
         lag = active.ledger.position - active.history.durable
-        yield _gauge("journal_lag_records", "Records decided that are not durable yet.", lag)
+        yield gauge("journal_lag_records", "Records decided that are not durable yet.", lag)
         chunks = sum(len(live.beats) for live in active.conductor.live.values())
-        yield _gauge("chunks_running", "Chunks that workers have now.", chunks)
+        yield gauge("chunks_running", "Chunks that workers have now.", chunks)
         tenants, workers = active.mesh.dispatcher.tenants(), active.mesh.dispatcher.workers()
         yield from _waiting(tenants)
         yield _slots(workers)
         yield _workers(workers)
         waiting = sum(lane.waiting_count for tenant in tenants for lane in tenant.lanes)
         wanted = waiting + sum(worker.busy for worker in workers)
-        yield _gauge("slots_wanted", "Chunks that have a slot or wait for one.", wanted)
+        yield gauge("slots_wanted", "Chunks that have a slot or wait for one.", wanted)
         streams = active.mesh.dispatcher.streams()
-        yield _gauge("streams_ready", "Streams that chunks may open at once.", streams.ready_count)
+        yield gauge("streams_ready", "Streams that chunks may open at once.", streams.ready_count)
         seconds = streams.wait_seconds
-        yield _gauge("stream_wait_seconds", "Until a chunk may open a stream.", seconds)
+        yield gauge("stream_wait_seconds", "Until a chunk may open a stream.", seconds)
         yield from _accounts(active.mesh.dispatcher.accounts.standings())
         yield _pending(active.conductor.admission)
         states = Counter(run.state for run in active.ledger.runs.values())
-        runs = GaugeMetricFamily(
-            "convergence_orchestrator_runs", "Runs by state.", labels=["state"]
+        yield gauges(
+            "runs", "Runs by state.", "state", {one.value: states[one] for one in RunState}
         )
-        for state in RunState:
-            runs.add_metric([state.value], states[state])
-        yield runs
         yield _backfills(active)
         yield from retry_metrics(active.mesh.retries)
 
 
 def _leadership(now: str) -> Metric:
     """Say whether it leads, stands by, or could not lead: the log has the reason."""
-    states = GaugeMetricFamily(
-        "convergence_orchestrator_leadership",
-        "1 at what this orchestrator is; blocked: no lease, no right, no journal.",
-        labels=["state"],
-    )
-    for state in ("active", "standby", "blocked"):
-        states.add_metric([state], float(state == now))
-    return states
+    text = "1 at what this orchestrator is; blocked: no lease, no right, no journal."
+    states = ("active", "standby", "blocked")
+    return gauges("leadership", text, "state", {state: state == now for state in states})
 
 
 def _backfills(active: Active) -> Metric:
     states = Counter(one.state for one in active.ledger.backfills.by_name.values())
-    backfills = GaugeMetricFamily(
-        "convergence_orchestrator_backfills", "Backfills by state.", labels=["state"]
-    )
-    for state in BackfillState:
-        backfills.add_metric([state.value], states[state])
-    return backfills
+    counts = {state.value: states[state] for state in BackfillState}
+    return gauges("backfills", "Backfills by state.", "state", counts)
 
 
 def _waiting(tenants: Sequence[Standing]) -> Iterable[Metric]:
     waits = [tenant.wait_seconds for tenant in tenants if tenant.wait_seconds is not None]
     yield _chunks(tenants)
-    yield _gauge("tenants_waiting", "Tenants of which a chunk waits for a slot.", len(waits))
+    yield gauge("tenants_waiting", "Tenants of which a chunk waits for a slot.", len(waits))
     longest = max(waits, default=0.0)
-    yield _gauge("longest_wait_seconds", "How long the first chunk waits for a slot.", longest)
+    yield gauge("longest_wait_seconds", "How long the first chunk waits for a slot.", longest)
 
 
 def _chunks(tenants: Sequence[Standing]) -> Metric:
     counts = Counter(dict.fromkeys(Lane, 0))
     for tenant in tenants:
         counts.update({lane.lane: lane.waiting_count for lane in tenant.lanes})
-    chunks = GaugeMetricFamily(
-        "convergence_orchestrator_chunks_waiting",
-        "Chunks that wait for a slot, by lane.",
-        labels=["lane"],
-    )
-    for lane, count in counts.items():
-        chunks.add_metric([lane.lower()], count)
-    return chunks
+    lanes = {lane.lower(): count for lane, count in counts.items()}
+    return gauges("chunks_waiting", "Chunks that wait for a slot, by lane.", "lane", lanes)
 
 
 def _accounts(accounts: Sequence[AccountStanding]) -> Iterable[Metric]:
     waiting = sum(account.waiting_count for account in accounts)
     text = "Chunks and plans that wait for requests of their account at a provider."
-    yield _gauge("requests_waiting", text, waiting)
+    yield gauge("requests_waiting", text, waiting)
     resting = sum(account.resting for account in accounts)
-    yield _gauge("accounts_resting", "Accounts that providers asked to leave alone.", resting)
+    yield gauge("accounts_resting", "Accounts that providers asked to leave alone.", resting)
 
 
 def _pending(admission: Admission) -> Metric:
@@ -128,14 +106,9 @@ def _pending(admission: Admission) -> Metric:
         for lane, count in lanes.items():
             if count and (obstacle := admission.obstacle(tenant, lane)):
                 counts[obstacle] += count
-    runs = GaugeMetricFamily(
-        "convergence_orchestrator_runs_waiting",
-        "Runs that wait to begin, by what their tenant has none left of.",
-        labels=["limit"],
-    )
-    for obstacle, count in counts.items():
-        runs.add_metric([obstacle.lower()], count)
-    return runs
+    text = "Runs that wait to begin, by what their tenant has none left of."
+    limits = {obstacle.lower(): count for obstacle, count in counts.items()}
+    return gauges("runs_waiting", text, "limit", limits)
 
 
 def _slots(workers: Sequence[Occupancy]) -> Metric:
@@ -144,24 +117,23 @@ def _slots(workers: Sequence[Occupancy]) -> Metric:
         counts["busy"] += worker.busy
         idle = "draining" if worker.draining else "resting" if worker.resting else "free"
         counts[idle] += max(worker.slot_count - worker.busy, 0)
-    slots = GaugeMetricFamily(
-        "convergence_orchestrator_slots", "Slots of workers by state.", labels=["state"]
-    )
-    for state, count in counts.items():
-        slots.add_metric([state], count)
-    return slots
+    return gauges("slots", "Slots of workers by state.", "state", counts)
 
 
 def _workers(workers: Sequence[Occupancy]) -> Metric:
     counts = Counter(ready=0, draining=0)
     counts.update("draining" if worker.draining else "ready" for worker in workers)
-    gauge = GaugeMetricFamily(
-        "convergence_orchestrator_workers", "Workers by state.", labels=["state"]
-    )
-    for state, count in counts.items():
-        gauge.add_metric([state], count)
-    return gauge
+    return gauges("workers", "Workers by state.", "state", counts)
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    """Return a gauge with a value for each value of a label."""
+    family = GaugeMetricFamily(f"convergence_orchestrator_{name}", text, labels=[label])
+    for labelled, value in values.items():
+        family.add_metric([labelled], value)
+    return family
+
+
+def gauge(name: str, text: str, value: float) -> Metric:
+    """Return a gauge with one value."""
     return GaugeMetricFamily(f"convergence_orchestrator_{name}", text, value=value)

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from libs.common.errors import ServiceError
 from services.orchestrator.active import Active, Seat
+from services.orchestrator.api.metrics import gauge, gauges
 
 STATES = ("active", "paused", "hindered")
 OUTCOMES = ("started", "skipped", "missed", "refused")
@@ -27,10 +28,6 @@ class ScheduleMetrics(Collector):
         )
         registry.register(self)
 
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: the names are known only when collected."""
-        return ()
-
     def collect(self) -> Iterable[Metric]:
         """Return what the active orchestrator's ledger says; nothing of others."""
         try:
@@ -48,18 +45,12 @@ def _metrics(active: Active) -> Iterable[Metric]:
         if not schedule.gone:
             hindered = name in active.scheduler.hindrances
             states["paused" if schedule.pause else "hindered" if hindered else "active"] += 1
-    schedules = GaugeMetricFamily(
-        "convergence_orchestrator_schedules", "Schedules by state.", labels=["state"]
-    )
-    for state in STATES:
-        schedules.add_metric([state], states[state])
+    counts = {state: states[state] for state in STATES}
+    yield gauges("schedules", "Schedules by state.", "state", counts)
     fires = CounterMetricFamily(
         "convergence_orchestrator_fires", "Fires by what became of them.", labels=["outcome"]
     )
     for outcome in OUTCOMES:
         fires.add_metric([outcome], outcomes[outcome])
-    yield schedules
     yield fires
-    yield GaugeMetricFamily(
-        "convergence_orchestrator_fires_waiting", "Fires that wait.", value=waiting
-    )
+    yield gauge("fires_waiting", "Fires that wait.", waiting)
