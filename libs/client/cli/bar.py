@@ -31,11 +31,8 @@ class Drawn:
     detail: str
 
 
-@contextlib.contextmanager
-def progress(
-    console: Console, label: str, drawn: Callable[[T], Drawn]
-) -> Iterator[Callable[[T], None]]:
-    """Yield what to call with each state; it draws only on a terminal."""
+def bars(console: Console) -> Progress:
+    """Return a place for bars, each with a `detail` behind it; it draws only on a terminal."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -43,7 +40,15 @@ def progress(
         TextColumn("{task.fields[detail]}", markup=False),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+@contextlib.contextmanager
+def progress(
+    console: Console, label: str, drawn: Callable[[T], Drawn]
+) -> Iterator[Callable[[T], None]]:
+    """Yield what to call with each state."""
+    with bars(console) as bar:
         task = bar.add_task(label, total=None, detail="")
 
         def show(one: T) -> None:

@@ -7,11 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from convergence.orchestrator.v1.run_pb2 import Run, RunResult
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from libs.client import AsyncClient
-from libs.client.cli.receipts import state_of
-from libs.client.cli.watching import detail
+from libs.client.cli.bar import bars
+from libs.client.cli.watching import drawn
 from libs.local.demo.tenants import TENANTS, DemoTenant
 
 
@@ -62,32 +61,20 @@ async def _run(
 @contextlib.contextmanager
 def _showing(console: Console) -> Iterator[Callable[[str], Callable[[Run], None]]]:
     """Yield what makes a line of progress: live on a terminal, one line a state otherwise."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[said]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with bars(console) as progress:
 
         def line(label: str) -> Callable[[Run], None]:
-            task = progress.add_task(f"{label:28}", total=None, said="")
+            task = progress.add_task(f"{label:28}", total=None, detail="")
             last = ""
 
             def show(run: Run) -> None:
                 nonlocal last
-                state = state_of(run)
-                if not console.is_terminal and state != last:
-                    console.print(f"  {label:28} {state:14} {detail(run)}".rstrip(), markup=False)
-                last = state
-                done, ended = run.progress, run.HasField("end_time")
-                progress.update(
-                    task,
-                    total=1 if ended else done.chunk_count or None,
-                    completed=1 if ended else done.done_chunk_count,
-                    said=f"{state:14} {detail(run)}",
-                )
+                now = drawn(run)
+                said = f"{now.state:14} {now.detail}"
+                if not console.is_terminal and now.state != last:
+                    console.print(f"  {label:28} {said}".rstrip(), markup=False)
+                last = now.state
+                progress.update(task, total=now.total, completed=now.completed, detail=said)
 
             return show
 
