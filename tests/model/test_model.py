@@ -38,3 +38,11 @@ def test_each_planted_bug_is_found_by_somebody_in_a_world_that_there_is() -> Non
 
 def test_the_page_on_reliability_names_every_planted_bug_and_who_finds_it() -> None:
     assert table() in Path("docs/reliability.md").read_text(encoding="utf-8")
+
+
+def test_each_bug_that_a_seed_has_shown_is_planted() -> None:
+    page = Path("tests/faults/README.md").read_text(encoding="utf-8")
+    lines = page.partition("| Planted as |\n")[2].splitlines()[1:]
+    planted = [name for line in lines for name in line.strip("| ").split(" | ")[-1].split("; ")]
+    assert set(planted) <= set(MUTANTS)
+    assert planted
