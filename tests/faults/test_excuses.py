@@ -3,7 +3,7 @@
 import copy
 
 from tests.faults import histories
-from tests.faults.by_hand import change, good, run
+from tests.faults.by_hand import History, change, good, run
 from tests.faults.check import violations
 
 LEFT, SILVER = "north_staging.rows__r3", "north_staging.silver__r3_1"
@@ -11,6 +11,19 @@ LEFT, SILVER = "north_staging.rows__r3", "north_staging.silver__r3_1"
 
 def robbed(process: str, t: float, *, announced: bool = True) -> histories.Entry:
     return {"t": t, "kind": "robbed", "process": process, "announced": announced}
+
+
+def expiring(table: str) -> History:
+    """A good history, but for a staging table that is left to expire."""
+    history = good()
+    change("left", {"what": "staging"}, found=[table], expiring=[table])(history)
+    return history
+
+
+def process(event: str, name: str, wall: str) -> histories.Entry:
+    """A start or an end of a process, at a minute and second of the hour in which all is."""
+    return {"t": 98.0, "kind": "process", "event": f"process.{event}", "process": name,
+            "wall": f"2023-11-14T22:{wall}+00:00"}  # fmt: skip
 
 
 def test_a_leader_that_was_robbed_of_its_lease_may_be_alive() -> None:
@@ -27,13 +40,7 @@ def test_who_was_robbed_before_it_said_that_it_leads_may_say_so_when_it_wakes() 
     history = good()
     change("leads", {"epoch": 1}, wall="2023-11-14T22:13:44+00:00")(history)
     change("process", {"process": "orchestrator"}, wall="2023-11-14T22:13:46+00:00")(history)
-    started = {
-        "t": 98.0,
-        "kind": "process",
-        "event": "process.started",
-        "process": "orchestrator",
-        "wall": "2023-11-14T22:13:35+00:00",
-    }
+    started = process("started", "orchestrator", "13:35")
     assert violations([*history, started])
     assert violations([*history, started, robbed("orchestrator", 14.0)]), "of a former process"
     assert violations([*history, started, robbed("orchestrator", 18.0, announced=False)])
@@ -41,8 +48,7 @@ def test_who_was_robbed_before_it_said_that_it_leads_may_say_so_when_it_wakes() 
 
 
 def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
-    history = good()
-    change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
+    history = expiring(LEFT)
     said = {
         "t": 97.0,
         "kind": "untidied",
@@ -64,23 +70,14 @@ def test_a_staging_table_that_could_not_be_dropped_expires() -> None:
 
 
 def test_a_staging_table_that_its_leader_died_over_expires() -> None:
-    history = good()
-    change("left", {"what": "staging"}, found=[SILVER], expiring=[SILVER])(history)
-    died = {
-        "t": 98.0,
-        "kind": "process",
-        "event": "process.died",
-        "process": "standby",
-        "wall": "2023-11-14T22:14:00+00:00",
-    }
+    history = expiring(SILVER)
     assert violations(history)
-    assert violations([*history, {**died, "process": "orchestrator"}])
-    assert violations([*history, died]) == []
+    assert violations([*history, process("died", "orchestrator", "14:00")])
+    assert violations([*history, process("died", "standby", "14:00")]) == []
 
 
 def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
-    history = good()
-    change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
+    history = expiring(LEFT)
     assert violations([*history, robbed("standby", 1.0)])
     assert violations([*history, robbed("standby", 29.0)]), "the run was not there yet"
     assert violations([*history, robbed("standby", 31.0, announced=False)]), "it did not lead"
@@ -95,8 +92,7 @@ def test_a_staging_table_that_a_robbed_leader_made_anew_expires() -> None:
 
 
 def test_a_staging_table_that_never_expires_is_a_leak_whatever_left_it() -> None:
-    history = good()
-    change("left", {"what": "staging"}, found=[LEFT], expiring=[LEFT])(history)
+    history = expiring(LEFT)
     history.append(robbed("standby", 31.0))
     assert violations(history) == []
     change("left", {"what": "staging"}, expiring=[])(history)
