@@ -95,7 +95,7 @@ def _all_or_nothing(
         yield
         handler._ctx.engine.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(duckdb.Error):
             handler._ctx.engine.execute("ROLLBACK")
         for kept in before:
             kept.restore(handler)
