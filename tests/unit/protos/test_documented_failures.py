@@ -126,6 +126,26 @@ def test_every_service_is_read() -> None:
     assert len(failures()) > 200
 
 
+LEADERLESS = {
+    ("UNAVAILABLE", "NOT_ACTIVE"),
+    ("UNAVAILABLE", "CLUSTER_UNAVAILABLE"),
+    ("UNAVAILABLE", "WAREHOUSE_UNAVAILABLE"),
+    ("FAILED_PRECONDITION", "NOT_INITIALIZED"),
+    ("FAILED_PRECONDITION", "JOURNAL_UNREADABLE"),
+    ("FAILED_PRECONDITION", "LEASE_UNUSABLE"),
+    ("FAILED_PRECONDITION", "CLUSTER_REFUSED"),
+}
+"""Why no orchestrator leads, as each of its RPCs then says."""
+
+
+def test_every_rpc_of_the_orchestrator_documents_why_nobody_may_lead() -> None:
+    said: dict[str, set[tuple[str, str]]] = {}
+    for one in failures():
+        if one.service == "orchestrator":
+            said.setdefault(one.rpc, set()).add((one.code, one.reason))
+    assert {rpc: LEADERLESS - its for rpc, its in said.items() if not its >= LEADERLESS} == {}
+
+
 @pytest.mark.parametrize("failure", failures(), ids=str)
 def test_a_documented_failure_is_expected_by_a_test(failure: Failure) -> None:
     assert is_expected(failure), f"no module of tests/integration/{failure.service} expects it"
