@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Final
@@ -10,27 +11,20 @@ from typing import Final
 from tools.cluster import building as programs
 from tools.cluster import lifecycle
 from tools.image import building as images
-from tools.image.places import OUT, TARGETS, run
+from tools.image.places import NEEDED, OUT, TARGETS, run
 
 HERE: Final = pathlib.Path(__file__).parent
+PROOFS: Final = sorted(path.stem.removeprefix("proof_") for path in HERE.glob("proof_*.py"))
 SLICE: Final = "slice"
 LEFT_OUT: Final = "the slice of the cluster test is left out: "
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument(
-        "--slice",
-        action="store_true",
-        help="install, helm test, one disturbance; only if all is built",
-    )
-    parser.add_argument("--keep", action="store_true", help="leave the cluster running")
-    parser.add_argument("proofs", nargs="*", help="names as in proof_NAME.py; all but the slice")
-    chosen = parser.parse_args()
+    chosen = wish(sys.argv[1:])
     if chosen.slice and (why := _missing()):
         print(LEFT_OUT + why)
         return 0
-    names = [SLICE] if chosen.slice else chosen.proofs or _all()
+    names = [SLICE] if chosen.slice else chosen.proofs or [n for n in PROOFS if n != SLICE]
     programs.build()
     archives = _images()
     lifecycle.up()
@@ -42,20 +36,30 @@ def main() -> int:
             lifecycle.down()
 
 
+def wish(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    parser.add_argument(
+        "--slice",
+        action="store_true",
+        help="install, helm test, one disturbance; only if all is built",
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the cluster running")
+    parser.add_argument("proofs", nargs="*", metavar="PROOF", help="without: all but the slice")
+    chosen = parser.parse_args(arguments)
+    if unknown := sorted(set(chosen.proofs) - set(PROOFS)):
+        parser.error(f"found {', '.join(unknown)}; allowed are {', '.join(PROOFS)}")
+    return chosen
+
+
 def _missing() -> str:
     """Say why a cluster cannot be started at once; empty if it can."""
     if os.geteuid() != 0:
         return "it needs root"
     if names := programs.missing():
         return f"{', '.join(names)} not built (make cluster-build)"
-    if absent := lifecycle.absent():
+    if absent := lifecycle.absent() + [name for name in NEEDED if not shutil.which(name)]:
         return f"{', '.join(absent)} not installed (make cluster-packages)"
     return ""
-
-
-def _all() -> list[str]:
-    names = sorted(path.stem.removeprefix("proof_") for path in HERE.glob("proof_*.py"))
-    return [name for name in names if name != SLICE]
 
 
 def _images() -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m tools.cluster build [PROGRAM…] | missing [PROGRAM…] | up | down | load ARCHIVE… | run COMMAND…`."""
+"""`python -m tools.cluster build [PROGRAM…] | up | down | load ARCHIVE… | run COMMAND…`."""
 
 import os
 import sys
@@ -8,23 +8,21 @@ from tools.cluster.places import Refusal
 
 
 def main() -> None:
-    verb, *words = sys.argv[1:] or [""]
-    match verb:
-        case "build":
-            building.build(words or None)
-        case "missing":
-            print("\n".join(building.missing(words or None)))
-        case "up":
+    match sys.argv[1:]:
+        case ["build", *programs]:
+            building.build(programs or None)
+        case ["up"]:
             lifecycle.up()
-        case "down":
+        case ["down"]:
             lifecycle.down()
-        case "load" if words:
-            lifecycle.load(words)
-        case "run" if words:
+        case ["load", *archives] if archives:
+            lifecycle.load(archives)
+        case ["run", *words] if words:
             command = lifecycle.command(*words)
             os.execvp(command[0], command)  # noqa: S606
         case _:
-            raise Refusal(__doc__ or "")
+            raise Refusal(f"allowed is {__doc__}")
 
 
-main()
+if __name__ == "__main__":
+    main()

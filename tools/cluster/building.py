@@ -87,16 +87,12 @@ def build(names: Iterable[str] | None = None) -> None:
             _pack(name)
 
 
-def missing(names: Iterable[str] | None = None) -> list[str]:
+def missing() -> list[str]:
     """Name what `build` would build."""
     found: list[str] = []
     for module in (ADDONS, SERVERS):
         stamp = _stamp(module)
-        found += [
-            name
-            for name in module.packages
-            if (names is None or name in names) and not _fresh(name, stamp)
-        ]
+        found += [name for name in module.packages if not _fresh(name, stamp)]
     return found
 
 

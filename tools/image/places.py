@@ -1,6 +1,7 @@
 """Where images come from and where they go."""
 
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Final
@@ -11,6 +12,8 @@ TARGETS: Final = {"convergence": "localhost/convergence", "engine": "localhost/c
 """Image by target of the Dockerfile."""
 DEBIAN: Final = "bookworm"
 BASE: Final = f"localhost/debian:{DEBIAN}"
+NEEDED: Final = ("buildah", "debootstrap")
+"""What building asks of Debian's packages."""
 
 
 class Refusal(SystemExit):
@@ -20,12 +23,14 @@ class Refusal(SystemExit):
         super().__init__(f"image: {sentence}")
 
 
-def run(*words: object, said: str = "") -> str:
+def run(*words: object) -> str:
     """Run a command and return what it wrote; end with its last lines if it fails."""
+    if not shutil.which(str(words[0])):
+        raise Refusal(f"{words[0]} is missing; make cluster-packages installs what it needs")
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr or done.stdout).splitlines()[-30:]
-        raise Refusal("\n".join([f"{said or words[0]} failed", *lines]))
+        raise Refusal("\n".join([f"{words[0]} failed", *lines]))
     return done.stdout
 
 
