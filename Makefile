@@ -195,7 +195,7 @@ cluster-down: setup ## Stop it and remove all that it left
 
 .PHONY: cluster-test cluster-slice
 cluster-test: setup cluster-packages ## Build what is missing, start a cluster, install the chart and prove what is promised; ONLY="install policies", MINUTES=10
-	@$(if $(MINUTES),MINUTES=$(MINUTES)) $(BIN)/python -m tests.cluster $(ONLY)
+	@MINUTES=$(MINUTES) $(BIN)/python -m tests.cluster $(ONLY)
 
 cluster-slice: setup ## Of cluster-test: install, helm test, one disturbance; nothing where the cluster is not built
 	@$(BIN)/python -m tests.cluster --slice

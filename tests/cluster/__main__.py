@@ -69,10 +69,8 @@ def _images() -> list[str]:
     container = run("buildah", "from", "--pull-never", f"{name}:dev").strip()
     run("buildah", "config", "--label=org.opencontainers.image.ref.name=next", container)
     run("buildah", "commit", "--quiet", "--rm", container, f"{name}:next")
-    other = OUT / "next.tar"
-    other.unlink(missing_ok=True)
-    run("buildah", "push", "--quiet", f"{name}:next", f"docker-archive:{other}:{name}:next")
-    return [*(str(OUT / f"{target}.tar") for target in TARGETS), str(other)]
+    images.write(f"{name}:next", OUT / "next.tar")
+    return [str(OUT / f"{archive}.tar") for archive in (*TARGETS, "next")]
 
 
 def _prove(names: list[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 from tests.cluster import release
 from tests.cluster.instances import Instances
 
-TERM, KILL, ROLL, UPGRADE = KINDS = ("term", "kill", "roll", "upgrade")
+TERM, KILL, ROLL, UPGRADE = ("term", "kill", "roll", "upgrade")
 """A pod deleted with its grace; a container killed or a pod deleted without grace; a rolling restart; another image."""
 TARGETS: Final = ("ingest", "orchestrator", "quality", "auth")
 WEIGHTS: Final = {"ingest": 4, "orchestrator": 4, "quality": 2, "auth": 2}

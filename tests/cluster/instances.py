@@ -86,15 +86,12 @@ class Instances:
         for one in self.all.values():
             one.log.close()
 
-    def kill(self, pod: str) -> bool:
-        """Send SIGKILL to every process of a pod's container; return whether there was one."""
+    def kill(self, pod: str) -> None:
+        """Send SIGKILL to every process of a pod's container."""
         self.look()
-        found = [one for one in self.all.values() if one.pod == pod and one.pids]
-        for one in found:
-            for pid in one.pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        return bool(found)
+        for pid in (pid for one in self.all.values() if one.pod == pod for pid in one.pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _find(self, wanted: dict[str, Instance]) -> None:
         for groups in pathlib.Path("/proc").glob("[0-9]*/cgroup"):

@@ -3,10 +3,9 @@
 import json
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from tools.cluster.places import API, PKI
@@ -15,10 +14,9 @@ Thing = dict[str, Any]
 """A Kubernetes object."""
 
 CALL_SECONDS: Final = 600.0
-POLL_SECONDS: Final = 0.25
 
 
-class Failed(AssertionError):
+class Failed(Exception):
     """A command ended with another status than 0; the text is what it said."""
 
 
@@ -80,16 +78,6 @@ def patch_as(account: str, path: str, body: Thing) -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
-
-
-def eventually(done: Callable[[], bool], *, within: float, what: str) -> float:
-    """Wait until `done`; return how many seconds that took."""
-    began = time.monotonic()
-    while not done():
-        if time.monotonic() - began > within:
-            raise Failed(f"{what} did not come within {within:.0f} s")
-        time.sleep(POLL_SECONDS)
-    return time.monotonic() - began
 
 
 def watch(kind: str, *words: str) -> "Watch":

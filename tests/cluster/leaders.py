@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Final, Self
 
-from tests.cluster import kube, release
+from tests.cluster import kube
 
 LABEL: Final = "convergence.dev/role"
 SELECTOR: Final = "app.kubernetes.io/component=orchestrator"
@@ -55,8 +55,3 @@ class Leaders:
                 labelled.discard(name)
             if labelled != self.now:
                 self.changes.append(Change(time.monotonic(), frozenset(labelled)))
-
-
-def lease_holder(namespace: str) -> str:
-    lease = kube.one("lease", f"{release.NAME}-orchestrator", f"--namespace={namespace}")
-    return str(lease.get("spec", {}).get("holderIdentity", ""))

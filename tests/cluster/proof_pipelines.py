@@ -21,6 +21,7 @@ from libs.local.demo.tenants import BILL, TENANTS
 from libs.local.mesh import lifecycle
 from libs.local.mesh.states import PROJECT
 from tests.cluster import kube, release, volume
+from tests.support.eventually import eventually
 from tools.cluster.places import NODE_IP
 
 SETTLED_SECONDS = 120.0
@@ -101,17 +102,13 @@ def start(mesh: release.Release, key: str, pipeline: str) -> str:
 
 def settled(mesh: release.Release, key: str, name: str) -> dict[str, Any]:
     """Return a run once it rests."""
-    run: dict[str, Any] = {}
 
-    def rests() -> bool:
-        run.update(grpcurl(mesh, key, "GetRun", {"name": name})["run"])
-        return run["state"] in RESTING
+    def rests() -> dict[str, Any]:
+        run: dict[str, Any] = grpcurl(mesh, key, "GetRun", {"name": name})["run"]
+        assert run["state"] in RESTING, json.dumps(run, indent=1)
+        return run
 
-    try:
-        kube.eventually(rests, within=SETTLED_SECONDS, what=f"the end of {name}")
-    except kube.Failed as failed:
-        raise kube.Failed(f"{failed}: {json.dumps(run, indent=1)}") from failed
-    return run
+    return eventually(rests, within=SETTLED_SECONDS)
 
 
 def grpcurl(mesh: release.Release, key: str, method: str, body: dict[str, str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tests.cluster.instances import Instances
 from tests.faults import sources
 from tests.faults.reading import Engine
 from tests.faults.sources import Delivery, Pipeline
+from tests.support.eventually import eventually
 
 TENANTS = ("north", "south", "west", "east")
 ROWS = 60_000
@@ -72,7 +73,7 @@ class Feeder:
 
 @pytest.mark.timeout(1200)
 def test_workers_follow_the_load_and_every_run_is_exact(mesh: release.Release) -> None:
-    eventually_ready(mesh, 1)
+    eventually(lambda: workers(mesh) == 1, within=60)
     before = {pod["metadata"]["name"] for pod in mesh.pods("ingest")}
     instances = Instances(mesh.namespace)
     ready = Ready(mesh)
@@ -145,10 +146,6 @@ def workers(mesh: release.Release) -> int:
 def is_ready(pod: kube.Thing) -> bool:
     conditions = pod["status"].get("conditions", ())
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def eventually_ready(mesh: release.Release, count: int) -> None:
-    kube.eventually(lambda: workers(mesh) == count, within=60, what=f"{count} ready worker")
 
 
 class Ready:

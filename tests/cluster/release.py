@@ -20,7 +20,6 @@ COMPONENTS: Final = (*SERVICES, "bigquery", "edge")
 LOCAL: Final = (f"--values={CHART}/values-local.yaml", "--values=-")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 REPOSITORY: Final = "localhost/convergence"
-INSTALL_SECONDS: Final = 180.0
 
 Values = dict[str, object]
 

@@ -1,5 +1,6 @@
 """Starting and stopping the cluster, and running commands in its network."""
 
+import functools
 import os
 import pathlib
 import shutil
@@ -114,7 +115,7 @@ def up() -> None:
     _until(60, "the node", lambda: _ok(*ready))
     for name in ("coredns", "metrics-server"):
         status = ("kubectl", "-n", "kube-system", "rollout", "status", f"deployment/{name}")
-        _until(120, name, lambda status=status: _ok(*status, "--timeout=5s"))  # type: ignore[misc]
+        _until(120, name, functools.partial(_ok, *status, "--timeout=5s"))
     metrics = f"/apis/metrics.k8s.io/v1beta1/nodes/{NODE}"
     _until(60, "the node's metrics", lambda: _ok("kubectl", "get", "--raw", metrics))
     _until(30, "DNS", lambda: _ok("getent", "hosts", certificates.DNS))

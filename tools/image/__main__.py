@@ -18,11 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.image", description=__doc__)
     parser.add_argument("--base", choices=("pinned", "debian"), default="pinned")
     parser.add_argument("--tag", default="dev")
-    parser.add_argument("--untried", action="store_true", help="build only")
     chosen = parser.parse_args()
     building.build(own_base=chosen.base == "debian", tag=chosen.tag)
-    if chosen.untried:
-        return
     sizes = _sizes(chosen.tag)
     figures = {"size": sizes, "start": _trial(chosen.tag)}
     (OUT / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")

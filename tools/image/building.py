@@ -14,33 +14,29 @@ LIMITS: Final = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
 """Lower than buildah's own, which a machine without CAP_SYS_RESOURCE cannot give."""
 
 
-def build(*, own_base: bool, tag: str, targets: tuple[str, ...] = tuple(TARGETS)) -> None:
-    """Build `targets` and write each as `OUT`/TARGET.tar.
+def build(*, own_base: bool, tag: str) -> None:
+    """Build every target of the Dockerfile and write each as `OUT`/TARGET.tar.
 
     Args:
         own_base: Whether the base is made of Debian's packages instead of the pinned image.
         tag: Of the images.
-        targets: Of the Dockerfile.
     """
     wheels.fetch()
     arguments = [f"--build-arg=VERSION={version()}", f"--build-arg=REVISION={revision()}"]
     if own_base:
         arguments.append(f"--build-arg=BASE={base.make()}")
-    for target in targets:
-        name = f"{TARGETS[target]}:{tag}"
+    for target, repository in TARGETS.items():
+        name = f"{repository}:{tag}"
         say(f"building {name}")
         how = [*CAREFUL, *LIMITS, "--layers", "--quiet", f"--target={target}", f"--tag={name}"]
         run("buildah", "build", *how, *arguments, f"--file={ROOT}/deploy/Dockerfile", ROOT)
-        write(target, tag)
+        write(name, OUT / f"{target}.tar")
 
 
-def write(target: str, tag: str) -> pathlib.Path:
-    """Write an image as a docker archive, and return where."""
-    archive = OUT / f"{target}.tar"
+def write(name: str, archive: pathlib.Path) -> None:
+    """Write an image as a docker archive."""
     archive.unlink(missing_ok=True)
-    name = f"{TARGETS[target]}:{tag}"
     run("buildah", "push", "--quiet", name, f"docker-archive:{archive}:{name}")
-    return archive
 
 
 def version() -> str:

@@ -71,7 +71,7 @@ def starts(root: pathlib.Path) -> dict[str, tuple[float, float]]:
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, USER, USER)
         path.chmod(0o700)
-    inside = pathlib.Path("/tmp/mesh")  # noqa: S108
+    inside = pathlib.Path("/", folder.relative_to(root))
     mesh = Mesh(folder=inside, configs=inside / "configs", edge_port=0)
     found: dict[str, tuple[float, float]] = {}
     with contextlib.ExitStack() as stack:
