@@ -19,15 +19,14 @@ from typing import Any, Final
 
 from bench.asking import WARM
 from bench.data import FOLDER
-from bench.figures import Figure, between, figures_table
-from bench.machine import cpu_seconds, described
+from bench.figures import Figure
+from bench.machine import cpu_seconds
+from bench.pages import report
 from bench.runs import Mesh, mesh
 from bench.sections import tiny_files
 from bench.tenants import TENANT, Pipeline
 from libs.client import AsyncClient
 
-PAGE: Final = Path("docs/performance.md")
-MARKS: Final = ("<!-- figures: python -m bench.edge --write -->\n", "<!-- end of figures -->")
 TRACED: Final = {
     "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
     "OTEL_TRACES_SAMPLER_ARG": "0.01",
@@ -123,15 +122,11 @@ def asked(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.edge", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
+    parser.add_argument("--write", action="store_true", help="put the table into its page")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     figures = measured(given.seconds)
-    text = f"{figures_table(figures)}\n\nMeasured on {described()}.\n"
-    print(text)
-    if given.write:
-        PAGE.write_text(between(PAGE.read_text(), MARKS, text))
-    return int(any(figure.missed for figure in figures))
+    return report("bench.edge", figures, write=given.write)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from convergence.ingest.v1 import ingest_service_pb2 as pb
 from convergence.orchestrator.v1 import run_service_pb2 as runs_pb
 
 from bench import minute
-from bench.figures import Figure, between, figures_table
-from bench.machine import described
+from bench.figures import Figure
+from bench.pages import report
 from libs.common.app import Host, hosted
 from libs.common.channel import open_channel
 from libs.common.errors import Unavailable
@@ -45,8 +45,6 @@ from tests.unit.orchestrator.conductor.world import World, spec
 SLOTS: Final = 4
 """Chunks that each of the two workers takes at once."""
 
-PAGE: Final = Path("docs/fairness.md")
-MARKS: Final = ("<!-- figures: python -m bench.fairness --write -->\n", "<!-- end of figures -->")
 CROWD, LATE = "crowd", "late"
 T = TypeVar("T")
 
@@ -251,7 +249,7 @@ def main() -> int:
     parser.add_argument("--chunk-seconds", type=float, default=2.0, help="of a chunk of the crowd")
     parser.add_argument("--tenants", type=int, default=1000, help="with a schedule in one minute")
     parser.add_argument("--only", default="crowd,minute", help="parts, by comma")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
+    parser.add_argument("--write", action="store_true", help="put the table into its page")
     asked = parser.parse_args()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     parts = {
@@ -259,11 +257,7 @@ def main() -> int:
         "minute": lambda: minute.measured(asked.tenants),
     }
     figures = [figure for name in asked.only.split(",") for figure in parts[name]()]
-    text = f"{figures_table(figures)}\n\nMeasured on {described()}.\n"
-    print(text)
-    if asked.write:
-        PAGE.write_text(between(PAGE.read_text(), MARKS, text))
-    return int(any(figure.missed for figure in figures))
+    return report("bench.fairness", figures, write=asked.write)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from bench.data import FOLDER
-from bench.figures import Figure, between, figures_table
+from bench.figures import Figure
 from bench.journal_records import PIPELINE, life, open_run
-from bench.machine import cpu_seconds, described
+from bench.machine import cpu_seconds
+from bench.pages import report
 from bench.runs import Mesh, mesh
 from bench.sections import tiny_files
 from bench.tenants import TENANT, Pipeline
@@ -48,8 +49,6 @@ from services.orchestrator.projections.bigquery_published import BigQueryPublish
 from services.orchestrator.runs.records import VERSION, EpochOpened, Record
 from tests.support.engine import Engine, stored_engine
 
-PAGE: Final = Path("docs/journal.md")
-MARKS: Final = ("<!-- figures: python -m bench.journal --write -->\n", "<!-- end of figures -->")
 CHUNKS: Final = 50
 WRITERS: Final = 200
 """Runs that change at once: more than one append takes."""
@@ -374,7 +373,7 @@ def main() -> int:
     parser.add_argument(
         "--only", default="recovery,checkpoints,changes,kills", help="parts, by comma"
     )
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
+    parser.add_argument("--write", action="store_true", help="put the table into its page")
     asked = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     parts = {
@@ -384,11 +383,7 @@ def main() -> int:
         "kills": kills,
     }
     figures = [figure for name in asked.only.split(",") for figure in parts[name]()]
-    text = f"{figures_table(figures)}\nMeasured on {described()}.\n"
-    print(text)
-    if asked.write:
-        PAGE.write_text(between(PAGE.read_text(), MARKS, text))
-    return int(any(figure.missed for figure in figures))
+    return report("bench.journal", figures, write=asked.write)
 
 
 if __name__ == "__main__":
