@@ -181,11 +181,4 @@ def test_what_a_rule_cannot_look_at_is_said_unless_the_history_does_without(kind
 def test_what_a_stopped_worker_does_late_is_no_violation() -> None:
     history = good()
     change("stream", {"opened": 20.5}, last_append=25.0)(history)
-    stopped = {
-        "t": 21.5,
-        "kind": "fault",
-        "fault": "stop",
-        "at": "ingest-1",
-        "seconds": 2.0,
-    }
-    assert violations([*history, stopped]) == []
+    assert violations([*history, stopped("ingest-1", 21.5, 2.0)]) == []

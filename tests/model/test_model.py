@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.model.explorer import explore
+from tests.model.hunt import first_broken
 from tests.model.small import SMALL
 from tests.sim.mutants import MUTANTS, table
 
@@ -26,9 +27,7 @@ def test_two_explorations_see_the_same_states() -> None:
     "name", ["do not announce the journal's stream", "acknowledge before the append returns"]
 )
 def test_a_planted_bug_is_found(name: str) -> None:
-    mutant = MUTANTS[name]
-    with mutant.plant():
-        assert explore(mutant.world, mutant.faults, stop=True).broken
+    assert first_broken(name)
 
 
 def test_each_planted_bug_is_found_by_somebody_in_a_world_that_there_is() -> None:
