@@ -6,10 +6,8 @@ import json
 from typing import Any, Final
 
 from kubernetes.client.api.coordination_v1_api import CoordinationV1Api
-from kubernetes.client.api_client import ApiClient
-from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import NotFoundException
-from kubernetes.config import load_kube_config
+from kubernetes.config import new_client_from_config
 
 from services.orchestrator.elections.kubernetes_election import ANNOTATION
 
@@ -19,9 +17,7 @@ NAME: Final = "faults-orchestrator"
 
 @functools.cache
 def _leases(kubeconfig: str) -> Any:
-    configuration = Configuration()
-    load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
-    return CoordinationV1Api(ApiClient(configuration))
+    return CoordinationV1Api(new_client_from_config(config_file=kubeconfig))  # type: ignore[no-untyped-call]
 
 
 def create(kubeconfig: str) -> None:

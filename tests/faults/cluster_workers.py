@@ -5,10 +5,8 @@ import functools
 from typing import Any, Final
 
 from kubernetes.client.api.discovery_v1_api import DiscoveryV1Api
-from kubernetes.client.api_client import ApiClient
-from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import NotFoundException
-from kubernetes.config import load_kube_config
+from kubernetes.config import new_client_from_config
 
 NAMESPACE: Final = "default"
 SERVICE: Final = "faults-ingest"
@@ -16,9 +14,7 @@ SERVICE: Final = "faults-ingest"
 
 @functools.cache
 def _slices(kubeconfig: str) -> Any:
-    configuration = Configuration()
-    load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
-    return DiscoveryV1Api(ApiClient(configuration))
+    return DiscoveryV1Api(new_client_from_config(config_file=kubeconfig))  # type: ignore[no-untyped-call]
 
 
 def put(kubeconfig: str, worker: str, address: str, *, uid: str, terminating: bool = False) -> None:
