@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -164,6 +165,16 @@ def test_an_unknown_fix_is_refused() -> None:
 def test_it_listens_on_this_machine_only(engine: Engine) -> None:
     assert engine.rest.startswith("http://127.0.0.1:")
     assert engine.grpc.startswith("127.0.0.1:")
+
+
+def test_it_says_where_its_threads_are_when_it_is_asked_to(engine: Engine) -> None:
+    stderr = Path(f"/proc/{engine.process.pid}/fd/2")
+    engine.process.send_signal(signal.SIGUSR1)
+    deadline = time.monotonic() + CALL_SECONDS
+    while "most recent call first" not in stderr.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert engine.process.poll() is None
 
 
 def test_it_stops_quickly_although_a_connection_is_open(template: Template) -> None:
