@@ -73,6 +73,27 @@ async def test_nobody_is_asked_of_whom_nothing_waits_for_a_limit() -> None:
     assert journaled(made) == []
 
 
+async def test_what_a_call_says_of_a_limit_while_auth_is_asked_stays() -> None:
+    made = world()
+    made.hang()
+    async with made.orchestrator() as o:
+        history = o.conductor.mesh.history
+
+        class Slow(MemoryTenants):
+            async def standing(self, tenant: str) -> Standing:
+                newer = TenantLimited(tenant=tenant, share=Share(live_run_count=3))
+                history.decide(None, newer)
+                return await super().standing(tenant)
+
+        tenants = Slow()
+        tenants.standings["acme_corp"] = Standing(share=Share(live_run_count=2))
+        for number in range(2):
+            await start(o, number, share=ONE_RUN)
+        await turns()
+        await limits(o, tenants).look()
+        assert history.ledger.share("acme_corp").live_run_count == 3
+
+
 async def test_while_auth_is_away_the_old_limits_hold_and_it_is_asked_again() -> None:
     made = world()
     made.hang()
