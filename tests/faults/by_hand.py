@@ -117,6 +117,6 @@ def struck_at(t: float) -> Callable[[History], object]:
 
     def spoil(history: History) -> None:
         find(history, "begun").update(least={"all": 1})
-        find(history, "fault").update(t=t, live=1)
+        find(history, "fault").update(t=t)
 
     return spoil
