@@ -75,17 +75,20 @@ def test_an_autoscaler_looks_at_a_container_that_there_is(combination: str) -> N
         assert resource["container"] in {one["name"] for one in pod["spec"]["containers"]}
 
 
-def test_the_load_balancer_asks_a_port_that_the_pods_have() -> None:
+def test_the_load_balancer_asks_what_the_pods_serve() -> None:
     templates = dict(pods("gke"))
     for name, policy in of_kind("gke", "HealthCheckPolicy").items():
-        asked = policy["spec"]["default"]["config"]["httpHealthCheck"]["port"]
+        check = policy["spec"]["default"]["config"]["httpHealthCheck"]
         (container,) = templates[name.removeprefix(f"{RELEASE}-")]["spec"]["containers"]
-        assert {"name": "admin", "containerPort": asked} in container["ports"]
+        assert {"name": "admin", "containerPort": check["port"]} in container["ports"]
+        assert check["requestPath"] == "/healthz"
 
 
-def test_the_embedded_bigquery_listens_at_the_ports_that_it_names() -> None:
+def test_the_embedded_bigquery_listens_and_is_asked_where_it_says() -> None:
     (container,) = dict(pods(TRIAL))["bigquery"]["spec"]["containers"]
     assert {str(port["containerPort"]) for port in container["ports"]} <= set(container["args"])
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "rest"}
 
 
 @everywhere
