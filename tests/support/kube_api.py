@@ -160,10 +160,13 @@ class KubeApi:
             request.match_info["namespace"],
             request.match_info.get("name", ""),
         )
+        # Read first: nothing may happen between a look at what is there and the write that rests on it.
+        body = await request.json() if request.can_read_body else {}
         if request.method == "POST":
-            body = await request.json()
             key = (*key[:2], body["metadata"]["name"])
-            return web.json_response(await self.put(*key, **body))
+            if key in self.objects:
+                return _status(409, f'{key[0]} "{key[2]}" already exists')
+            return web.json_response(await self.put(*key, **body), status=201)
         if not key[2]:
             return await self._many(request, key)
         there = self.objects.get(key)
@@ -174,7 +177,6 @@ class KubeApi:
         if request.method == "DELETE":
             await self.delete(*key)
             return web.json_response({"kind": "Status", "status": "Success"})
-        body = await request.json()
         if request.method == "PATCH":
             return web.json_response(await self._store("MODIFIED", key, _merged(there, body)))
         if body["metadata"].get("resourceVersion") != there["metadata"]["resourceVersion"]:
