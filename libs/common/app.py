@@ -92,12 +92,18 @@ def _interceptors(calls: CallInterceptor) -> list[grpc.aio.ServerInterceptor]:
     return [traced, calls]
 
 
+def _options(settings: ServiceSettings) -> tuple[tuple[str, int], ...]:
+    if settings.connection_seconds is None:
+        return OPTIONS
+    return (*OPTIONS, ("grpc.max_connection_age_ms", round(1000 * settings.connection_seconds)))
+
+
 @contextlib.asynccontextmanager
 async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tuple[Host, str]]:
     """Run a service in this process; give its host and the address that was bound."""
     registry = CollectorRegistry()
     calls = CallInterceptor(name, registry)
-    server = grpc.aio.server(interceptors=_interceptors(calls), options=OPTIONS)
+    server = grpc.aio.server(interceptors=_interceptors(calls), options=_options(settings))
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     host = Host(name, server, registry, calls, checks)

@@ -3,7 +3,7 @@
 import difflib
 import os
 import sys
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 import pydantic
 import pydantic_core
@@ -40,6 +40,10 @@ class ServiceSettings(BaseSettings):
     """What every service reads. Each service adds its own in a subclass with its own env_prefix."""
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_", extra="ignore")
+
+    connection_seconds: ClassVar[float | None] = None
+    """No setting, but a fact of the service: how old a connection may become, give or take a tenth, before its
+    caller is told to make a new one for its next call. Calls under way go on. None: as old as it likes."""
 
     listen: Listen = "127.0.0.1:0"
     """Where gRPC is served; port 0 lets the kernel choose. `host:port`, in plain text, and for callers from

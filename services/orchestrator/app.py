@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import grpc
 import pydantic
@@ -59,7 +59,7 @@ from services.orchestrator.configs.catalogue import Catalogue
 from services.orchestrator.configs.file_catalogue import FileCatalogue
 from services.orchestrator.elections.elections import Election
 from services.orchestrator.elections.file_election import FileElection
-from services.orchestrator.elections.role import Role, keep
+from services.orchestrator.elections.role import Role, give_up, keep
 from services.orchestrator.journal.bigquery_journal import BigQueryJournal
 from services.orchestrator.journal.checkpoints import Checkpoints
 from services.orchestrator.journal.history import History
@@ -111,6 +111,9 @@ class Settings(ServiceSettings):
     """Settings of the orchestrator."""
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="CONVERGENCE_ORCHESTRATOR_")
+
+    connection_seconds: ClassVar[float | None] = 5.0
+    """Who is connected to one that does not lead is led to the one that does by its next connection alone."""
 
     configs: Path = Path("configs")
     """Directory of the tenants' folders."""
@@ -193,6 +196,8 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
         neighbours = _neighbours(settings, stack)
         election = neighbours.election
         stack.push_async_callback(election.close)
+        if neighbours.role is not None:
+            await give_up(neighbours.role)
         seconds = BigQueryMetrics(host.registry)
         journal = BigQueryJournal(
             bigquery,

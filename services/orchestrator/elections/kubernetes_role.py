@@ -44,6 +44,9 @@ class KubernetesRole:
         if self._pod not in labelled:
             await self._label(self._pod, ACTIVE)
 
+    async def leave(self) -> None:
+        await self._label(self._pod, None)
+
     async def _labelled(self) -> set[str]:
         listed = await self._cluster.call_raw(
             self._call("list", "pods"),

@@ -26,6 +26,22 @@ class Role(Protocol):
             Unavailable: it cannot now.
         """
 
+    async def leave(self) -> None:
+        """Lead no caller to this orchestrator, which does not lead.
+
+        Raises:
+            FailedPrecondition: it cannot before somebody changes what is named.
+            Unavailable: it cannot now.
+        """
+
+
+async def give_up(role: Role) -> None:
+    """Leave the role that this orchestrator may have from a former life; go on if that cannot be done now."""
+    try:
+        await role.leave()
+    except (FailedPrecondition, Unavailable) as error:
+        log.warning("role.kept", reason=error.reason, cause=str(error))
+
 
 async def keep(role: Role, sleep: Callable[[float], Awaitable[None]]) -> None:
     """Take the role now, and again whenever somebody has changed that; for as long as this one leads.

@@ -160,7 +160,7 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served() -> AsyncGenerator[Served]:
+async def served(settings: ServiceSettings | None = None) -> AsyncGenerator[Served]:
     """Serve a Trial as every service is served, on a port of this machine."""
     trial = Trial()
 
@@ -170,7 +170,7 @@ async def served() -> AsyncGenerator[Served]:
         yield
 
     async with (
-        hosted("trial", ServiceSettings(grace_seconds=0), attach) as (host, address),
+        hosted("trial", settings or ServiceSettings(grace_seconds=0), attach) as (host, address),
         grpc.aio.insecure_channel(address) as channel,
     ):
         yield Served(trial, host, address, channel)

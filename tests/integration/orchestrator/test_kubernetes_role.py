@@ -108,6 +108,17 @@ async def test_who_does_not_lead_any_more_takes_no_label_from_its_successor(
     assert (pods.active(), pods.api.asked) == ({"b"}, [])
 
 
+async def test_who_leaves_loses_its_own_label_and_nobody_elses(pods: Pods) -> None:
+    for name in ("a", "b"):
+        labels = {**COMPONENT, "convergence.dev/role": "active"}
+        await pods.api.put("pods", "mesh", name, metadata={"labels": labels})
+    await pods.role("a").leave()
+    assert pods.active() == {"b"}
+    assert pods.labels()["a"] == COMPONENT
+    await pods.role("a").leave()
+    assert (pods.active(), pods.renewed) == ({"b"}, 0)
+
+
 async def test_a_right_that_is_missing_is_named(pods: Pods) -> None:
     pods.api.next_writes = [Refusal(code=403, message="no")]
     with pytest.raises(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.app import Settings, _neighbours
+from libs.common.app import hosted
+from services.orchestrator.app import Settings, _neighbours, attach
 from services.orchestrator.elections.elections import Term
 from services.orchestrator.elections.file_election import FileElection
 from services.orchestrator.workers.discovery import FixedDiscovery, Place
-from tests.support.kube_api import kube_api
+from tests.support.kube_api import Mishap, kube_api
 
 
 async def test_on_one_machine_a_file_elects_and_workers_are_a_list(tmp_path: Path) -> None:
@@ -51,6 +52,27 @@ async def test_on_kubernetes_a_lease_elects_a_label_leads_and_slices_name_worker
         labels = api.objects["pods", "mesh", "cvg-1"]["metadata"]["labels"]
         assert labels == {"convergence.dev/role": "active"}
         await found.election.close()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_who_starts_gives_up_the_label_of_a_former_life_before_it_serves(
+    answers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    settings = Settings(
+        lease="kubernetes://mesh/cvg-orchestrator?pod=cvg-1",
+        bigquery_endpoint="http://127.0.0.1:9",
+        bigquery_storage_endpoint="127.0.0.1:9",
+        grace_seconds=0,
+    )
+    async with kube_api() as api:
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "kubeconfig")))
+        labels = {"convergence.dev/role": "active"}
+        await api.put("pods", "mesh", "cvg-1", metadata={"labels": labels})
+        api.always = None if answers else Mishap.DROP
+        async with asyncio.timeout(10), hosted("orchestrator", settings, attach):
+            labels = api.objects["pods", "mesh", "cvg-1"]["metadata"]["labels"]
+            assert labels == ({} if answers else {"convergence.dev/role": "active"})
 
 
 @pytest.mark.parametrize(

@@ -151,3 +151,9 @@ def test_settings_do_not_change(service: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_has_twenty_settings_at_most(service: str) -> None:
     assert len(SERVICES[service].model_fields) <= 20
+
+
+def test_connections_to_the_orchestrator_alone_have_an_age_and_it_is_no_setting() -> None:
+    ages = {service: kind.connection_seconds for service, kind in SERVICES.items()}
+    assert ages == {"AUTH": None, "INGEST": None, "ORCHESTRATOR": 5.0, "QUALITY": None}
+    assert "connection_seconds" not in OrchestratorSettings.model_fields
