@@ -1,6 +1,7 @@
 """What every worker keeps, in memory and over gRPC: plans, chunks, failures, and stopping."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -124,6 +125,27 @@ async def test_a_failure_of_a_chunk_comes_whole(bench: Bench, transient: bool) -
         await events(bench)
     assert failed.value.failure == FAILURE
     assert (failed.value.transient, failed.value.retry_after) == (transient, 2.5)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_a_call_that_brought_its_last_event_is_no_cancelled_one_at_the_worker(
+    failing: bool,
+) -> None:
+    """Who has a result wants no more of the call."""
+    async with over_grpc() as bench:
+        bench.source(a_csv=rows("1"))
+        bench.pause = 0.02
+        if failing:
+            bench.fail(FAILURE, transient=True)
+        stream = bench.worker.ingest(assignment())
+        with contextlib.suppress(ChunkFailed):
+            while not isinstance(await anext(stream), r.Landed):
+                pass
+        await stream.aclose()
+        async with asyncio.timeout(10):
+            while not (ends := [code for code in ("OK", "CANCELLED") if bench.ended(code)]):
+                await asyncio.sleep(0.001)
+        assert ends == ["OK"]
 
 
 async def test_a_worker_that_vanishes_has_used_up_a_try(bench: Bench) -> None:

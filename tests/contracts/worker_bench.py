@@ -13,6 +13,7 @@ from convergence.ingest.v1 import chunk_pb2, ingest_service_pb2_grpc
 from convergence.ingest.v1 import ingest_service_pb2 as pb
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import CollectorRegistry
 
 from libs.common.app import Host, hosted
 from libs.common.channel import open_channel
@@ -105,8 +106,8 @@ class Plain:
 class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
     """An ingest service that does what a MemoryWorker does, and the client of it."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._channel = channel
+    def __init__(self, channel: grpc.aio.Channel, registry: CollectorRegistry) -> None:
+        self._channel, self._registry = channel, registry
         self.worker = GrpcWorker("w1", channel, Plain())
         self.memory = InMemory()
         self.refusal: ServiceError | None = None
@@ -116,6 +117,14 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
         self.callers: list[str] = []
         self.cut = 0
         self.stall = False
+        self.pause = 0.0
+        """Seconds between the last event of a chunk and the end of its call."""
+
+    def ended(self, code: str) -> float:
+        """Return how many calls for a chunk the worker has seen end so."""
+        name = "convergence_ingest_rpc_seconds_count"
+        labels = {"method": "/convergence.ingest.v1.IngestService/IngestChunk", "code": code}
+        return self._registry.get_sample_value(name, labels) or 0.0
 
     def impatient(self, seconds: float) -> Worker:
         """Return the same worker for a caller that waits so long for a plan."""
@@ -189,8 +198,10 @@ class OverGrpc(ingest_service_pb2_grpc.IngestServiceServicer):
             async for event in self.memory.worker.ingest(assignment(request.chunk.input.input_id)):
                 if isinstance(event, r.Landed):
                     yield pb.IngestChunkResponse(result=result_of(event))
+            await asyncio.sleep(self.pause)
         except ChunkFailed as failed:
             yield pb.IngestChunkResponse(failure=failure_of(failed))
+            await asyncio.sleep(self.pause)
         except asyncio.CancelledError:
             self.cut += 1
             raise
@@ -278,8 +289,8 @@ async def over_grpc() -> AsyncGenerator[OverGrpc]:
         yield
 
     async with (
-        hosted("ingest", ServiceSettings(), attach) as (_, address),
+        hosted("ingest", ServiceSettings(), attach) as (host, address),
         open_channel(address) as channel,
     ):
-        made.append(OverGrpc(channel))
+        made.append(OverGrpc(channel, host.registry))
         yield made[0]

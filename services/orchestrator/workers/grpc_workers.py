@@ -39,6 +39,12 @@ from services.orchestrator.workers.workers import (
 PLAN_SECONDS: Final = 600.0
 """How long a plan may take: a worker looks through every byte of the source for it."""
 
+LAST: Final = frozenset({"result", "failure"})
+"""Events after which a worker ends the call."""
+
+END_SECONDS: Final = 1.0
+"""How long such an event waits for that end."""
+
 PASSING: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INTERNAL})
 """Codes of a call that may end differently: a token that has just ended, a bug that another worker may not meet."""
 
@@ -148,6 +154,8 @@ class GrpcWorker:
         try:
             with self._under_way(call):
                 async for response in call:
+                    if response.WhichOneof("event") in LAST:
+                        await _end(call)
                     yield _event(assignment, response)
         except grpc.aio.AioRpcError as error:
             raise gone(self._address, error) from error
@@ -172,6 +180,13 @@ class GrpcWorker:
         finally:
             self._calls.discard(call)
             call.cancel()
+
+
+async def _end(call: grpc.aio.Call) -> None:
+    """Wait a moment until the worker has ended a call: cancelled before, it would count as that there."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            await call.code()
 
 
 def gone(address: str, error: grpc.aio.AioRpcError) -> WorkerGone | ChunkFailed:
