@@ -24,7 +24,7 @@ from libs.local.engine.jobs import (
     one_job_per_id,
     reads_leave_no_record,
 )
-from libs.local.engine.limits import duckdb_bounded
+from libs.local.engine.limits import duckdb_bounded, room_for_small_tables
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
 from libs.local.engine.merge_unmatched import merge_without_match_in_two
@@ -44,6 +44,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         spatial_from_package,
         newest_storage_format,
         duckdb_bounded,
+        room_for_small_tables,
         cursor_per_thread,
         row_counts_in_memory,
         one_writer,

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
+import time
+
+import duckdb
 from bqemulator.storage.engine import DuckDBEngine
 
 from libs.common import heap
 
 THREADS = 2
-MEMORY_LIMIT = "700MB"
+MEMORY_LIMIT = 700_000_000
+"""Bytes for sorts, joins, and blocks that are kept at hand."""
+
+MOST_HELD = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+"""Bytes of tables in memory from which on they are written to the file, however short the log."""
+STEP = 16 << 20
+FEW_LOG, MANY_LOG = "16MB", "64MB"
+"""How long the log may get while few tables, and while many, are to be written: DuckDB's own, and more."""
+PAUSE_SECONDS = 0.25
+HELD = "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"
 
 
 def duckdb_bounded() -> None:
@@ -25,8 +40,41 @@ def duckdb_bounded() -> None:
     def apply_limits(self: DuckDBEngine) -> None:
         apply(self)
         self.connection.execute(f"SET threads = {THREADS}")
-        self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        self.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}B'")
         self.connection.execute("SET preserve_insertion_order = false")
         self.connection.execute("SET write_buffer_row_group_count = 1")
 
     DuckDBEngine._apply_session_pragmas = apply_limits
+
+
+def room_for_small_tables() -> None:
+    """Let what new tables hold in memory come on top of MEMORY_LIMIT.
+
+    Until DuckDB writes its log into the file, each new table holds 32 KiB of memory for each column of
+    texts: a thousand tenants' tables would leave no statement any. Writing one takes it milliseconds
+    for each column, in which nobody else writes: so where there are many, it waits for more of them.
+    """
+    apply = DuckDBEngine._apply_session_pragmas
+
+    def apply_and_follow(self: DuckDBEngine) -> None:
+        apply(self)
+        cursor = self.connection.cursor()
+        threading.Thread(target=_follow, args=(cursor,), daemon=True, name="room").start()
+
+    DuckDBEngine._apply_session_pragmas = apply_and_follow
+
+
+def _follow(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Set the limits by what tables hold, until the connection is closed."""
+    steps = 0
+    with contextlib.suppress(duckdb.ConnectionException):
+        while True:
+            time.sleep(PAUSE_SECONDS)
+            ((held,),) = cursor.execute(HELD).fetchall()
+            if held // STEP != steps:
+                steps = held // STEP
+                cursor.execute(f"SET memory_limit = '{MEMORY_LIMIT + steps * STEP}B'")
+                cursor.execute(f"SET checkpoint_threshold = '{MANY_LOG if steps else FEW_LOG}'")
+            if held > MOST_HELD:
+                with contextlib.suppress(duckdb.TransactionException):  # somebody writes: again
+                    cursor.execute("CHECKPOINT")

@@ -50,7 +50,16 @@ CLAIMS: Final = (
         check=claims_on_jobs.new_files_have_the_newest_format,
         stored=True,
     ),
-    Claim(fix="duckdb_bounded", check=claims_on_jobs.duckdb_leaves_memory_to_others),
+    Claim(
+        fix="duckdb_bounded",
+        check=claims_on_jobs.duckdb_leaves_memory_to_others,
+        stored=True,
+    ),
+    Claim(
+        fix="room_for_small_tables",
+        check=claims_on_jobs.new_tables_leave_statements_their_memory,
+        stored=True,
+    ),
     Claim(fix="cursor_per_thread", check=claims_on_writes.queries_see_no_append_in_progress),
     Claim(fix="one_writer", check=claims_on_writes.a_statement_waits_for_an_append),
     Claim(

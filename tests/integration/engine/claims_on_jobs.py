@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from tests.support.appending import ONCE
 MERGE_ROWS: Final = 30_000
 WIDE_ROWS: Final = 150_000
 WIDE_COLUMNS: Final = 30
+WIDEST_COLUMNS: Final = 600
 REPLACE: Final = (
     "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "
     "WHEN NOT MATCHED THEN INSERT (k, day, v) VALUES (s.k, s.day, s.v) "
@@ -34,6 +36,20 @@ def nothing_is_fetched(warehouse: Warehouse) -> None:
 def duckdb_leaves_memory_to_others(warehouse: Warehouse) -> None:
     limits = "SELECT current_setting('threads') AS n, current_setting('memory_limit') AS m"
     assert warehouse.rows(limits) == [(2, "667.5 MiB")]
+
+
+def new_tables_leave_statements_their_memory(warehouse: Warehouse) -> None:
+    """What they hold until it is written to the file comes on top."""
+    columns = ", ".join(f"'' AS c{number}" for number in range(WIDEST_COLUMNS))
+    warehouse.run(f"CREATE TABLE `{{d}}.t` AS SELECT {columns}")
+    held = "SELECT memory_usage_bytes AS n FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"
+    assert warehouse.rows(held)[0][0] > 16 << 20
+    limits = (
+        "SELECT current_setting('memory_limit') AS m, current_setting('checkpoint_threshold') AS c"
+    )
+    end = time.monotonic() + 2
+    while warehouse.rows(limits) != [("683.5 MiB", "61.0 MiB")]:
+        assert time.monotonic() < end, warehouse.rows(limits)
 
 
 def new_files_have_the_newest_format(warehouse: Warehouse) -> None:
