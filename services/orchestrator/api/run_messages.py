@@ -1,5 +1,6 @@
 """Runs, events and results as messages."""
 
+from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
@@ -8,6 +9,7 @@ from convergence.orchestrator.v1 import run_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from libs.common.money import difference, plain
+from libs.common.names import RunName
 from services.orchestrator.conductor.live import Live
 from services.orchestrator.runs import records as r
 from services.orchestrator.runs.receipts import MoneyLine, Receipt, receipt_of
@@ -16,6 +18,28 @@ from services.orchestrator.runs.sentences import sentence
 from services.orchestrator.runs.telling import Told
 
 NO_LIVE: Final = Live()
+MOST_KEPT: Final = 128
+"""Messages of runs that are kept: one of a run of two thousand files has some 200 KiB."""
+
+
+class KeptMessages:
+    """Messages of runs as their records alone tell them, each made once for many who ask.
+
+    A record makes another Run of a run, and that another message. Nobody may change what is returned.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[RunName, tuple[Run, run_pb2.Run]] = OrderedDict()
+
+    def of(self, run: Run) -> run_pb2.Run:
+        kept = self._kept.get(run.name)
+        if kept is None or kept[0] is not run:
+            kept = run, run_message(run)
+            self._kept[run.name] = kept
+        self._kept.move_to_end(run.name)
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+        return kept[1]
 
 
 def stamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:

@@ -18,6 +18,7 @@ from services.orchestrator.api.quarantine_messages import quarantined_message
 from services.orchestrator.api.queue_messages import queue_message, queues_message
 from services.orchestrator.api.run_messages import (
     NO_LIVE,
+    KeptMessages,
     event_message,
     result_message,
     run_message,
@@ -47,6 +48,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     def __init__(self, seat: Seat, catalogue: Catalogue) -> None:
         self._seat = seat
         self._catalogue = catalogue
+        self._kept = KeptMessages()
 
     async def CreateRun(
         self, request: run_service_pb2.CreateRunRequest, context: Context
@@ -70,14 +72,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         if run is None:
             spec = pipeline_spec(self._catalogue, pipeline)
             run = await active.commands.create(start, spec)
-        return run_service_pb2.CreateRunResponse(run=_message(active, run))
+        return run_service_pb2.CreateRunResponse(run=self._message(active, run))
 
     async def GetRun(
         self, request: run_service_pb2.GetRunRequest, context: Context
     ) -> run_service_pb2.GetRunResponse:
         active = self._seat.active()
         run = await active.commands.settled(await active.commands.look(_name("name", request.name)))
-        return run_service_pb2.GetRunResponse(run=_message(active, run))
+        return run_service_pb2.GetRunResponse(run=self._message(active, run))
 
     async def ListRuns(
         self, request: run_service_pb2.ListRunsRequest, context: Context
@@ -97,7 +99,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         if runs:
             await active.commands.settled(max(runs.values(), key=lambda run: run.position))
         return run_service_pb2.ListRunsResponse(
-            runs=[_message(active, runs[one.name]) for one in some], next_page_token=token
+            runs=[self._message(active, runs[one.name]) for one in some], next_page_token=token
         )
 
     def _parent(self, text: str) -> TenantName | PipelineName:
@@ -116,11 +118,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         name = run.name
         if name not in active.ledger.runs:
             yield run_service_pb2.WatchRunResponse(
-                run=_message(active, run), cursor=str(run.position)
+                run=self._message(active, run), cursor=str(run.position)
             )
             return
         async for run, cursor in active.watches.run(name, request.cursor, lasting(context)):
-            yield run_service_pb2.WatchRunResponse(run=_message(active, run), cursor=cursor)
+            yield run_service_pb2.WatchRunResponse(run=self._message(active, run), cursor=cursor)
 
     async def WatchRuns(
         self, request: run_service_pb2.WatchRunsRequest, context: Context
@@ -131,7 +133,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             parent.tenant, _belongs_to(parent), request.cursor, lasting(context)
         )
         async for run, cursor in watch:
-            message = _message(active, run) if run else None
+            message = self._message(active, run) if run else None
             yield run_service_pb2.WatchRunsResponse(run=message, cursor=cursor)
 
     async def GetQueue(
@@ -149,7 +151,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         active = self._seat.active()
         name = _name("name", request.name)
         run = await active.commands.cancel(name, by=caller().key_id, reason=request.reason)
-        return run_service_pb2.CancelRunResponse(run=_message(active, run))
+        return run_service_pb2.CancelRunResponse(run=self._message(active, run))
 
     async def RetryRun(
         self, request: run_service_pb2.RetryRunRequest, context: Context
@@ -163,7 +165,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             spec=self._with_transforms_of_now(run),
             share=share_of(run.name.tenant),
         )
-        return run_service_pb2.RetryRunResponse(run=_message(active, after))
+        return run_service_pb2.RetryRunResponse(run=self._message(active, after))
 
     def _with_transforms_of_now(self, run: Run) -> str:
         if run.state is not RunState.TRANSFORM_FAILED:
@@ -178,7 +180,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         by = caller().key_id or "unknown"
         name = _name("name", request.name)
         run = await active.commands.approve(name, by=by, reason=request.reason)
-        return run_service_pb2.ApproveRunResponse(run=_message(active, run))
+        return run_service_pb2.ApproveRunResponse(run=self._message(active, run))
 
     async def DiscardRun(
         self, request: run_service_pb2.DiscardRunRequest, context: Context
@@ -186,7 +188,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         active = self._seat.active()
         name = _name("name", request.name)
         run = await active.commands.discard(name, by=caller().key_id, reason=request.reason)
-        return run_service_pb2.DiscardRunResponse(run=_message(active, run))
+        return run_service_pb2.DiscardRunResponse(run=self._message(active, run))
 
     async def ExplainRun(
         self, request: run_service_pb2.ExplainRunRequest, context: Context
@@ -235,6 +237,18 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             rows=[quarantined_message(row) for row in some], next_page_token=token
         )
 
+    def _message(self, active: Active, run: Run) -> run_pb2.Run:
+        live = active.conductor.live.get(run.name, NO_LIVE)
+        missing = missing_of(active.ledger, run) if run.state is RunState.PENDING else ()
+        wait = active.conductor.admission.wait_of(run)
+        if live is NO_LIVE and not missing and wait is None:
+            return self._kept.of(run)
+        message = run_message(run, live, missing)
+        if wait is not None:
+            share = active.ledger.share(run.name.tenant)
+            message.wait.CopyFrom(wait_message(wait, share))
+        return message
+
 
 async def _told(active: Active, run: Run) -> list[Told]:
     """Return the records that made a run what it is."""
@@ -259,16 +273,6 @@ def traceparent() -> str:
     carrier: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carrier)
     return carrier.get("traceparent", "")
-
-
-def _message(active: Active, run: Run) -> run_pb2.Run:
-    live = active.conductor.live.get(run.name, NO_LIVE)
-    missing = missing_of(active.ledger, run) if run.state is RunState.PENDING else ()
-    message = run_message(run, live, missing)
-    if wait := active.conductor.admission.wait_of(run):
-        share = active.ledger.share(run.name.tenant)
-        message.wait.CopyFrom(wait_message(wait, share))
-    return message
 
 
 def _name(field: str, text: str) -> RunName:

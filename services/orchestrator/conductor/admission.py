@@ -114,8 +114,10 @@ class Admission:
         """Return why a run waits to begin; None if it does not."""
         applicant = self._applicants.get(run.name)
         queue = self._queues.get(run.name.tenant)
+        if applicant is None or queue is None or applicant not in queue:
+            return None
         obstacle = self.obstacle(run.name.tenant, run.lane)
-        if applicant is None or queue is None or applicant not in queue or obstacle is None:
+        if obstacle is None:
             return None
         return Wait(
             obstacle=obstacle,

@@ -210,6 +210,7 @@ async def test_a_held_run_is_published_or_thrown_away_and_asking_may_be_repeated
     assert run.hold_expire_time.ToDatetime(tzinfo=UTC) > NOON + timedelta(days=6)
     (reason,) = run.hold_reasons
     assert "9.99 of cost" in reason
+    assert await edge.get(run.name) == await edge.get(run.name) == run
     for _ in range(2):
         await edge.ask(method, getattr(pb, f"{method}Request")(name=run.name, reason="seen"))
     await edge.until(run.name, end)
