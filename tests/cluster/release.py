@@ -6,7 +6,7 @@ import json
 import pathlib
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from tests.cluster import kube
 
@@ -21,7 +21,7 @@ LOCAL: Final = (f"--values={CHART}/values-local.yaml", "--values=-")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 REPOSITORY: Final = "localhost/convergence"
 
-Values = dict[str, object]
+Values = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +114,7 @@ def uninstall() -> None:
 
 def _values(tag: str, values: Values) -> str:
     """Return what is set beside the local values, for `--values=-`."""
-    trial = {"image": {"repository": f"{REPOSITORY}-engine", "tag": "dev"}}
+    engine = {"repository": f"{REPOSITORY}-engine", "tag": "dev"}
+    trial = {"image": engine, **values.get("trial", {})}
     image = {"repository": REPOSITORY, "tag": tag, "pullPolicy": "Never"}
-    return json.dumps({"image": image, "trial": trial, **values})
+    return json.dumps({"image": image, **values, "trial": trial})
