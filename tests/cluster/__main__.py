@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Final
 
+from tests.cluster import previous
 from tools.cluster import building as programs
 from tools.cluster import lifecycle
 from tools.image import building as images
@@ -16,6 +17,7 @@ from tools.image.places import NEEDED, OUT, TARGETS, run
 HERE: Final = pathlib.Path(__file__).parent
 PROOFS: Final = sorted(path.stem.removeprefix("proof_") for path in HERE.glob("proof_*.py"))
 SLICE: Final = "slice"
+UPGRADE: Final = "upgrade"
 LEFT_OUT: Final = "the slice of the cluster test is left out: "
 
 
@@ -27,6 +29,8 @@ def main() -> int:
     names = [SLICE] if chosen.slice else chosen.proofs or [n for n in PROOFS if n != SLICE]
     programs.build()
     archives = _images()
+    if UPGRADE in names:
+        archives.append(str(previous.build()))
     lifecycle.up()
     try:
         lifecycle.load(archives)

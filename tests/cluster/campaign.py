@@ -6,7 +6,7 @@ import dataclasses
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +46,29 @@ class Plan:
     """Of disturbances."""
     pipelines: Sequence[Pipeline]
     scale: float = 1.0
+    load: Callable[..., Load] = Load
+    """What loads a pipeline."""
 
 
-async def conduct(plan: Plan, mesh: release.Release, leaders: Leaders) -> None:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is disturbed, and where that is written."""
+
+    history: History
+    mesh: release.Release
+    instances: Instances
+    leaders: Leaders
+
+    def note(self, kind: str, name: str) -> None:
+        """Write down what was done to a process."""
+        self.history.write("fault", fault=kind, at=name, seconds=0.0)
+
+
+Disturb = Callable[[Plan, Scene], Coroutine[None, None, None]]
+"""Disturbs a mesh while it is under load, and returns when that is done."""
+
+
+async def conduct(plan: Plan, mesh: release.Release, leaders: Leaders, disturb: Disturb) -> None:
     """Carry a campaign out on an installed mesh; its history is in `plan.folder`."""
     history = History(plan.folder)
     history.write(
@@ -67,8 +87,9 @@ async def conduct(plan: Plan, mesh: release.Release, leaders: Leaders) -> None:
     instances = Instances(mesh.namespace)
     instances.look()
     following = asyncio.create_task(instances.follow())
+    scene = Scene(history=history, mesh=mesh, instances=instances, leaders=leaders)
     try:
-        await _conduct(plan, history, mesh, instances, leaders)
+        await _conduct(plan, scene, disturb)
     finally:
         following.cancel()
         _keep(history, instances)
@@ -76,13 +97,8 @@ async def conduct(plan: Plan, mesh: release.Release, leaders: Leaders) -> None:
         history.close()
 
 
-async def _conduct(
-    plan: Plan,
-    history: History,
-    mesh: release.Release,
-    instances: Instances,
-    leaders: Leaders,
-) -> None:
+async def _conduct(plan: Plan, scene: Scene, disturb: Disturb) -> None:
+    history, mesh = scene.history, scene.mesh
     ground = Ground(
         history=history,
         odometer=Odometer(),
@@ -96,7 +112,7 @@ async def _conduct(
         loads = []
         for pipeline in plan.pipelines:
             folder = sources.lay_out(volume.FOLDER, pipeline)
-            loads.append(Load(ground, clients[pipeline.tenant], pipeline, folder, plan.seed))
+            loads.append(plan.load(ground, clients[pipeline.tenant], pipeline, folder, plan.seed))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         engine = Engine(session, lambda: f"{mesh.bigquery}:9050")
         reader = asyncio.create_task(_read(plan, history, engine))
@@ -105,7 +121,7 @@ async def _conduct(
             asyncio.create_task(load.run(stop, _script(plan, load.pipeline))) for load in loads
         ]
         try:
-            await _disturb(plan, history, mesh, instances, leaders)
+            await disturb(plan, scene)
         finally:
             stop.set()
             ground.healed.set()
@@ -135,14 +151,8 @@ async def _clients(
     return clients
 
 
-async def _disturb(
-    plan: Plan,
-    history: History,
-    mesh: release.Release,
-    instances: Instances,
-    leaders: Leaders,
-) -> None:
-    """Do every disturbance at its moment, evenly over the campaign's time.
+async def disturb(plan: Plan, scene: Scene) -> None:
+    """Do every disturbance of the seed at its moment, evenly over the campaign's time.
 
     Orchestrators are disturbed while one leads: who takes each successor away keeps the mesh down for
     as long as that lasts, and no client's deadline says anything about it.
@@ -152,19 +162,15 @@ async def _disturb(
     for number, what in enumerate(planned):
         due = began + plan.seconds * (number + 0.5) / len(planned)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-        def note(kind: str, name: str) -> None:
-            history.write("fault", fault=kind, at=name, seconds=0.0)
-
         if what.target in LEADING:
-            await _led(leaders, LEADER_SECONDS * plan.scale)
+            await led(scene.leaders, LEADER_SECONDS * plan.scale)
         facts = dataclasses.asdict(what)
-        history.write("disturbed", number=number, **{f"of_{k}": v for k, v in facts.items()})
-        await asyncio.to_thread(disturbances.do, what, mesh, instances, note)
+        scene.history.write("disturbed", number=number, **{f"of_{k}": v for k, v in facts.items()})
+        await asyncio.to_thread(disturbances.do, what, scene.mesh, scene.instances, scene.note)
     await asyncio.sleep(max(0.0, began + plan.seconds - time.monotonic()))
 
 
-async def _led(leaders: Leaders, seconds: float) -> None:
+async def led(leaders: Leaders, seconds: float) -> None:
     """Wait until somebody has led for a moment; raise TimeoutError if nobody does."""
     async with asyncio.timeout(seconds):
         while not leaders.now or time.monotonic() - leaders.changes[-1].at < STEADY_SECONDS:

@@ -43,11 +43,11 @@ def do(
     """Do it, and tell `note` of each process that it is done to: its kind and its name."""
     if what.kind == UPGRADE:
         for target in release.SERVICES:
-            _note_all(target, instances, note)
+            note_all(target, instances, note)
         mesh.upgrade(tag=TAGS[what.way], values=mesh.values)
         return
     if what.kind == ROLL:
-        _note_all(what.target, instances, note)
+        note_all(what.target, instances, note)
         mesh.kubectl("rollout", "restart", f"deployment/{release.NAME}-{what.target}")
         return
     pods = sorted(pod["metadata"]["name"] for pod in mesh.pods(what.target))
@@ -66,7 +66,8 @@ def do(
         instances.kill(pod)
 
 
-def _note_all(target: str, instances: Instances, note: Callable[[str, str], None]) -> None:
+def note_all(target: str, instances: Instances, note: Callable[[str, str], None]) -> None:
+    """Tell `note` of every process of a service that it is ended in its own time."""
     instances.look()
     for one in instances.all.values():
         if one.component == target and one.ended is None:

@@ -26,6 +26,8 @@ GROWN: Final = "load begins to three workers ready"
 SHRUNK: Final = "load ends to one worker"
 DISTURBED: Final = "disturbances in the campaign, none of which lost, doubled or failed anything"
 LEADERLESS: Final = "longest time without a leader's label in the campaign"
+CHANGED: Final = "changes of the release under load, none of which lost, doubled or failed anything"
+LEADERLESS_CHANGE: Final = "longest time without a leader's label while the release changed"
 BARS: Final = {
     INSTALLED: 90.0,
     FAILOVER: 15.0,
@@ -34,6 +36,8 @@ BARS: Final = {
     SHRUNK: None,
     DISTURBED: None,
     LEADERLESS: None,
+    CHANGED: None,
+    LEADERLESS_CHANGE: None,
 }
 
 

@@ -45,7 +45,7 @@ def test_nothing_is_lost_doubled_or_refused(mesh: release.Release) -> None:
         scale=SCALE,
     )
     with Leaders(mesh.namespace) as leaders:
-        asyncio.run(campaign.conduct(plan, mesh, leaders))
+        asyncio.run(campaign.conduct(plan, mesh, leaders, campaign.disturb))
     entries = list(histories.read(FOLDER))
     assert check.report(FOLDER) == 0
     assert leaders.two() == []

@@ -15,20 +15,10 @@ def test_installing_upgrading_and_uninstalling_leave_nothing_behind() -> None:
         seconds = time.monotonic() - mesh.installed
         figures.note(figures.INSTALLED, seconds, "s")
         mesh.upgrade(tag="next")
-        assert {image(pod) for pod in all_pods(mesh)} == {f"{release.REPOSITORY}:next"}
+        assert mesh.images() == {f"{release.REPOSITORY}:next"}
         assert "Phase:          Succeeded" in mesh.test()
         mesh.rollback()
-        assert {image(pod) for pod in all_pods(mesh)} == {f"{release.REPOSITORY}:dev"}
+        assert mesh.images() == {f"{release.REPOSITORY}:dev"}
         assert "Phase:          Succeeded" in mesh.test()
     assert kube.everything() - before == set()
     assert seconds <= INSTALL_SECONDS
-
-
-def all_pods(mesh: release.Release) -> list[kube.Thing]:
-    """Return the pods of the four services."""
-    return [pod for service in release.SERVICES for pod in mesh.pods(service)]
-
-
-def image(pod: kube.Thing) -> str:
-    (container,) = pod["spec"]["containers"]
-    return str(container["image"])

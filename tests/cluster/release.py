@@ -5,10 +5,11 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tests.cluster import kube
+from tests.support.eventually import eventually
 
 ROOT: Final = pathlib.Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "deploy/helm/convergence"
@@ -17,7 +18,6 @@ NAMESPACE: Final = "mesh"
 SECRET: Final = "convergence-platform-key"
 SERVICES: Final = ("auth", "orchestrator", "ingest", "quality")
 COMPONENTS: Final = (*SERVICES, "bigquery", "edge")
-LOCAL: Final = (f"--values={CHART}/values-local.yaml", "--values=-")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 REPOSITORY: Final = "localhost/convergence"
 
@@ -50,7 +50,7 @@ class Release:
     def upgrade(self, *, tag: str, values: Values | None = None) -> None:
         """Bring the release to an image tag, and wait until its pods are those of it."""
         chosen = _values(tag, values or {})
-        self.helm("upgrade", NAME, str(CHART), *LOCAL, "--wait", stdin=chosen)
+        self.helm("upgrade", NAME, *_local(CHART), "--wait", stdin=chosen)
         self.settle()
 
     def rollback(self) -> None:
@@ -68,6 +68,11 @@ class Release:
     def kubectl(self, *words: str) -> str:
         return kube.kubectl(f"--namespace={self.namespace}", *words)
 
+    def images(self) -> set[str]:
+        """Return the images of the four services' pods."""
+        pods = (pod for service in SERVICES for pod in self.pods(service))
+        return {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+
     def pods(self, component: str) -> list[kube.Thing]:
         """Return the pods of a component that are not on their way out."""
         label = f"app.kubernetes.io/component={component}"
@@ -82,23 +87,41 @@ def make_namespace() -> None:
 
 
 @contextlib.contextmanager
-def installed(*, tag: str = "dev", values: Values | None = None) -> Iterator[Release]:
-    """Install the chart and initialise it, for the length of the block."""
+def installed(
+    *,
+    tag: str = "dev",
+    values: Values | None = None,
+    chart: pathlib.Path = CHART,
+    before_leading: Callable[[str], None] | None = None,
+) -> Iterator[Release]:
+    """Install a chart and initialise it, for the length of the block.
+
+    Args:
+        tag: Of the image.
+        values: Beside the local ones.
+        chart: The present one, or an earlier one.
+        before_leading: Does something to the tables before any orchestrator has seen them; told where BigQuery is.
+    """
     make_namespace()
     began = time.monotonic()
     try:
         inside = f"--namespace={NAMESPACE}"
         chosen = _values(tag, values or {})
-        kube.call("helm", inside, "install", NAME, str(CHART), *LOCAL, stdin=chosen)
+        kube.call("helm", inside, "install", NAME, *_local(chart), stdin=chosen)
         for component in ("bigquery", "auth"):
             kube.kubectl(
                 inside, "rollout", "status", f"deployment/{NAME}-{component}", "--timeout=120s"
             )
+        if before_leading is not None:
+            _scale_orchestrator(0)
         init = ["exec", f"deployment/{NAME}-auth", "--container=auth", "--"]
         said = kube.kubectl(inside, *init, "convergence", "admin", "init", "--output", "json")
         key = str(json.loads(said)["platform_key"]["secret"])
         kube.kubectl(inside, "create", "secret", "generic", SECRET, f"--from-literal=key={key}")
         release = Release(key=key, installed=began, values=values or {})
+        if before_leading is not None:
+            before_leading(release.bigquery)
+            _scale_orchestrator(2)
         release.settle()
         yield release
     finally:
@@ -110,6 +133,19 @@ def uninstall() -> None:
     with contextlib.suppress(kube.Failed):
         kube.call("helm", f"--namespace={NAMESPACE}", "uninstall", NAME, "--wait")
     kube.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+
+
+def _scale_orchestrator(count: int) -> None:
+    """Have so many orchestrators, and none of those that there were if there are to be none."""
+    inside, label = f"--namespace={NAMESPACE}", "app.kubernetes.io/component=orchestrator"
+    kube.kubectl(inside, "scale", f"deployment/{NAME}-orchestrator", f"--replicas={count}")
+    if not count:
+        eventually(lambda: not kube.get("pods", inside, f"--selector={label}"), within=60)
+
+
+def _local(chart: pathlib.Path) -> tuple[str, ...]:
+    """Return a chart with its local values, and room for those of `_values`."""
+    return (str(chart), f"--values={chart}/values-local.yaml", "--values=-")
 
 
 def _values(tag: str, values: Values) -> str:

@@ -3,10 +3,11 @@
 import pathlib
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from typing import Final
 
 from tools.image import base, wheels
-from tools.image.places import OUT, ROOT, TARGETS, run, say
+from tools.image.places import OUT, ROOT, TARGETS, out_of, run, say
 
 CAREFUL: Final = ("--isolation=chroot", "--network=host")
 """Steps of a build see the machine's network, and need no rights beyond root's own."""
@@ -21,16 +22,23 @@ def build(*, own_base: bool, tag: str) -> None:
         own_base: Whether the base is made of Debian's packages instead of the pinned image.
         tag: Of the images.
     """
-    wheels.fetch()
-    arguments = [f"--build-arg=VERSION={version()}", f"--build-arg=REVISION={revision()}"]
+    build_of(ROOT, revision(), TARGETS, own_base=own_base, tag=tag)
+
+
+def build_of(
+    root: pathlib.Path, commit: str, targets: Iterable[str], *, own_base: bool, tag: str
+) -> None:
+    """Build targets of a tree, which is that of a commit, and write each as TARGET.tar beside it."""
+    wheels.fetch(root)
+    arguments = [f"--build-arg=VERSION={version(root)}", f"--build-arg=REVISION={commit}"]
     if own_base:
         arguments.append(f"--build-arg=BASE={base.make()}")
-    for target, repository in TARGETS.items():
-        name = f"{repository}:{tag}"
+    for target in targets:
+        name = f"{TARGETS[target]}:{tag}"
         say(f"building {name}")
         how = [*CAREFUL, *LIMITS, "--layers", "--quiet", f"--target={target}", f"--tag={name}"]
-        run("buildah", "build", *how, *arguments, f"--file={ROOT}/deploy/Dockerfile", ROOT)
-        write(name, OUT / f"{target}.tar")
+        run("buildah", "build", *how, *arguments, f"--file={root}/deploy/Dockerfile", root)
+        write(name, out_of(root) / f"{target}.tar")
 
 
 def write(name: str, archive: pathlib.Path) -> None:
@@ -39,8 +47,8 @@ def write(name: str, archive: pathlib.Path) -> None:
     run("buildah", "push", "--quiet", name, f"docker-archive:{archive}:{name}")
 
 
-def version() -> str:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def version(root: pathlib.Path = ROOT) -> str:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     return str(project["version"])
 
 

@@ -23,6 +23,11 @@ class Refusal(SystemExit):
         super().__init__(f"image: {sentence}")
 
 
+def out_of(root: pathlib.Path) -> pathlib.Path:
+    """Return where what is built of another tree of the project lies."""
+    return root / OUT.relative_to(ROOT)
+
+
 def run(*words: object) -> str:
     """Run a command and return what it wrote; end with its last lines if it fails."""
     if not shutil.which(str(words[0])):
