@@ -14,13 +14,13 @@ import uvloop
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor
+from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
 from libs.common import telemetry
 from libs.common.certificates import CertificateUnusable, server_credentials
 from libs.common.listening import Listening
-from libs.common.rpc import OPEN, Access, CallInterceptor
+from libs.common.rpc import Access, CallInterceptor
 from libs.common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -82,16 +82,6 @@ class Host:
 Attach = Callable[[Host, S], contextlib.AbstractAsyncContextManager[None]]
 
 
-def _traced(details: grpc.HandlerCallDetails) -> bool:
-    """Return whether a call has a span; the library's own filters ask what a call is, which costs some."""
-    return not str(details.method).startswith(OPEN)
-
-
-def _interceptors(calls: CallInterceptor) -> list[grpc.aio.ServerInterceptor]:
-    traced = aio_server_interceptor(filter_=_traced)  # type: ignore[no-untyped-call]
-    return [traced, calls]
-
-
 def _options(settings: ServiceSettings) -> tuple[tuple[str, int], ...]:
     if settings.connection_seconds is None:
         return OPTIONS
@@ -102,8 +92,8 @@ def _options(settings: ServiceSettings) -> tuple[tuple[str, int], ...]:
 async def hosted(name: str, settings: S, attach: Attach[S]) -> AsyncGenerator[tuple[Host, str]]:
     """Run a service in this process; give its host and the address that was bound."""
     registry = CollectorRegistry()
-    calls = CallInterceptor(name, registry)
-    server = grpc.aio.server(interceptors=_interceptors(calls), options=_options(settings))
+    calls = CallInterceptor(name, registry, trace.get_tracer(__name__))
+    server = grpc.aio.server(interceptors=[calls], options=_options(settings))
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     host = Host(name, server, registry, calls, checks)

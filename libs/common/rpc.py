@@ -1,4 +1,4 @@
-"""What happens around every RPC: log and metrics, errors to statuses, caller and tenant."""
+"""What happens around every RPC: span, log and metrics, errors to statuses, caller and tenant."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry, Histogram
 
-from libs.common import errors
+from libs.common import errors, spans
 from libs.common.identity import CALLER, Principal
 from libs.common.names import tenant_of
 
@@ -103,7 +103,13 @@ def _cut(text: str, most_bytes: int) -> str:
 class Access(Protocol):
     """Decides whether a call may go on."""
 
-    async def admit(self, method: str, request: Message | None, context: Context) -> Principal:
+    async def admit(
+        self,
+        method: str,
+        request: Message | None,
+        metadata: Mapping[str, str],
+        context: Context,
+    ) -> Principal:
         """Return whom the call is made for. Raises ServiceError: it ends the call."""
 
 
@@ -129,11 +135,13 @@ class Scoped:
         self._missing = missing
         self._limit = limit
 
-    async def admit(self, method: str, request: Message | None, context: Context) -> Principal:
-        metadata = {
-            key: value if isinstance(value, str) else value.decode("latin-1")
-            for key, value in context.invocation_metadata() or ()
-        }
+    async def admit(
+        self,
+        method: str,
+        request: Message | None,
+        metadata: Mapping[str, str],
+        context: Context,
+    ) -> Principal:
         principal = await self._authenticate(metadata, context.peer())
         self._limit(principal)
         needed = self._scopes[method]
@@ -167,7 +175,7 @@ def resource_of(request: Message | None) -> str:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every RPC of a server, of all four shapes. `access` is set before the server starts."""
 
-    def __init__(self, service: str, registry: CollectorRegistry) -> None:
+    def __init__(self, service: str, registry: CollectorRegistry, tracer: trace.Tracer) -> None:
         self.access: Access | None = None
         self._seconds = Histogram(
             f"convergence_{service}_rpc_seconds",
@@ -177,17 +185,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60),
         )
         self._children: dict[tuple[str, str], Any] = {}
+        self._tracer = tracer
+        self._wrapped: dict[str, Any] = {}
+        """Handlers by method, of those that the server has."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
+        if (wrapped := self._wrapped.get(method)) is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
         if handler is None or method.startswith(OPEN):
             return handler
-        return self._wrap(handler, method)
+        self._wrapped[method] = self._wrap(handler, method)
+        return self._wrapped[method]
 
     def _wrap(self, handler: Any, method: str) -> Any:
         behavior = (
@@ -221,31 +235,41 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     @contextlib.asynccontextmanager
     async def _around(self, method: str, request: Any, context: Context) -> AsyncGenerator[None]:
         begun = time.perf_counter()
+        metadata = _metadata(context)
+        span = spans.begin(self._tracer, method, metadata, context.peer())
         facts: dict[str, object] = {"method": method}
-        code = grpc.StatusCode.OK
+        code, why = grpc.StatusCode.OK, ""
         try:
-            await self._admit(method, request, context, facts)
+            await self._admit(method, request, metadata, context, facts)
             yield
         except tuple(CODES) as error:
             code, status = to_status(error)
+            why = status.message
             facts["reason"] = error.reason
             trailing = ((DETAILS, status.SerializeToString()),)
-            await context.abort(code, status.message, trailing)
+            await context.abort(code, why, trailing)
         except (asyncio.CancelledError, GeneratorExit):
             code = grpc.StatusCode.CANCELLED
             raise
         except grpc.aio.AbortError:
-            code = _code_of(context)
+            code, why = _code_of(context), str(context.details())
             raise
-        except Exception:
-            code = grpc.StatusCode.INTERNAL
+        except Exception as error:
+            code, why = grpc.StatusCode.INTERNAL, "internal error"
+            span.record_exception(error)
             log.exception("rpc.crashed", **facts)
-            await context.abort(code, "internal error")
+            await context.abort(code, why)
         finally:
             self._done(code, time.perf_counter() - begun, facts)
+            spans.end(span, code, why)
 
     async def _admit(
-        self, method: str, request: Any, context: Context, facts: dict[str, object]
+        self,
+        method: str,
+        request: Any,
+        metadata: Mapping[str, str],
+        context: Context,
+        facts: dict[str, object],
     ) -> None:
         message = request if isinstance(request, Message) else None
         about = _names(resource_of(message))
@@ -254,7 +278,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         structlog.contextvars.bind_contextvars(**about)
         if self.access is None:
             return
-        principal = await self.access.admit(method, message, context)
+        principal = await self.access.admit(method, message, metadata, context)
         CALLER.set(principal)
         facts.setdefault("tenant_id", principal.tenant)
         structlog.contextvars.bind_contextvars(tenant_id=facts["tenant_id"])
@@ -265,13 +289,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             context.set_trailing_metadata((("convergence-key-expires", ends),))
 
     def _done(self, code: grpc.StatusCode, seconds: float, facts: Mapping[str, object]) -> None:
-        span = trace.get_current_span()
-        span.set_attribute("rpc.grpc.status_code", code.value[0])
         key = (str(facts["method"]), code.name)
         child = self._children.get(key) or self._seconds.labels(*key)
         self._children[key] = child
         child.observe(seconds)
         log.info("rpc.done", code=code.name, duration_ms=round(seconds * 1000, 2), **facts)
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    return {
+        key: value if isinstance(value, str) else value.decode("latin-1")
+        for key, value in context.invocation_metadata() or ()
+    }
 
 
 def _names(name: str) -> dict[str, object]:

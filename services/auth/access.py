@@ -48,10 +48,16 @@ class AuthAccess:
         self._trusted = trusted
         self._edge = Scoped(self._authenticate, SCOPES, missing, self._limit)
 
-    async def admit(self, method: str, request: Message | None, context: Context) -> Principal:
+    async def admit(
+        self,
+        method: str,
+        request: Message | None,
+        metadata: Mapping[str, str],
+        context: Context,
+    ) -> Principal:
         if method.startswith(INSIDE):
             return Principal(tenant=tenant_of(resource_of(request)) or PLATFORM)
-        return await self._edge.admit(method, request, context)
+        return await self._edge.admit(method, request, metadata, context)
 
     async def _authenticate(self, metadata: Mapping[str, str], peer: str) -> Principal:
         api_key = metadata.get("x-api-key", "")

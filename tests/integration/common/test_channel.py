@@ -43,7 +43,9 @@ class Aborts:
         self._times = times
         self.call_count = 0
 
-    async def admit(self, method: str, request: object, context: Any) -> Principal:
+    async def admit(
+        self, method: str, request: object, metadata: object, context: Any
+    ) -> Principal:
         self.call_count += 1
         if self.call_count <= self._times:
             await context.abort(self._code, "not now")

@@ -1,12 +1,9 @@
-"""Which calls have traces, and which traces are recorded: as OpenTelemetry's own variables say."""
+"""Which traces are recorded: as OpenTelemetry's own variables say."""
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
-
-from libs.common.app import _traced
 
 PROGRAM = """
 from opentelemetry import trace
@@ -41,15 +38,3 @@ def test_a_share_of_traces_is_sampled_where_the_environment_says_so(
         timeout=60,
     )
     assert sampler in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("method", "traced"),
-    [
-        ("/grpc.health.v1.Health/Check", False),
-        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", False),
-        ("/convergence.orchestrator.v1.RunService/GetRun", True),
-    ],
-)
-def test_what_probes_and_reflection_ask_has_no_trace(method: str, traced: bool) -> None:
-    assert _traced(SimpleNamespace(method=method)) is traced
