@@ -16,13 +16,14 @@ from pydantic_settings import SettingsConfigDict
 from libs.bigquery.client import Connection, connect
 from libs.common.app import Host
 from libs.common.inside import guarded
+from libs.common.memory import Memory
 from libs.common.secret_files import FileSecrets
 from libs.common.secret_manager_secrets import SecretManagerSecrets
 from libs.common.secrets import Secrets, SecretStore
 from libs.common.settings import ServiceSettings
 from services.ingest.bigquery_sink import BigQuerySink
 from services.ingest.ingestion import Ingestion, Task
-from services.ingest.memory import Memory, slots_of
+from services.ingest.memory import slots_of
 from services.ingest.metrics import IngestMetrics, append_seconds
 from services.ingest.servicer import IngestServicer
 from services.ingest.sink import Sink

@@ -11,10 +11,11 @@ from polars.exceptions import PanicException
 
 from libs.common.errors import InvalidRequest, Unavailable
 from libs.common.identity import caller
+from libs.common.memory import Memory
 from libs.common.rpc import Context
 from services.ingest.failures import Cancelled, SourceTooLarge, failed
 from services.ingest.ingestion import Ingestion, Tally, Task
-from services.ingest.memory import CHUNK_BYTES, Memory
+from services.ingest.memory import CHUNK_BYTES
 from services.ingest.messages import chunk_message, column_message, failure_message, result_message
 from services.ingest.metrics import IngestMetrics
 from services.ingest.requests import splitting_of, task_of

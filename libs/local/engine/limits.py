@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 
@@ -11,12 +10,13 @@ import duckdb
 from bqemulator.storage.engine import DuckDBEngine
 
 from libs.common import heap
+from libs.common.memory import Memory
 
 THREADS = 2
 MEMORY_LIMIT = 700_000_000
 """Bytes for sorts, joins, and blocks that are kept at hand."""
 
-MOST_HELD = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+MOST_HELD = Memory().limit_bytes() // 8
 """Bytes of tables in memory from which on they are written to the file, however short the log."""
 STEP = 16 << 20
 FEW_LOG, MANY_LOG = "16MB", "64MB"

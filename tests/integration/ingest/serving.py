@@ -15,9 +15,9 @@ from convergence.ingest.v1 import ingest_service_pb2_grpc
 
 from libs.common.app import Host, hosted
 from libs.common.channel import open_channel
+from libs.common.memory import Memory
 from services.auth.tokens import SigningKey
 from services.ingest.app import Settings, attach_sink
-from services.ingest.memory import Memory
 from services.ingest.sink import MemorySink
 from tests.unit.ingest.asking import ingest_request
 

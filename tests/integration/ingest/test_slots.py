@@ -13,7 +13,7 @@ from convergence.ingest.v1 import source_pb2
 from convergence.ingest.v1.ingest_service_pb2 import IngestChunkRequest, IngestChunkResponse
 
 from libs.common.channel import open_channel
-from services.ingest.memory import Memory
+from libs.common.memory import Memory
 from services.ingest.sink import MemorySink
 from tests.integration.ingest.providers import KEY, TODAY, openai
 from tests.integration.ingest.serving import Served, kinds, planned, served, token

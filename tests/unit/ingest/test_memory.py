@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.memory import BASE_BYTES, CHUNK_BYTES, MIB, Memory, slots_of
+from libs.common.memory import Memory
+from services.ingest.memory import BASE_BYTES, CHUNK_BYTES, MIB, slots_of
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
