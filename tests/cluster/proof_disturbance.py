@@ -4,12 +4,15 @@ import asyncio
 import itertools
 import os
 import pathlib
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from libs.client import AsyncClient
+from libs.common import errors
 from tests.cluster import campaign, figures, release, volume
-from tests.cluster.leaders import Leaders
+from tests.cluster.leaders import LABEL, Leaders
 from tests.faults import check, histories
 from tests.faults.campaign import a_few
 from tests.faults.histories import Entry
@@ -18,6 +21,8 @@ MINUTES = float(os.environ.get("MINUTES", "10"))
 COUNT = max(4, round(5 * MINUTES))
 SEED = os.environ.get("SEED", "1")
 SCALE = float(os.environ.get("SCALE", "1"))
+ASTRAY_SECONDS = 16.0
+"""Until the leader has looked for its label, and a connection to another has its age."""
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "build/cluster/campaign"
 
 
@@ -32,6 +37,44 @@ def mesh() -> Iterator[release.Release]:
     with release.installed(values=values) as made:
         yield made
     volume.remove()
+
+
+def test_who_was_led_to_a_standby_comes_back_to_the_leader(mesh: release.Release) -> None:
+    with Leaders(mesh.namespace) as leaders:
+        seconds = asyncio.run(led_astray(mesh, leaders))
+    assert seconds <= ASTRAY_SECONDS
+
+
+async def led_astray(mesh: release.Release, leaders: Leaders) -> float:
+    """Let the label stand on the wrong pod until a caller has come there; return for how long it stayed."""
+    async with AsyncClient(mesh.edge, mesh.key, call_seconds=campaign.CALL_SECONDS) as client:
+        while await answered(client):
+            await campaign.led(leaders, campaign.LEADER_SECONDS)
+            (leader,) = leaders.now
+            (standby,) = {one["metadata"]["name"] for one in mesh.pods("orchestrator")} - {leader}
+            label = ("label", "pod", "--overwrite")
+            await asyncio.to_thread(mesh.kubectl, *label, standby, f"{LABEL}=active")
+            await asyncio.to_thread(mesh.kubectl, *label, leader, f"{LABEL}-")
+            moved = time.monotonic()
+            while await answered(client) and time.monotonic() - moved < ASTRAY_SECONDS:
+                await asyncio.sleep(0.1)
+        began = time.monotonic()
+        while not await answered(client) and time.monotonic() - began <= ASTRAY_SECONDS:
+            await asyncio.sleep(0.1)
+    return time.monotonic() - began
+
+
+async def answered(client: AsyncClient) -> bool:
+    """Return whether a call is answered by one that leads."""
+    try:
+        await client.runs.list("tenants/nobody")
+    except errors.Unavailable as error:
+        if error.reason != "NOT_ACTIVE":
+            raise
+        return False
+    except errors.NotFound:
+        pass
+    return True
 
 
 @pytest.mark.timeout(MINUTES * 60 + 1200)
