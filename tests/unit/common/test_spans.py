@@ -237,6 +237,20 @@ async def test_a_method_is_wrapped_once_each_by_its_own_handler() -> None:
     assert server.asked == 2
 
 
+async def test_a_method_that_the_server_has_not_is_looked_for_each_time() -> None:
+    server, looked = Server(), list[object]()
+
+    async def missing(details: object) -> None:
+        looked.append(details)
+
+    details: Any = SimpleNamespace(method=METHOD)
+    for _ in range(2):
+        assert await server.calls.intercept_service(missing, details) is None
+    assert len(looked) == 2
+    await server.call(Context())
+    assert server.span().name == METHOD
+
+
 @pytest.mark.parametrize(
     "method",
     [
