@@ -72,15 +72,9 @@ class _Lines(structlog.PrintLogger):
 
 
 class _Libraries(logging.Handler):
-    """Writes what libraries log in lines of the same form.
-
-    A stream that its caller ends is closed in another context than it began in: OpenTelemetry ends
-    its span, and logs a traceback of every one (`Failed to detach context`), which says nothing.
-    """
+    """Writes what libraries log in lines of the same form."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == "opentelemetry.context" and record.msg == "Failed to detach context":
-            return
         text = record.getMessage()
         structlog.get_logger().log(
             record.levelno, text, logger=record.name, exc_info=record.exc_info

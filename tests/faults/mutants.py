@@ -154,7 +154,7 @@ MUTANTS: Final = {
         Mutant(
             answers_before_it_is_flushed,
             ORCHESTRATOR,
-            {"acknowledged": "", "reads": "", "rows": ""},
+            {"acknowledged": "", "reads": "", "rows": "", "one-outcome": "and then"},
         ),
         Mutant(lock_not_held, ORCHESTRATOR, {"one-leader": "was alive"}),
         Mutant(

@@ -41,8 +41,9 @@ REFUSED_FOR: Final = timedelta(seconds=30)
 
 FAR: Final = datetime.max.replace(tzinfo=UTC)
 
-AT_ONCE: Final = 32
-"""Tenants that are looked at at once."""
+AT_ONCE: Final = 8
+"""Tenants that are looked at at once: what waited for one append of the journal goes on at once, and a call
+that comes then waits for all of it."""
 
 
 class ScheduleNotFound(NotFound):

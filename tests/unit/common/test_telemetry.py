@@ -1,7 +1,6 @@
 """No work fails because its log cannot be written."""
 
 import contextlib
-import contextvars
 import errno
 import io
 import json
@@ -10,7 +9,7 @@ from collections.abc import Generator
 
 import pytest
 import structlog
-from opentelemetry import context, trace
+from opentelemetry import trace
 
 from libs.common.telemetry import configure_logging
 
@@ -52,17 +51,6 @@ def test_a_line_is_a_json_object() -> None:
     line = json.loads(out.getvalue())
     said = {key: line[key] for key in ("service", "severity", "message", "count")}
     assert said == {"service": "auth", "severity": "WARNING", "message": "work.done", "count": 2}
-
-
-def test_a_context_that_is_left_elsewhere_writes_no_traceback() -> None:
-    """As OpenTelemetry leaves it when a caller ends a stream."""
-    token = contextvars.copy_context().run(context.attach, context.Context())
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        configure_logging("auth", "INFO")
-        context.detach(token)
-        logging.getLogger("opentelemetry.context").error("other words")
-    (line,) = out.getvalue().splitlines()
-    assert json.loads(line)["message"] == "other words"
 
 
 @pytest.mark.parametrize(
