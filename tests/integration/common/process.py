@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
@@ -55,6 +56,8 @@ async def attach(host: Host, settings: Settings) -> AsyncGenerator[None]:
                 log.info("run.moved", key=SecretText(SECRET))
             case "library":
                 logging.getLogger("some.library").warning("odd: %s", {"a": 1})
+            case "switch":
+                return GetRunRequest(name=str(sys.getswitchinterval()))
             case "wait":
                 log.info("call.waiting")
                 await asyncio.sleep(1.0)

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
+from libs.common.app import SWITCH_SECONDS
 from tests.integration.common.process import SERVICE
 from tests.integration.common.running import Running, launched, running
 from tests.support.eventually import eventually
@@ -59,6 +60,10 @@ def test_metrics_count_calls_by_method_and_code(process: Running) -> None:
     process.call("").result()
     sample = f'convergence_trial_rpc_seconds_count{{code="OK",method="/{SERVICE}/GetRun"}}'
     eventually(lambda: sample in process.get("/metrics")[1], within=5)
+
+
+def test_a_thread_that_computes_lets_the_loop_go_on_soon(process: Running) -> None:
+    assert float(process.call("switch").result().name) == SWITCH_SECONDS
 
 
 def test_another_page_of_the_admin_port_names_those_that_are(process: Running) -> None:
