@@ -19,6 +19,8 @@ SECRET: Final = "convergence-platform-key"
 SERVICES: Final = ("auth", "orchestrator", "ingest", "quality")
 COMPONENTS: Final = (*SERVICES, "bigquery", "edge")
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+LED_SECONDS: Final = 30.0
+"""Until somebody leads whom callers find, once all pods are ready and `admin init` has run."""
 REPOSITORY: Final = "localhost/convergence"
 
 Values = dict[str, Any]
@@ -61,6 +63,14 @@ class Release:
         """Wait until every Deployment has the pods that it asks for, of its newest kind."""
         for component in COMPONENTS:
             self.kubectl("rollout", "status", f"deployment/{NAME}-{component}", "--timeout=180s")
+
+    def answers(self) -> bool:
+        """Return whether callers of the edge come to an orchestrator: those are ready before one of them leads."""
+        try:
+            kube.call("grpcurl", "-plaintext", self.edge.removeprefix("http://"), "list")
+        except kube.Failed:
+            return False
+        return True
 
     def helm(self, *words: str, stdin: str = "") -> str:
         return kube.call("helm", f"--namespace={self.namespace}", *words, stdin=stdin)
@@ -123,6 +133,7 @@ def installed(
             before_leading(release.bigquery)
             _scale_orchestrator(2)
         release.settle()
+        eventually(release.answers, within=LED_SECONDS)
         yield release
     finally:
         uninstall()
