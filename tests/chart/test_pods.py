@@ -38,6 +38,11 @@ def test_the_four_services_run(combination: str) -> None:
     assert set(SERVICES) <= {component for component, _ in pods(combination)}
 
 
+def test_the_test_tries_again_until_an_orchestrator_leads_and_ends() -> None:
+    spec = pod_of("local", "test")["spec"]
+    assert (spec["restartPolicy"], spec["activeDeadlineSeconds"]) == ("OnFailure", 180)
+
+
 @every_combination
 def test_it_is_admitted_under_the_restricted_profile(combination: str) -> None:
     for _, pod in pods(combination):
