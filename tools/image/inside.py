@@ -25,7 +25,7 @@ def command(root: pathlib.Path, words: list[str]) -> list[str]:
 
     It runs as `USER`, who owns nothing there: only /tmp can be written to.
     """
-    into = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={root}"]
+    into = ["unshare", "--mount", "--pid", "--fork", f"--root={root}"]
     return [*into, "--mount-proc", f"--setuid={USER}", f"--setgid={USER}", "--wd=/tmp", *words]
 
 

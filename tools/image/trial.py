@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -149,5 +150,13 @@ def _must(words: list[str], what: str) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the first process of the namespace that unshare has made, and so all that is in it.
+
+    Killing unshare alone would not, and its --kill-child does nothing beside --setuid, which takes it back.
+    """
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    with contextlib.suppress(OSError):  # all have ended
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
     process.kill()
     process.wait()
