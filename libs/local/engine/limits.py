@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 
@@ -67,14 +66,23 @@ def room_for_small_tables() -> None:
 def _follow(cursor: duckdb.DuckDBPyConnection) -> None:
     """Set the limits by what tables hold, until the connection is closed."""
     steps = 0
-    with contextlib.suppress(duckdb.ConnectionException):
-        while True:
-            time.sleep(PAUSE_SECONDS)
-            ((held,),) = cursor.execute(HELD).fetchall()
-            if held // STEP != steps:
-                steps = held // STEP
-                cursor.execute(f"SET memory_limit = '{MEMORY_LIMIT + steps * STEP}B'")
-                cursor.execute(f"SET checkpoint_threshold = '{MANY_LOG if steps else FEW_LOG}'")
-            if held > MOST_HELD:
-                with contextlib.suppress(duckdb.TransactionException):  # somebody writes: again
-                    cursor.execute("CHECKPOINT")
+    while True:
+        time.sleep(PAUSE_SECONDS)
+        try:
+            steps = _followed(cursor, steps)
+        except duckdb.ConnectionException:
+            return
+        except duckdb.Error:  # somebody writes, or the disk is full: again
+            continue
+
+
+def _followed(cursor: duckdb.DuckDBPyConnection, before: int) -> int:
+    """Return how many STEPs tables hold now, and write them to the file where those are too many."""
+    ((held,),) = cursor.execute(HELD).fetchall()
+    steps = int(held) // STEP
+    if steps != before:
+        cursor.execute(f"SET memory_limit = '{MEMORY_LIMIT + steps * STEP}B'")
+        cursor.execute(f"SET checkpoint_threshold = '{MANY_LOG if steps else FEW_LOG}'")
+    if held > MOST_HELD:
+        cursor.execute("CHECKPOINT")
+    return steps
