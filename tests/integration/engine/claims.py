@@ -132,7 +132,7 @@ CLAIMS: Final = (
     Claim(fix="schema_of_sql_tables", check=claims_on_values.sql_tables_are_listed_as_they_are),
     Claim(fix="expirations_kept", check=claims_on_values.an_expiration_is_kept),
     Claim(fix="typed_parameters", check=claims_on_values.parameters_have_their_type),
-    Claim(fix="merge_by_hash", check=claims_on_jobs.constants_in_on_cost_little),
+    Claim(fix="merge_by_hash", check=claims_on_jobs.constants_in_on_join_by_hash),
     Claim(
         fix="merge_by_hash",
         check=claims_on_jobs.a_list_may_stand_in_on,
@@ -142,7 +142,7 @@ CLAIMS: Final = (
     Claim(fix="one_source_row", check=claims_on_jobs.two_source_rows_for_one_target_row_fail),
     Claim(
         fix="merge_without_match_in_two",
-        check=claims_on_jobs.a_merge_without_a_match_costs_what_it_writes,
+        check=claims_on_jobs.a_merge_without_a_match_joins_no_rows,
     ),
     Claim(fix="one_job_per_id", check=claims_on_jobs.a_job_id_runs_once),
     Claim(
