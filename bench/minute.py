@@ -238,6 +238,7 @@ def _told(
         rows_each=FILES * ROWS,
         minute=first,
         waits=said["waits"],
+        slots=said["slots"],
         ended=ended,
         chunks=chunks,
         rows=landed,
@@ -258,7 +259,7 @@ def _begun(state: State) -> list[Begun]:
             told = json.loads(line)
             ended = dt.datetime.fromisoformat(told["time"]).timestamp()
             at = ended - float(told["duration_ms"]) / 1000
-            found.append(Begun(tenant=told["tenant_id"], run=told["run_id"], at=at))
+            found.append(Begun(tenant=told["tenant_id"], run=told["run_id"], at=at, ended=ended))
     return found
 
 
