@@ -92,7 +92,6 @@ def ensure_table(
     wanted.expires = expires_at
     what = f"create table {table}"
     with calling(bq.endpoint, "bigquery.create_table", what, table=str(table)):
-        bq.rest.get_dataset(str(table.parent), retry=rest_retry(limit.left()), timeout=limit.left())
         try:
             bq.rest.create_table(wanted, retry=rest_retry(limit.left()), timeout=limit.left())
         except exceptions.Conflict:

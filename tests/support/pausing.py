@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.support.eventually import eventually
 
 REACH_SECONDS = 20
+PARSED = "parsed.texts"
+"""A file in `pauses` that gets a line of JSON, [parser, text], whenever a text is parsed."""
 LATER = "later.clock"
 """A file in `pauses` with the seconds by which PENDING streams are older than they are."""
 

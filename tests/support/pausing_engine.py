@@ -4,11 +4,13 @@ Runs in the engine's environment: `python -m tests.support.pausing_engine PAUSES
 When it finds `PAUSES/t`, a write to table `t` has stored its rows and not committed them, a
 statement or call has made or dropped `t` and not yet its entry in the catalog, and a job with the
 id `t` has run and is not recorded. It says `PAUSES/t.reached`, and goes on once `PAUSES/t` is gone.
-PENDING streams are older by the seconds in `PAUSES/later.clock`. PAUSES is its home as well, where
-DuckDB finds no extension that this machine's user has installed.
+PENDING streams are older by the seconds in `PAUSES/later.clock`. Each text that is parsed while there
+is a `PAUSES/parsed.texts` gets a line there. PAUSES is its home as well, where DuckDB finds no
+extension that this machine's user has installed.
 """
 
 import functools
+import json
 import os
 import runpy
 import sys
@@ -21,9 +23,10 @@ from typing import Any
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.catalog.models import JobMeta, TableMeta
 from bqemulator.domain.events import DomainEvent, EventBus, TableDataChanged
+from sqlglot.parser import Parser
 
 from libs.local.engine import lifetimes
-from tests.support.pausing import LATER
+from tests.support.pausing import LATER, PARSED
 
 POLL_SECONDS = 0.005
 
@@ -56,7 +59,13 @@ def stop_where_told(pauses: Path) -> None:
         clock = pauses / LATER
         return time.monotonic() + (float(clock.read_text()) if clock.exists() else 0)
 
+    def parses(parser: Parser, _: object, text: str | None = None) -> None:
+        if (texts := pauses / PARSED).exists():
+            with texts.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps([type(parser).__name__, text]) + "\n")
+
     lifetimes.now = now
+    setattr(Parser, "parse", _after(parses, Parser.parse))  # noqa: B010
     EventBus.publish = _after(changed, EventBus.publish)
     DuckDBCatalogRepository.create_table = _after(made, DuckDBCatalogRepository.create_table)
     DuckDBCatalogRepository.delete_table = _after(dropped, DuckDBCatalogRepository.delete_table)

@@ -24,16 +24,19 @@ from libs.local.engine.jobs import (
     one_job_per_id,
     reads_leave_no_record,
 )
+from libs.local.engine.layers import requests_without_layers
 from libs.local.engine.limits import duckdb_bounded, room_for_small_tables
 from libs.local.engine.merge import merge_by_hash
 from libs.local.engine.merge_matches import one_source_row
 from libs.local.engine.merge_unmatched import merge_without_match_in_two
 from libs.local.engine.parameters import typed_parameters
+from libs.local.engine.parsing import statements_parsed_once
 from libs.local.engine.pending_rows import abandoned_streams_end, pending_rows_in_files
 from libs.local.engine.refusal import Refused
+from libs.local.engine.rest_turns import rest_changes_in_their_place
 from libs.local.engine.results import old_results_freed
 from libs.local.engine.row_counts import row_counts_in_memory
-from libs.local.engine.schemas import schema_of_sql_tables
+from libs.local.engine.schemas import schema_of_sql_tables, tables_in_datasets
 from libs.local.engine.sessions import cursor_per_thread, one_writer
 from libs.local.engine.spatial import spatial_from_package
 from libs.local.engine.storage import newest_storage_format
@@ -48,6 +51,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         cursor_per_thread,
         row_counts_in_memory,
         one_writer,
+        rest_changes_in_their_place,
         halves_mended,
         no_copy_per_write,
         strict_arrow_rows,
@@ -61,9 +65,11 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         bignumeric_casts_exact,
         assigned_literals_exact,
         divisions_apart,
+        tables_in_datasets,
         schema_of_sql_tables,
         expirations_kept,
         typed_parameters,
+        statements_parsed_once,
         merge_by_hash,
         one_source_row,
         merge_without_match_in_two,
@@ -73,6 +79,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         old_results_freed,
         failed_append_keeps_offset,
         many_append_connections,
+        requests_without_layers,
     )
 }
 

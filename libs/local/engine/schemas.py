@@ -1,13 +1,34 @@
-"""The schema that a table made by SQL is listed with."""
+"""Where a table may be made, and the schema that one made by SQL is listed with."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from bqemulator import server
+from bqemulator.api.routes import tables
 from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.models import TableSchema
+from bqemulator.domain.errors import ResourceRef, resource_not_found
 from bqemulator.storage.sql_identifiers import quoted_table_ref
+
+
+def tables_in_datasets() -> None:
+    """Answer 404 to a table of a dataset that is not there; stock answers 500 and cuts the connection."""
+    create = server.create_app
+
+    def created(context: Any) -> Any:
+        read = tables._rest_to_table_meta
+
+        def of_dataset(project: str, dataset: str, *rest: Any) -> Any:
+            if context.catalog.get_dataset(project, dataset) is None:
+                raise resource_not_found(ResourceRef("dataset", project, dataset))
+            return read(project, dataset, *rest)
+
+        tables._rest_to_table_meta = of_dataset
+        return create(context)
+
+    server.create_app = created
 
 
 def schema_of_sql_tables() -> None:

@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import duckdb
@@ -15,9 +16,17 @@ from bqemulator.domain.errors import InternalError
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.storage.engine import DuckDBEngine
 
-from libs.local.engine.turns import Turns
+from libs.local.engine.turns import Concerns, Turns
 
 T = TypeVar("T")
+
+
+def _all(_: str) -> bool:
+    return True
+
+
+asked: ContextVar[Concerns] = ContextVar("asked", default=_all)
+"""Which tables' appends the change has to do with that a REST request asks for."""
 
 
 def cursor_per_thread() -> None:
@@ -69,7 +78,7 @@ def one_writer() -> None:
     @asynccontextmanager
     async def write_lock(self: DuckDBEngine) -> AsyncIterator[None]:
         async with self._write_lock:
-            with lock:
+            with lock.change(asked.get()):
                 yield
 
     def execute_alone(

@@ -63,6 +63,12 @@ CLAIMS: Final = (
     Claim(fix="cursor_per_thread", check=claims_on_writes.queries_see_no_append_in_progress),
     Claim(fix="one_writer", check=claims_on_writes.a_statement_waits_for_an_append),
     Claim(
+        fix="rest_changes_in_their_place",
+        check=claims_on_writes.an_append_goes_on_beside_a_table_that_is_made,
+        breaks_with=DeadlineExceeded,
+        stored=True,
+    ),
+    Claim(
         fix="one_writer",
         check=claims_on_writes.an_append_goes_on_beside_a_commit,
         # It waits, longer than its client does.
@@ -129,9 +135,14 @@ CLAIMS: Final = (
         check=claims_on_values.a_written_number_is_stored_as_written,
     ),
     Claim(fix="divisions_apart", check=claims_on_values.a_division_is_of_all_that_it_is_given),
+    Claim(
+        fix="tables_in_datasets", check=claims_on_values.a_table_is_made_in_a_dataset_that_is_there
+    ),
     Claim(fix="schema_of_sql_tables", check=claims_on_values.sql_tables_are_listed_as_they_are),
     Claim(fix="expirations_kept", check=claims_on_values.an_expiration_is_kept),
     Claim(fix="typed_parameters", check=claims_on_values.parameters_have_their_type),
+    Claim(fix="statements_parsed_once", check=claims_on_jobs.a_text_is_parsed_once),
+    Claim(fix="requests_without_layers", check=claims_on_jobs.a_request_passes_no_layers),
     Claim(fix="merge_by_hash", check=claims_on_jobs.constants_in_on_join_by_hash),
     Claim(
         fix="merge_by_hash",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import Final
 
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
 
-from tests.integration.engine.warehouse import Warehouse, failure_of
+from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of
 from tests.support.appending import ONCE
+from tests.support.pausing import PARSED
 
 MERGE_ROWS: Final = 300
 ROWS: Final = "SELECT k, DATE '2026-01-02' AS day"
@@ -70,6 +73,27 @@ def a_list_may_stand_in_on(warehouse: Warehouse) -> None:
     on = "t.k = s.k AND t.day IN UNNEST(@days)"
     warehouse.run(REPLACE.format(on=on), days=("ARRAY<DATE>", ["2026-01-02"]))
     assert warehouse.rows("SELECT k, v FROM `{d}.t`") == [(1, "s")]
+
+
+def a_text_is_parsed_once(warehouse: Warehouse) -> None:
+    assert warehouse.engine.pauses is not None
+    texts = warehouse.engine.pauses / PARSED
+    texts.touch()
+    try:
+        assert warehouse.rows("SELECT 1 + 1 AS two") == [(2,)]
+        parsed = texts.read_text(encoding="utf-8").splitlines()
+    finally:
+        texts.unlink()
+    assert parsed
+    assert len(parsed) == len(set(parsed)), parsed
+
+
+def a_request_passes_no_layers(warehouse: Warehouse) -> None:
+    """Of which one would have given its answer an id."""
+    path = f"{warehouse.engine.rest}/bigquery/v2/projects/{warehouse.engine.project}/datasets"
+    with urllib.request.urlopen(path, timeout=CALL_SECONDS) as answer:
+        assert json.load(answer)["kind"] == "bigquery#datasetList"
+        assert "x-correlation-id" not in answer.headers
 
 
 def constants_in_on_join_by_hash(warehouse: Warehouse) -> None:

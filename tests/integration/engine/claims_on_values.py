@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Final
 
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, NotFound
 
 from tests.integration.engine.warehouse import Warehouse, failure_of
 
@@ -63,6 +63,12 @@ def a_division_is_of_all_that_it_is_given(warehouse: Warehouse) -> None:
         " DIV(-a, c) AS z, DIV(a, b) * c AS u FROM UNNEST([STRUCT(17 AS a, 7 AS b, 3 AS c)])"
     )
     assert warehouse.rows(divided) == [(3, 4, 10, -8, -5, 6)]
+
+
+def a_table_is_made_in_a_dataset_that_is_there(warehouse: Warehouse) -> None:
+    nowhere = Warehouse(warehouse.engine, f"{warehouse.dataset}_nope")
+    with nowhere:
+        assert isinstance(failure_of(lambda: nowhere.table("t", ("i", "INT64"))), NotFound)
 
 
 def sql_tables_are_listed_as_they_are(warehouse: Warehouse) -> None:

@@ -97,6 +97,24 @@ def an_append_goes_on_beside_a_statement(warehouse: Warehouse) -> None:
     assert warehouse.rows("SELECT i FROM `{d}.t` ORDER BY i") == [(1,), (2,)]
 
 
+def an_append_goes_on_beside_a_table_that_is_made(warehouse: Warehouse) -> None:
+    """By REST, and beside one that is dropped."""
+    assert warehouse.engine.pauses is not None
+    journal = open_stream(warehouse.writer, warehouse.table("journal", ("i", "INT64")), COMMITTED)
+    made = f"{warehouse.dataset}.t"
+    changes = (lambda: warehouse.table("t", ("i", "INT64")), lambda: warehouse.drop(made))
+    with ThreadPoolExecutor(1) as threads:
+        for i, change in enumerate(changes):
+            with paused(warehouse.engine.pauses, "t") as pause:
+                changed = threads.submit(change)
+                pause.reached()
+                rows = record(i=[i])
+                answers = append(warehouse.writer, journal, rows, offset=i, seconds=PATIENCE)
+                assert _messages(answers) == [""]
+            changed.result(CALL_SECONDS)
+    assert warehouse.seal(journal) == 2
+
+
 def _goes_on_beside(
     warehouse: Warehouse, table: str, other: str, pause: Pause, threads: ThreadPoolExecutor
 ) -> None:
