@@ -26,7 +26,7 @@ from convergence.auth.v1.tenant_pb2 import Tenant
 from bench.data import FOLDER
 from bench.figures import Figure
 from bench.machine import cpu_seconds
-from bench.minute_figures import Begun, Seen, figures
+from bench.minute_figures import Begun, Placed, Seen, figures
 from bench.runs import GROUPS, WrongRun
 from libs.bigquery import jobs
 from libs.bigquery.client import BigQuery, Connection, connect
@@ -174,7 +174,6 @@ def _seen(wish: Wish, state: State, keys: Mapping[str, str]) -> Seen:
         told = {
             "address": state.addresses()["orchestrator"],
             "keys": {tenant: key for tenant, key in keys.items() if tenant != PLATFORM},
-            "platform": keys[PLATFORM],
             "pause": CALL_PAUSE,
         }
         caller.stdin.write(json.dumps(told) + "\n")
@@ -184,7 +183,7 @@ def _seen(wish: Wish, state: State, keys: Mapping[str, str]) -> Seen:
         finally:
             said, _ = caller.communicate()
         used = {group: seconds - before[group] for group, seconds in _cpu(state).items()}
-        return _told(wish, bq, state, json.loads(said), used, load)
+        return _told(wish, bq, state, calls=json.loads(said), cpu=used, load=load)
 
 
 def _wait(
@@ -212,7 +211,8 @@ def _told(
     wish: Wish,
     bq: BigQuery,
     state: State,
-    said: Mapping[str, Any],
+    *,
+    calls: Sequence[tuple[float, float]],
     cpu: Mapping[str, float],
     load: float,
 ) -> Seen:
@@ -237,13 +237,12 @@ def _told(
         tenants=wish.tenants,
         rows_each=FILES * ROWS,
         minute=first,
-        waits=said["waits"],
-        slots=said["slots"],
         ended=ended,
         chunks=chunks,
         rows=landed,
         begun=_begun(state),
-        calls=[(at, seconds) for at, seconds in said["calls"] if first <= at <= last],
+        placed=_placed(state),
+        calls=[(at, seconds) for at, seconds in calls if first <= at <= last],
         cpu=cpu,
         load=load,
     )
@@ -253,14 +252,33 @@ def _begun(state: State) -> list[Begun]:
     """Return the chunks that workers were given, as their logs tell when each call ended and how long it was."""
     found = []
     for worker in WORKERS:
-        for line in Path(state.process(worker).log).read_text().splitlines():
-            if '"rpc.done"' not in line or "/IngestChunk" not in line:
-                continue
-            told = json.loads(line)
-            ended = dt.datetime.fromisoformat(told["time"]).timestamp()
-            at = ended - float(told["duration_ms"]) / 1000
-            found.append(Begun(tenant=told["tenant_id"], run=told["run_id"], at=at, ended=ended))
+        for told in _lines(state, worker, '"rpc.done"'):
+            if told["method"].endswith("/IngestChunk"):
+                ended = dt.datetime.fromisoformat(told["time"]).timestamp()
+                at = ended - float(told["duration_ms"]) / 1000
+                found.append(Begun(tenant=told["tenant_id"], run=told["run_id"], at=at))
     return found
+
+
+def _placed(state: State) -> list[Placed]:
+    """Return the slots that the orchestrator's log says it has given."""
+    return [
+        Placed(
+            tenant=told["tenant_id"],
+            run=told["run_id"],
+            came=told["came"],
+            turn=told["turn"],
+            waited=told["waited_ms"] / 1000,
+        )
+        for told in _lines(state, "orchestrator", '"chunk.placed"')
+    ]
+
+
+def _lines(state: State, process: str, event: str) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a process's log that are about an event."""
+    for line in Path(state.process(process).log).read_text().splitlines():
+        if event in line:
+            yield json.loads(line)
 
 
 def _cpu(state: State) -> dict[str, float]:

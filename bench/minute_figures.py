@@ -15,12 +15,26 @@ IN_TURN: Final = 1.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Begun:
-    """A chunk that a worker had: from when to when."""
+    """A chunk that a worker was given."""
 
     tenant: str
     run: str
     at: float
-    ended: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """A slot that the orchestrator gave to a chunk.
+
+    came, turn: How many slots had been given when the chunk came to wait, and with this one.
+    waited: Seconds in between.
+    """
+
+    tenant: str
+    run: str
+    came: int
+    turn: int
+    waited: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +43,10 @@ class Seen:
 
     tenants, rows_each: How many schedules fire, and the rows that each run has to read.
     minute: When they fire; this and all times in seconds since 1970.
-    waits: Since when chunks of a tenant waited when it was first seen to wait, by tenant: some waited
-        too short to be seen.
-    slots: How many chunks all workers have at once.
     ended: When each scheduled run succeeded.
     chunks, rows: Of each scheduled run, as the journal has them.
     begun: Chunks of all runs that workers were given.
+    placed: Slots that were given to chunks of all runs.
     calls: When each CreateRun was called while scheduled runs were under way, and its seconds.
     cpu: Processor seconds by group of processes, meanwhile.
     load: The machine's load average before it: what others did.
@@ -43,12 +55,11 @@ class Seen:
     tenants: int
     rows_each: int
     minute: float
-    waits: Mapping[str, float]
-    slots: int
     ended: Mapping[str, float]
     chunks: Mapping[str, int]
     rows: Mapping[str, int]
     begun: Sequence[Begun]
+    placed: Sequence[Placed]
     calls: Sequence[tuple[float, float]]
     cpu: Mapping[str, float]
     load: float
@@ -61,10 +72,11 @@ def figures(seen: Seen) -> list[Figure]:
         first[one.run] = min(one.at, first.get(one.run, one.at))
     tries = Counter(one.run for one in seen.begun)
     whole = [run for run in seen.ended if seen.rows[run] == seen.rows_each]
-    scheduled = {one.tenant: one.run for one in seen.begun if one.run in seen.ended}
-    waited = {tenant: at for tenant, at in seen.waits.items() if tenant in scheduled}
-    waited = {x: at for x, at in waited.items() if at < first[scheduled[x]]}
-    passed = max(_passed(seen, x, at, first[scheduled[x]]) for x, at in waited.items())
+    ahead: dict[str, Placed] = {}
+    for slot in sorted(seen.placed, key=lambda slot: slot.turn, reverse=True):
+        if slot.run in seen.ended:
+            ahead[slot.run] = slot
+    waited = [slot.waited for slot in ahead.values()]
     took = sorted(seconds for _, seconds in seen.calls)
     used = ", ".join(f"{group} {seconds:.0f} s" for group, seconds in seen.cpu.items())
     return [
@@ -85,11 +97,12 @@ def figures(seen: Seen) -> list[Figure]:
         ),
         Figure(
             what="chunks that any one tenant is given while another waits for its first, at most",
-            value=float(passed),
+            value=float(max(_passed(seen.placed, slot) for slot in ahead.values())),
             unit="chunks",
             bar=IN_TURN,
-            detail=f"but for those on their way to a worker when it came; {len(waited)} tenants were seen to wait, "
-            f"{max(first[scheduled[x]] - at for x, at in waited.items()):.1f} s at most; the last first chunk was given after "
+            detail=f"as the orchestrator's log tells the slots that it gave; of {len(ahead)} tenants "
+            f"one waited {max(waited):.1f} s for its first, half of them up to "
+            f"{statistics.median(waited) * 1000:.0f} ms; the last first chunk was given after "
             f"{max(first[run] for run in seen.ended) - seen.minute:.0f} s",
         ),
         Figure(
@@ -108,13 +121,11 @@ def quantile(ordered: Sequence[float], part: float) -> float:
     return ordered[math.ceil(part * len(ordered)) - 1]
 
 
-def _passed(seen: Seen, tenant: str, since: float, first: float) -> int:
-    """Return how many chunks another tenant was surely given while one waited for its first, at most.
-
-    Who waits has seen all slots given. Those whose chunks no worker had yet begun were given before.
-    """
-    at_work = sum(one.at < since < one.ended for one in seen.begun)
+def _passed(placed: Sequence[Placed], waiter: Placed) -> int:
+    """Return the most slots that any other tenant was given while a chunk waited."""
     counts = Counter(
-        one.tenant for one in seen.begun if since <= one.at < first and one.tenant != tenant
+        one.tenant
+        for one in placed
+        if waiter.came < one.turn < waiter.turn and one.tenant != waiter.tenant
     )
-    return max(0, max(counts.values(), default=0) - max(0, seen.slots - at_work))
+    return max(counts.values(), default=0)

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Final
 
+import structlog
+
 from libs.common.errors import Unavailable
 from services.orchestrator.runs.lanes import Lane
 from services.orchestrator.runs.records import Share
@@ -13,6 +15,8 @@ from services.orchestrator.workers.accounts import Accounts
 from services.orchestrator.workers.fair_queue import FairQueue, Standing, Ticket
 from services.orchestrator.workers.stream_pace import StreamPace
 from services.orchestrator.workers.workers import Worker
+
+log = structlog.get_logger()
 
 REST_SECONDS: Final = 1.0
 """How long a worker that refused or died is left alone."""
@@ -59,10 +63,16 @@ class Streams:
 
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
 class _Waiter(Ticket):
-    """A chunk, the addresses that it would rather not go to, and the seat that it is given."""
+    """A chunk, the addresses that it would rather not go to, and the seat that it is given.
+
+    came, turn: How many slots had been given when it came to wait, and with its own.
+    """
 
     avoid: frozenset[str]
     given: asyncio.Future[Seat]
+    came: int
+    turn: int = 0
+    waited: float = 0.0
 
 
 class Dispatcher:
@@ -84,6 +94,8 @@ class Dispatcher:
         self.accounts = Accounts(sleep)
         """What providers take from the accounts that chunks are read with."""
         self._serving = False
+        self._turns = 0
+        """Slots that were given."""
         self._rest: asyncio.Task[None] | None = None
         """Waits until a worker has rested, or a stream may be opened, that somebody waits for."""
 
@@ -132,11 +144,21 @@ class Dispatcher:
             since=self._monotonic(),
             avoid=avoid,
             given=asyncio.get_running_loop().create_future(),
+            came=self._turns,
         )
         self._queue.join(waiter, share)
         self._serve_soon()
         try:
-            yield await waiter.given
+            seat = await waiter.given
+            log.info(
+                "chunk.placed",
+                tenant_id=tenant,
+                worker=seat.worker.address,
+                turn=waiter.turn,
+                came=waiter.came,
+                waited_ms=round(waiter.waited * 1000, 2),
+            )
+            yield seat
         finally:
             if waiter.given.done() and not waiter.given.cancelled():
                 waiter.given.result().busy -= 1
@@ -169,6 +191,8 @@ class Dispatcher:
             seat = self._best(waiter.avoid) or free
             self._queue.take(waiter)
             seat.busy += 1
+            self._turns += 1
+            waiter.turn, waiter.waited = self._turns, self._monotonic() - waiter.since
             waiter.given.set_result(seat)
         self._serve_later()
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Coroutine
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.orchestrator.runs.records import Share
 from services.orchestrator.warehouse.memory_warehouse import MemoryWarehouse
@@ -138,6 +139,19 @@ async def test_a_tenants_chunks_go_by_their_order_whoever_asked_first() -> None:
             for number in reversed(range(20)):
                 group.create_task(chunk(number))
     assert served == list(range(20))
+
+
+async def test_a_slot_says_whose_turn_it_was_and_how_many_were_before() -> None:
+    with capture_logs() as logs:
+        async with floor("w1") as at:
+            at.do(at.chunk("crowd", 1))
+            at.do(at.chunk("crowd", 2))
+            await at.time.until(0.5)
+            at.do(at.chunk("late"))
+            await at.time.until(2.5)
+    said = [(x["tenant_id"], x["came"], x["turn"], x["waited_ms"]) for x in logs]
+    assert said == [("crowd", 0, 1, 0.0), ("late", 1, 2, 500.0), ("crowd", 0, 3, 2000.0)]
+    assert {(x["event"], x["worker"]) for x in logs} == {("chunk.placed", "w1")}
 
 
 async def test_a_run_that_works_on_one_chunk_at_a_time_keeps_its_turn() -> None:
