@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from bqemulator import server
-from bqemulator.api.app import create_app
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,9 +21,10 @@ def rest_changes_in_their_place() -> None:
     With one writer, each table that is made or dropped, two or three a run, would stop all appends,
     the journal's first of all, from its statement to its entry in the catalog.
     """
+    create = server.create_app
 
     def created(context: object) -> FastAPI:
-        app = create_app(context)
+        app = create(context)
         app.add_middleware(_InPlace)
         return app
 
