@@ -72,11 +72,9 @@ def figures(seen: Seen) -> list[Figure]:
         first[one.run] = min(one.at, first.get(one.run, one.at))
     tries = Counter(one.run for one in seen.begun)
     whole = [run for run in seen.ended if seen.rows[run] == seen.rows_each]
-    ahead: dict[str, Placed] = {}
-    for slot in sorted(seen.placed, key=lambda slot: slot.turn, reverse=True):
-        if slot.run in seen.ended:
-            ahead[slot.run] = slot
-    waited = [slot.waited for slot in ahead.values()]
+    latest_first = sorted(seen.placed, key=lambda slot: slot.turn, reverse=True)
+    firsts = {slot.run: slot for slot in latest_first if slot.run in seen.ended}
+    waited = [slot.waited for slot in firsts.values()]
     took = sorted(seconds for _, seconds in seen.calls)
     used = ", ".join(f"{group} {seconds:.0f} s" for group, seconds in seen.cpu.items())
     return [
@@ -97,10 +95,10 @@ def figures(seen: Seen) -> list[Figure]:
         ),
         Figure(
             what="chunks that any one tenant is given while another waits for its first, at most",
-            value=float(max(_passed(seen.placed, slot) for slot in ahead.values())),
+            value=float(max(_passed(seen.placed, slot) for slot in firsts.values())),
             unit="chunks",
             bar=IN_TURN,
-            detail=f"as the orchestrator's log tells the slots that it gave; of {len(ahead)} tenants "
+            detail=f"as the orchestrator's log tells the slots that it gave; of {len(firsts):,} tenants "
             f"one waited {max(waited):.1f} s for its first, half of them up to "
             f"{statistics.median(waited) * 1000:.0f} ms; the last first chunk was given after "
             f"{max(first[run] for run in seen.ended) - seen.minute:.0f} s",
