@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from libs.common.memory import Memory
 
 MIB = 1024 * 1024
@@ -18,31 +20,36 @@ def kernel(root: Path, **files: str) -> Memory:
     return Memory(root)
 
 
-def test_a_container_of_version_2_has_its_limit(tmp_path: Path) -> None:
-    memory = kernel(
-        tmp_path, proc__self__cgroup="0::/\n", sys__fs__cgroup__memory_max="536870912\n"
-    )
-    assert memory.limit_bytes() == 512 * MIB
-
-
-def test_the_least_limit_around_a_process_counts(tmp_path: Path) -> None:
-    memory = kernel(
-        tmp_path,
-        proc__self__cgroup="0::/pods/worker\n",
-        sys__fs__cgroup__pods__worker__memory_max="max\n",
-        sys__fs__cgroup__pods__memory_max="268435456\n",
-    )
-    assert memory.limit_bytes() == 256 * MIB
-
-
-def test_a_container_of_version_1_has_its_limit(tmp_path: Path) -> None:
-    memory = kernel(
-        tmp_path,
-        proc__self__cgroup="9:cpuset:/\n4:cpu,memory:/docker/x\n",
-        sys__fs__cgroup__memory__docker__x__memory_limit_in_bytes="134217728\n",
-        sys__fs__cgroup__memory__memory_limit_in_bytes="9223372036854771712\n",
-    )
-    assert memory.limit_bytes() == 128 * MIB
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        pytest.param(
+            {"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__memory_max": "536870912\n"},
+            512 * MIB,
+            id="version_2",
+        ),
+        pytest.param(
+            {
+                "proc__self__cgroup": "0::/pods/worker\n",
+                "sys__fs__cgroup__pods__worker__memory_max": "max\n",
+                "sys__fs__cgroup__pods__memory_max": "268435456\n",
+            },
+            256 * MIB,
+            id="the_least_around_a_process",
+        ),
+        pytest.param(
+            {
+                "proc__self__cgroup": "9:cpuset:/\n4:cpu,memory:/docker/x\n",
+                "sys__fs__cgroup__memory__docker__x__memory_limit_in_bytes": "134217728\n",
+                "sys__fs__cgroup__memory__memory_limit_in_bytes": "9223372036854771712\n",
+            },
+            128 * MIB,
+            id="version_1",
+        ),
+    ],
+)
+def test_a_container_has_its_limit(tmp_path: Path, files: dict[str, str], limit: int) -> None:
+    assert kernel(tmp_path, **files).limit_bytes() == limit
 
 
 def test_without_a_limit_the_machine_is_one(tmp_path: Path) -> None:
