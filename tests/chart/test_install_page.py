@@ -1,12 +1,15 @@
 """What docs/install.md says is what the chart takes: its values, its flags, its names."""
 
 import re
+from pathlib import PurePosixPath
 from typing import Final
 
 import helm_python
 import pytest
 import yaml
 
+from services.orchestrator.configs.folder import SUFFIXES, Folder
+from services.orchestrator.configs.resolve import resolve
 from tests.chart.rendering import ROOT, SERVICES, Manifest, Values, file_values, merged, render
 
 PAGE: Final = (ROOT / "docs" / "install.md").read_text()
@@ -37,6 +40,23 @@ def test_the_values_for_production_are_all_that_gke_needs() -> None:
     assert {
         service: f"convergence-{service}@acme-data.iam.gserviceaccount.com" for service in SERVICES
     } == {service: one["iam.gke.io/gcp-service-account"] for service, one in accounts.items()}
+
+
+def test_the_pipeline_of_the_trial_is_one() -> None:
+    """And the chart takes its files."""
+    (text,) = re.findall(r"```yaml\n( +configs:\n.*?)```", TRIAL, re.DOTALL)
+    values: Values = yaml.safe_load(text)
+    render(merged(file_values("values-local.yaml"), values))
+    (tenant,) = {path.partition("/")[0] for path in values["configs"]["files"]}
+    texts = {path.partition("/")[2]: one for path, one in values["configs"]["files"].items()}
+    read = {path: one for path, one in texts.items() if path.partition("/")[0] in SUFFIXES}
+    (pipeline,) = re.findall(rf"convergence runs start (\w+) --tenant {tenant}\n", TRIAL)
+    spec, errors = resolve(Folder(tenant=tenant, texts=read), pipeline)
+    assert spec, errors
+    assert spec.source.options.model_dump()["path"] == "bills/*.csv"
+    (data,) = set(texts) - set(read)
+    assert PurePosixPath(data).match("bills/*.csv")
+    assert texts[data].splitlines()[0] == ",".join(column.name for column in spec.columns)
 
 
 def test_the_flags_of_the_trial_are_values_of_the_chart() -> None:
