@@ -16,16 +16,11 @@ from bqemulator.domain.errors import InternalError
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.storage.engine import DuckDBEngine
 
-from libs.local.engine.turns import Concerns, Turns
+from libs.local.engine.turns import Concerns, Turns, every_table
 
 T = TypeVar("T")
 
-
-def _all(_: str) -> bool:
-    return True
-
-
-asked: ContextVar[Concerns] = ContextVar("asked", default=_all)
+asked: ContextVar[Concerns] = ContextVar("asked", default=every_table)
 """Which tables' appends the change has to do with that a REST request asks for."""
 
 

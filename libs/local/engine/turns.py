@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
 Concerns = Callable[[str], bool]
 """Whether a change has to do with a table, named project.dataset.table."""
+
+_MADE = re.compile(r".*/projects/[^/]+/datasets(/[^/]+/tables)?/?")
+_TABLE = re.compile(r".*/projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)/?")
+
+
+def every_table(_: str) -> bool:
+    """Be what a change concerns of which nobody knows more."""
+    return True
+
+
+def of_request(method: str, path: str) -> Concerns:
+    """Return what a REST request's change has to do with: a table that it drops, none that it makes, else all.
+
+    To what is only being made nobody appends yet.
+    """
+    if method == "POST" and _MADE.fullmatch(path):
+        return lambda _: False
+    if method == "DELETE" and (named := _TABLE.fullmatch(path)):
+        dropped = ".".join(named.groups()).lower()
+        return lambda table: table.lower() == dropped
+    return every_table
 
 
 class Turns:
@@ -29,7 +51,7 @@ class Turns:
 
     def __enter__(self) -> Self:
         """Begin a change that concerns every table."""
-        self._begin(lambda _: True)
+        self._begin(every_table)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
-from libs.local.engine.turns import Turns
+from libs.local.engine.turns import Turns, of_request
 
 PATIENCE = 20
 MOMENT = 0.2
@@ -124,3 +124,25 @@ def test_a_failure_ends_a_turn(threads: ThreadPoolExecutor) -> None:
             raise ZeroDivisionError
     tried(threads, append(turns, JOURNAL)).result(PATIENCE)
     tried(threads, every(turns)).result(PATIENCE)
+
+
+DATASETS = "/bigquery/v2/projects/p/datasets"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "concerned"),
+    [
+        (f"POST {DATASETS}", []),
+        (f"POST {DATASETS}/d/tables", []),
+        (f"DELETE {DATASETS}/d/tables/T", ["p.d.t"]),
+        (f"DELETE {DATASETS}/d", ["p.d.t", "p.d.tt", "p.e.t", "q.d.t"]),
+        (f"PATCH {DATASETS}/d/tables/t", ["p.d.t", "p.d.tt", "p.e.t", "q.d.t"]),
+        (f"POST {DATASETS}/d/tables/t/insertAll", ["p.d.t", "p.d.tt", "p.e.t", "q.d.t"]),
+        ("POST /bigquery/v2/projects/p/jobs", ["p.d.t", "p.d.tt", "p.e.t", "q.d.t"]),
+    ],
+)
+def test_a_request_concerns_what_it_drops_and_not_what_it_makes(
+    request_line: str, concerned: list[str]
+) -> None:
+    concerns = of_request(*request_line.split())
+    assert [t for t in ("p.d.t", "p.d.tt", "p.e.t", "q.d.t") if concerns(t)] == concerned
