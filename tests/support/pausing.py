@@ -9,6 +9,8 @@ from tests.support.eventually import eventually
 REACH_SECONDS = 20
 PARSED = "parsed.texts"
 """A file in `pauses` that gets a line of JSON, [parser, text], whenever a text is parsed."""
+LOOKED = "garbage.looks"
+"""A file in `pauses` that gets a line whenever all that lives is looked at for garbage."""
 LATER = "later.clock"
 """A file in `pauses` with the seconds by which PENDING streams are older than they are."""
 

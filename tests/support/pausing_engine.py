@@ -5,11 +5,13 @@ When it finds `PAUSES/t`, a write to table `t` has stored its rows and not commi
 statement or call has made or dropped `t` and not yet its entry in the catalog, and a job with the
 id `t` has run and is not recorded. It says `PAUSES/t.reached`, and goes on once `PAUSES/t` is gone.
 PENDING streams are older by the seconds in `PAUSES/later.clock`. Each text that is parsed while there
-is a `PAUSES/parsed.texts` gets a line there. PAUSES is its home as well, where DuckDB finds no
-extension that this machine's user has installed.
+is a `PAUSES/parsed.texts` gets a line there, as does each look at all that lives for garbage in a
+`PAUSES/garbage.looks`. PAUSES is its home as well, where DuckDB finds no extension that this
+machine's user has installed.
 """
 
 import functools
+import gc
 import json
 import os
 import runpy
@@ -26,7 +28,7 @@ from bqemulator.domain.events import DomainEvent, EventBus, TableDataChanged
 from sqlglot.parser import Parser
 
 from libs.local.engine import lifetimes
-from tests.support.pausing import LATER, PARSED
+from tests.support.pausing import LATER, LOOKED, PARSED
 
 POLL_SECONDS = 0.005
 
@@ -64,7 +66,14 @@ def stop_where_told(pauses: Path) -> None:
             with texts.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps([type(parser).__name__, text]) + "\n")
 
+    def looked(phase: str, look: dict[str, int]) -> None:
+        whole = phase == "start" and look["generation"] == len(gc.get_threshold()) - 1
+        if whole and (looks := pauses / LOOKED).exists():
+            with looks.open("a", encoding="utf-8") as lines:
+                lines.write("look\n")
+
     lifetimes.now = now
+    gc.callbacks.append(looked)
     setattr(Parser, "parse", _after(parses, Parser.parse))  # noqa: B010
     EventBus.publish = _after(changed, EventBus.publish)
     DuckDBCatalogRepository.create_table = _after(made, DuckDBCatalogRepository.create_table)

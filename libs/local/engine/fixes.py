@@ -17,6 +17,7 @@ from libs.local.engine.divisions import divisions_apart
 from libs.local.engine.exact_casts import bignumeric_casts_exact
 from libs.local.engine.exact_literals import assigned_literals_exact
 from libs.local.engine.expirations import expirations_kept
+from libs.local.engine.garbage import garbage_between_requests
 from libs.local.engine.grpc_threads import many_append_connections
 from libs.local.engine.halves import halves_mended
 from libs.local.engine.jobs import (
@@ -70,6 +71,7 @@ FIXES: Final[dict[str, Callable[[], None]]] = {
         expirations_kept,
         typed_parameters,
         statements_parsed_once,
+        garbage_between_requests,
         merge_by_hash,
         one_source_row,
         merge_without_match_in_two,

@@ -11,6 +11,8 @@ MOST_TEXTS = 16
 LONGEST = 10_000
 """Characters of a text that is kept: a tree takes some five hundred times its text."""
 
+_parse = Dialect.parse
+
 
 def statements_parsed_once() -> None:
     """Keep the syntax trees of the last MOST_TEXTS texts, and give copies of them.
@@ -18,17 +20,22 @@ def statements_parsed_once() -> None:
     Stock parses each statement some fifteen times on its way, and its translation some more: most of
     what a small one costs. A copy costs a third of it.
     """
-    parse = Dialect.parse
-
-    @functools.lru_cache(maxsize=MOST_TEXTS)
-    def parsed(dialect: type[Dialect], sql: str) -> tuple[Any, ...]:
-        return tuple(parse(dialect(), sql))
 
     def again(self: Dialect, sql: str, **options: Any) -> list[Any]:
         usual = self.normalization_strategy is self.NORMALIZATION_STRATEGY and not self.settings
         asked = any(option is not None for option in options.values())
         if asked or not usual or len(sql) > LONGEST:
-            return list(parse(self, sql, **options))
-        return [tree.copy() if tree is not None else None for tree in parsed(type(self), sql)]
+            return list(_parse(self, sql, **options))
+        return [tree.copy() if tree is not None else None for tree in _parsed(type(self), sql)]
 
     Dialect.parse = again
+
+
+@functools.lru_cache(maxsize=MOST_TEXTS)
+def _parsed(dialect: type[Dialect], sql: str) -> tuple[Any, ...]:
+    return tuple(_parse(dialect(), sql))
+
+
+def forget() -> None:
+    """Let go of the trees that are kept."""
+    _parsed.cache_clear()

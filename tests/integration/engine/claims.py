@@ -142,6 +142,11 @@ CLAIMS: Final = (
     Claim(fix="expirations_kept", check=claims_on_values.an_expiration_is_kept),
     Claim(fix="typed_parameters", check=claims_on_values.parameters_have_their_type),
     Claim(fix="statements_parsed_once", check=claims_on_jobs.a_text_is_parsed_once),
+    Claim(
+        fix="garbage_between_requests",
+        check=claims_on_jobs.statements_leave_no_garbage,
+        stored=True,
+    ),
     Claim(fix="requests_without_layers", check=claims_on_jobs.a_request_passes_no_layers),
     Claim(fix="merge_by_hash", check=claims_on_jobs.constants_in_on_join_by_hash),
     Claim(

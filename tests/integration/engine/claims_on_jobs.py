@@ -15,12 +15,14 @@ from google.api_core.exceptions import BadRequest, Conflict, NotFound
 
 from tests.integration.engine.warehouse import CALL_SECONDS, Warehouse, failure_of
 from tests.support.appending import ONCE
-from tests.support.pausing import PARSED
+from tests.support.pausing import LOOKED, PARSED
 
 MERGE_ROWS: Final = 300
 ROWS: Final = "SELECT k, DATE '2026-01-02' AS day"
 NUMBERED: Final = f"FROM UNNEST(GENERATE_ARRAY(1, {MERGE_ROWS})) AS k"
 WIDEST_COLUMNS: Final = 600
+STATEMENTS: Final = 20
+TERMS: Final = 100
 REPLACE: Final = (
     "MERGE `{{d}}.t` t USING `{{d}}.s` s ON {on} WHEN MATCHED THEN UPDATE SET v = s.v "
     "WHEN NOT MATCHED THEN INSERT (k, day, v) VALUES (s.k, s.day, s.v) "
@@ -86,6 +88,22 @@ def a_text_is_parsed_once(warehouse: Warehouse) -> None:
         texts.unlink()
     assert parsed
     assert len(parsed) == len(set(parsed)), parsed
+
+
+def statements_leave_no_garbage(warehouse: Warehouse) -> None:
+    """So that nobody has to look at all that lives to find it."""
+    assert warehouse.engine.pauses is not None
+    looks = warehouse.engine.pauses / LOOKED
+    terms = " + ".join(f"n{number}" for number in range(TERMS))
+    looks.touch()
+    try:
+        for number in range(STATEMENTS):
+            columns = ", ".join(f"{number} AS n{term}" for term in range(TERMS))
+            found = warehouse.rows(f"SELECT {terms} AS n FROM (SELECT {columns})")
+            assert found == [(number * TERMS,)]
+        assert looks.read_text(encoding="utf-8") == ""
+    finally:
+        looks.unlink()
 
 
 def a_request_passes_no_layers(warehouse: Warehouse) -> None:
