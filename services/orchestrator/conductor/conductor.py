@@ -369,14 +369,15 @@ class Conductor:
             if class_of(error).passes:
                 raise
             log.warning("tidying.refused", cause=str(error))
-        self._let_go()
+        self._let_go(run)
         await transforming.transform(self.mesh, run, self.locks)
         await transforming.finish_overtaken(self.mesh, run)
 
-    def _let_go(self) -> None:
-        """End the tasks that wait for the end of runs that have been superseded."""
-        for name, task in self._tasks.items():
-            if self.mesh.history.ledger.runs[name].state is RunState.SUPERSEDED:
+    def _let_go(self, run: Run) -> None:
+        """End the tasks that wait for the end of runs that a publication has superseded."""
+        for other in self.mesh.history.ledger.of(run.name.parent):
+            task = self._tasks.get(other.name)
+            if task and other.state is RunState.SUPERSEDED:
                 task.cancel()
 
     async def expire(self, run: Run) -> None:

@@ -120,9 +120,7 @@ def forget(ledger: Ledger, runs: Iterable[Run]) -> None:
     for run in runs:
         ledger.forgotten_count += 1
         ledger.forgotten = max(ledger.forgotten, ledger.begun(run))
-        del ledger.runs[run.name], ledger.history[run.name]
-        ledger.published_at.pop(run.name, None)
-        ledger.requests.pop((run.name.tenant, run.created.request_id), None)
+        ledger.drop(run)
     staying = {key_of(run) for run in ledger.runs.values()}
     known = {*ledger.inputs, *ledger.looks, *ledger.delivered, *ledger.recalled}
     for key in known - staying:

@@ -98,6 +98,8 @@ class Ledger:
         default_factory=lambda: defaultdict(set)
     )
     """PENDING runs by tenant."""
+    _of: dict[PipelineName, dict[RunName, None]] = dataclasses.field(default_factory=dict)
+    """Runs by pipeline: whoever publishes looks at those of its own, and at nobody else's."""
     published_at: dict[RunName, int] = dataclasses.field(default_factory=dict)
     """Position of the record that a run was published by."""
     versions: dict[int, int] = dataclasses.field(default_factory=dict)
@@ -130,6 +132,8 @@ class Ledger:
         if record.run:
             name = RunName.parse(record.run)
             run = apply(self.runs.get(name), record)
+            if name not in self.runs:
+                self._of.setdefault(name.parent, {})[name] = None
             self.runs[name] = run
             self.history.setdefault(name, []).append(record)
             self._index(run, record)
@@ -138,6 +142,16 @@ class Ledger:
         self._keep(record)
         self.position = record.position
         return run
+
+    def drop(self, run: Run) -> None:
+        """Let go of a run, and keep what it has published."""
+        del self.runs[run.name], self.history[run.name]
+        of_same = self._of[run.name.parent]
+        del of_same[run.name]
+        if not of_same:
+            del self._of[run.name.parent]
+        self.published_at.pop(run.name, None)
+        self.requests.pop((run.name.tenant, run.created.request_id), None)
 
     def _keep(self, record: r.Record) -> None:
         detail = record.detail
@@ -309,7 +323,7 @@ class Ledger:
 
     def of(self, parent: PipelineName) -> Iterator[Run]:
         """Yield the runs of a pipeline, in no order."""
-        return (run for run in self.runs.values() if run.name.parent == parent)
+        return (self.runs[name] for name in self._of.get(parent, {}))
 
     def streams_since(self, moment: datetime) -> list[datetime]:
         """Return when the journal noted streams of chunks since a moment, oldest first, one each."""

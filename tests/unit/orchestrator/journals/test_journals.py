@@ -2,12 +2,14 @@
 
 import json
 import typing
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from libs.common.names import RunName
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.journal.rows import JournalUnreadable, payload_of, records_of
@@ -15,6 +17,7 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.checkpoints import parts_of
 from services.orchestrator.runs.facts import forget, forgettable
 from services.orchestrator.runs.ledger import Ledger
+from services.orchestrator.runs.run import Run
 from tests.unit.orchestrator.journals import kept
 from tests.unit.orchestrator.journals.kept import FOLDER, journals, rows_of
 from tests.unit.orchestrator.journals.states import same, whole
@@ -179,6 +182,30 @@ def test_a_field_that_a_later_release_of_the_same_version_added_is_left_out_and_
     (run,) = loaded(rows).runs.values()
     again = json.loads(run.spec.with_columns([("added", "STRING")]).canonical())
     assert (again["currency"], again["limits"]["memory"]) == ("EUR", 7)
+
+
+class Unlisted(dict[RunName, Run]):
+    """Runs that are found by name alone: nobody may look at all of them."""
+
+    def __iter__(self) -> Iterator[RunName]:
+        raise AssertionError("all runs are looked at")
+
+    values = items = keys = __iter__  # type: ignore[assignment]
+
+
+@every_journal
+def test_runs_of_a_pipeline_are_found_without_a_look_at_those_of_others(file: Path) -> None:
+    records = records_of(rows_of(file))
+    ledger, later = whole(records), records[-1].time + timedelta(seconds=1)
+    parents = {name.parent for name in ledger.runs}
+    for leaving in ([], forgettable(ledger, ended_before=later, written=lambda _: True)):
+        forget(ledger, leaving)
+        names = sorted(ledger.runs)
+        whole_runs, ledger.runs = ledger.runs, Unlisted(ledger.runs)
+        for parent in parents:
+            found = sorted(run.name for run in ledger.of(parent))
+            assert found == [name for name in names if name.parent == parent]
+        ledger.runs = whole_runs
 
 
 @every_journal
