@@ -150,7 +150,7 @@ class Watches:
                     watch.take()
                     changed = [
                         run
-                        for run in history.ledger.runs.values()
+                        for run in history.ledger.of_tenant(tenant)
                         if run.position > seen and belongs(run.name)
                     ]
                     for run in sorted(changed, key=lambda run: run.position):

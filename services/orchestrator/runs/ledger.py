@@ -99,7 +99,7 @@ class Ledger:
     )
     """PENDING runs by tenant."""
     _of: dict[PipelineName, dict[RunName, None]] = dataclasses.field(default_factory=dict)
-    """Runs by pipeline: whoever publishes looks at those of its own, and at nobody else's."""
+    """Runs by pipeline: whoever publishes or watches looks at those of its own, and at nobody else's."""
     published_at: dict[RunName, int] = dataclasses.field(default_factory=dict)
     """Position of the record that a run was published by."""
     versions: dict[int, int] = dataclasses.field(default_factory=dict)
@@ -324,6 +324,10 @@ class Ledger:
     def of(self, parent: PipelineName) -> Iterator[Run]:
         """Yield the runs of a pipeline, in no order."""
         return (self.runs[name] for name in self._of.get(parent, {}))
+
+    def of_tenant(self, tenant: str) -> Iterator[Run]:
+        """Yield the runs of a tenant, in no order."""
+        return (run for parent in self._of if parent.tenant == tenant for run in self.of(parent))
 
     def streams_since(self, moment: datetime) -> list[datetime]:
         """Return when the journal noted streams of chunks since a moment, oldest first, one each."""

@@ -194,7 +194,9 @@ class Unlisted(dict[RunName, Run]):
 
 
 @every_journal
-def test_runs_of_a_pipeline_are_found_without_a_look_at_those_of_others(file: Path) -> None:
+def test_runs_of_a_pipeline_or_tenant_are_found_without_a_look_at_those_of_others(
+    file: Path,
+) -> None:
     records = records_of(rows_of(file))
     ledger, later = whole(records), records[-1].time + timedelta(seconds=1)
     parents = {name.parent for name in ledger.runs}
@@ -205,6 +207,8 @@ def test_runs_of_a_pipeline_are_found_without_a_look_at_those_of_others(file: Pa
         for parent in parents:
             found = sorted(run.name for run in ledger.of(parent))
             assert found == [name for name in names if name.parent == parent]
+            found = sorted(run.name for run in ledger.of_tenant(parent.tenant))
+            assert found == [name for name in names if name.tenant == parent.tenant]
         ledger.runs = whole_runs
 
 
