@@ -22,8 +22,8 @@ def garbage_between_requests() -> None:
 
     Each node of a syntax tree knows its parent, so only Python's collector frees it. Stock lets that
     look while trees of a statement live: they are taken for what stays, and so many of them that it
-    looks at all that lives every second or so. With a thousand datasets that takes some 0.2 s, in
-    which nobody is answered.
+    looks at all that lives every second or so. Nobody is answered meanwhile, the longer the more
+    datasets there are.
     """
     gc.set_threshold(*MOST)
     create = server.create_app
