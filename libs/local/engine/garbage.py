@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 
-from bqemulator import server
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from libs.local.engine import parsing
+from libs.local.engine.apps import change_app
 
 MUCH = 1_000
 """Objects more than at the last look, from which on it is worth another."""
@@ -26,14 +25,7 @@ def garbage_between_requests() -> None:
     datasets there are.
     """
     gc.set_threshold(*MOST)
-    create = server.create_app
-
-    def created(context: object) -> FastAPI:
-        app = create(context)
-        app.add_middleware(_Tidied)
-        return app
-
-    server.create_app = created
+    change_app(lambda app: app.add_middleware(_Tidied))
 
 
 class _Tidied:

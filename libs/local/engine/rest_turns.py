@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bqemulator import server
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from libs.local.engine.apps import change_app
 from libs.local.engine.sessions import asked
 from libs.local.engine.turns import of_request
 
@@ -16,14 +15,7 @@ def rest_changes_in_their_place() -> None:
     With one writer, each table that is made or dropped, two or three a run, would stop all appends,
     the journal's first of all, from its statement to its entry in the catalog.
     """
-    create = server.create_app
-
-    def created(context: object) -> FastAPI:
-        app = create(context)
-        app.add_middleware(_InPlace)
-        return app
-
-    server.create_app = created
+    change_app(lambda app: app.add_middleware(_InPlace))
 
 
 class _InPlace:

@@ -98,7 +98,7 @@ class Ledger:
         default_factory=lambda: defaultdict(set)
     )
     """PENDING runs by tenant."""
-    _of: dict[PipelineName, dict[RunName, None]] = dataclasses.field(default_factory=dict)
+    _of_pipeline: dict[PipelineName, dict[RunName, None]] = dataclasses.field(default_factory=dict)
     """Runs by pipeline: whoever publishes or watches looks at those of its own, and at nobody else's."""
     published_at: dict[RunName, int] = dataclasses.field(default_factory=dict)
     """Position of the record that a run was published by."""
@@ -133,7 +133,7 @@ class Ledger:
             name = RunName.parse(record.run)
             run = apply(self.runs.get(name), record)
             if name not in self.runs:
-                self._of.setdefault(name.parent, {})[name] = None
+                self._of_pipeline.setdefault(name.parent, {})[name] = None
             self.runs[name] = run
             self.history.setdefault(name, []).append(record)
             self._index(run, record)
@@ -146,10 +146,10 @@ class Ledger:
     def drop(self, run: Run) -> None:
         """Let go of a run, and keep what it has published."""
         del self.runs[run.name], self.history[run.name]
-        of_same = self._of[run.name.parent]
-        del of_same[run.name]
-        if not of_same:
-            del self._of[run.name.parent]
+        left = self._of_pipeline[run.name.parent]
+        del left[run.name]
+        if not left:
+            del self._of_pipeline[run.name.parent]
         self.published_at.pop(run.name, None)
         self.requests.pop((run.name.tenant, run.created.request_id), None)
 
@@ -323,11 +323,12 @@ class Ledger:
 
     def of(self, parent: PipelineName) -> Iterator[Run]:
         """Yield the runs of a pipeline, in no order."""
-        return (self.runs[name] for name in self._of.get(parent, {}))
+        return (self.runs[name] for name in self._of_pipeline.get(parent, {}))
 
     def of_tenant(self, tenant: str) -> Iterator[Run]:
         """Yield the runs of a tenant, in no order."""
-        return (run for parent in self._of if parent.tenant == tenant for run in self.of(parent))
+        own = (parent for parent in self._of_pipeline if parent.tenant == tenant)
+        return (run for parent in own for run in self.of(parent))
 
     def streams_since(self, moment: datetime) -> list[datetime]:
         """Return when the journal noted streams of chunks since a moment, oldest first, one each."""

@@ -90,20 +90,36 @@ def a_text_is_parsed_once(warehouse: Warehouse) -> None:
     assert len(parsed) == len(set(parsed)), parsed
 
 
-def statements_leave_no_garbage(warehouse: Warehouse) -> None:
-    """So that nobody has to look at all that lives to find it."""
+def no_statement_makes_anybody_look_at_all_that_lives(warehouse: Warehouse) -> None:
     assert warehouse.engine.pauses is not None
     looks = warehouse.engine.pauses / LOOKED
-    terms = " + ".join(f"n{number}" for number in range(TERMS))
     looks.touch()
     try:
         for number in range(STATEMENTS):
-            columns = ", ".join(f"{number} AS n{term}" for term in range(TERMS))
-            found = warehouse.rows(f"SELECT {terms} AS n FROM (SELECT {columns})")
-            assert found == [(number * TERMS,)]
+            assert warehouse.rows(_long(number)) == [(number * TERMS,)]
         assert looks.read_text(encoding="utf-8") == ""
     finally:
         looks.unlink()
+
+
+def trees_are_kept_no_longer_than_their_request(warehouse: Warehouse) -> None:
+    """Who asks the same again has it parsed again."""
+    assert warehouse.engine.pauses is not None
+    texts = warehouse.engine.pauses / PARSED
+    warehouse.rows(_long(1))
+    texts.touch()
+    try:
+        warehouse.rows(_long(1))
+        assert texts.read_text(encoding="utf-8")
+    finally:
+        texts.unlink()
+
+
+def _long(number: int) -> str:
+    """Return a SELECT that makes thousands of objects; its one value is `number` * TERMS."""
+    terms = " + ".join(f"n{term}" for term in range(TERMS))
+    columns = ", ".join(f"{number} AS n{term}" for term in range(TERMS))
+    return f"SELECT {terms} AS n FROM (SELECT {columns})"
 
 
 def a_request_passes_no_layers(warehouse: Warehouse) -> None:
