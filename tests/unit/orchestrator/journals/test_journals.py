@@ -2,14 +2,12 @@
 
 import json
 import typing
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from libs.common.names import RunName
 from services.orchestrator.journal.history import History
 from services.orchestrator.journal.journal import MemoryJournal
 from services.orchestrator.journal.rows import JournalUnreadable, payload_of, records_of
@@ -17,10 +15,10 @@ from services.orchestrator.runs import records as r
 from services.orchestrator.runs.checkpoints import parts_of
 from services.orchestrator.runs.facts import forget, forgettable
 from services.orchestrator.runs.ledger import Ledger
-from services.orchestrator.runs.run import Run
 from tests.unit.orchestrator.journals import kept
 from tests.unit.orchestrator.journals.kept import FOLDER, journals, rows_of
 from tests.unit.orchestrator.journals.states import same, whole
+from tests.unit.orchestrator.unlisted import Unlisted
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "what-was-journaled"
@@ -182,15 +180,6 @@ def test_a_field_that_a_later_release_of_the_same_version_added_is_left_out_and_
     (run,) = loaded(rows).runs.values()
     again = json.loads(run.spec.with_columns([("added", "STRING")]).canonical())
     assert (again["currency"], again["limits"]["memory"]) == ("EUR", 7)
-
-
-class Unlisted(dict[RunName, Run]):
-    """Runs that are found by name alone: nobody may look at all of them."""
-
-    def __iter__(self) -> Iterator[RunName]:
-        raise AssertionError("all runs are looked at")
-
-    values = items = keys = __iter__  # type: ignore[assignment]
 
 
 @every_journal
