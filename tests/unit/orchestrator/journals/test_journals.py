@@ -192,13 +192,13 @@ def test_runs_of_a_pipeline_or_tenant_are_found_without_a_look_at_those_of_other
     for leaving in ([], forgettable(ledger, ended_before=later, written=lambda _: True)):
         forget(ledger, leaving)
         names = sorted(ledger.runs)
-        whole_runs, ledger.runs = ledger.runs, Unlisted(ledger.runs)
+        ledger.runs = runs = Unlisted(ledger.runs)
         for parent in parents:
             found = sorted(run.name for run in ledger.of(parent))
             assert found == [name for name in names if name.parent == parent]
             found = sorted(run.name for run in ledger.of_tenant(parent.tenant))
             assert found == [name for name in names if name.tenant == parent.tenant]
-        ledger.runs = whole_runs
+        assert runs.looks == 0
 
 
 @every_journal
